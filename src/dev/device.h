@@ -1,0 +1,133 @@
+/* device.h - the whole contract between anneal and a neural engine.
+ *
+ * A device takes a program (MIL text and its weight blobs), compiles it, and
+ * runs it on surfaces. It knows nothing of graphs, models or training. A
+ * driver fills in one dev_driver; the null driver is the commented skeleton.
+ *
+ * Life: dev_open -> dev_load (compile, once) -> dev_surface -> per step: map,
+ * write, unmap, dev_run (returns a ticket), dev_wait -> ... -> dev_unload,
+ * dev_drop, dev_close.
+ *
+ * Threads: a device may be used from several threads; a surface may be mapped
+ * by one thread at a time and not while a run that uses it is in flight. */
+#ifndef DEV_DEVICE_H
+#define DEV_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "kern/kern.h"
+#include "mil/mil.h"
+
+typedef struct device device;
+typedef struct dev_program dev_program;
+typedef struct dev_surface dev_surface;
+
+/* What memory a surface is: dtype and shape up to [N,C,H,W], rows contiguous.
+ * `bytes` is the allocation, >= the packed tensor; 0 = just that. A surface
+ * larger than a program's tensor is read packed from byte 0 (Orion, M4 Max). */
+typedef struct { mil_dtype dtype; int rank; int64_t d[5]; size_t bytes; } dev_shape;
+
+typedef struct {
+    const char *name;               /* for messages: "layer.fwd" */
+    const char *mil; size_t mil_bytes;
+    const mil_blob_file *files; int n_files;
+} dev_source;
+
+/* Chip profile: one row of profiles.def. A number the sources do not give is
+ * DEV_UNKNOWN (NaN / -1), never a guess. */
+typedef struct dev_profile dev_profile;
+
+enum { DEV_RULES_MAX = 128 };
+typedef struct {
+    char uri[96];                   /* what was really opened: "emu:m4,fast" */
+    char model[32];                 /* "m4" */
+    const dev_profile *profile;     /* NULL where unknown */
+    bool computes;                  /* false for null: outputs are undefined */
+    /* Limits in force, 0 = none. */
+    size_t surface_min_bytes, surface_align;
+    int programs_max;               /* loaded at a time */
+    int compiles_max;               /* per process */
+    int queue_depth;
+    /* rules[i] (row i of rules.def): does it hold here, and is it disputed
+     * (holds by some sources only)? A planner keeps rules that hold. */
+    uint8_t rule_holds[DEV_RULES_MAX], rule_disputed[DEV_RULES_MAX];
+} dev_caps;
+
+/* Live readings. An absent reading is absent (valid bit clear), not zero. */
+enum { DEV_WATTS, DEV_BUSY, DEV_LOADS, DEV_LOADED, DEV_BYTES, DEV_READINGS };
+typedef struct { double value[DEV_READINGS]; unsigned valid; } dev_sample;
+
+/* What one run did. */
+typedef struct {
+    double ms;                      /* measured, host clock */
+    double predicted_ms;            /* < 0 where there is no model */
+    double flops;                   /* 2*MAC of matmul, linear and conv run */
+    uint64_t infinities;            /* made by ops from finite inputs */
+    uint64_t dropped_products, saturated; /* exact arithmetic only */
+} dev_stats;
+
+/* A function of a program as a caller needs it, in binding order. */
+typedef struct { const char *name; mil_type type; } dev_port;
+typedef struct { int n_in, n_out; const dev_port *in, *out; } dev_ports;
+
+typedef struct dev_driver dev_driver;
+struct dev_driver {
+    const char *name;               /* the word before ':' in "emu:m4" */
+    const char *about;              /* one line for `device ls` */
+    rc (*open)(const char *params, kern *k, device **out); /* params: after ':' */
+    void (*close)(device *d);
+    rc (*caps)(device *d, dev_caps *out);
+    rc (*load)(device *d, const dev_source *src, dev_program **out);
+    rc (*reload)(dev_program *p, const mil_blob_file *files, int n);
+    void (*unload)(dev_program *p);
+    rc (*ports)(dev_program *p, dev_ports *out);
+    rc (*surface)(device *d, const dev_shape *shape, dev_surface **out);
+    rc (*map)(dev_surface *s, void **host);
+    rc (*unmap)(dev_surface *s);
+    void (*drop)(dev_surface *s);
+    rc (*run)(dev_program *p, dev_surface *const *in, int n_in,
+              dev_surface *const *out, int n_out, uint64_t *ticket);
+    rc (*wait)(device *d, uint64_t ticket, dev_stats *stats);
+    rc (*sample)(device *d, dev_sample *out);
+    /* Can an op with these types run? *why is static text or NULL. */
+    rc (*supports)(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+};
+/* Every driver's device/program/surface begins with these. */
+struct device { const dev_driver *driver; };
+struct dev_program { const dev_driver *driver; device *dev; };
+struct dev_surface { const dev_driver *driver; device *dev; };
+
+/* "emu:m4", "emu:m1,faithful", "null:m4", "auto"; E_DEVICE with a list of what
+ * there is otherwise. `k` is borrowed (software engines compute on it). */
+rc dev_open(const char *uri, kern *k, device **out);
+void dev_close(device *d);
+rc dev_caps_of(device *d, dev_caps *out);
+/* Compile. Refusals are E_RULE naming the rule, E_BUDGET for limits, E_FORMAT
+ * for bad text; the program owns copies of all it needs. */
+rc dev_load(device *d, const dev_source *src, dev_program **out);
+rc dev_reload(dev_program *p, const mil_blob_file *files, int n);
+void dev_unload(dev_program *p);
+/* Ports in binding order: the order in which run takes its surfaces, which on
+ * Apple's engine is alphabetical by name, not as declared. */
+rc dev_ports_of(dev_program *p, dev_ports *out);
+rc dev_surface_new(device *d, const dev_shape *shape, dev_surface **out);
+/* Host address until unmap. E_DEVICE while a run that writes it is in flight
+ * or after such a run failed (its contents are invalid until written). */
+rc dev_map(dev_surface *s, void **host);
+rc dev_unmap(dev_surface *s);
+void dev_drop(dev_surface *s);
+/* Queue one run; surfaces in port order. Runs start in the order queued. */
+rc dev_run(dev_program *p, dev_surface *const *in, int n_in,
+           dev_surface *const *out, int n_out, uint64_t *ticket);
+/* Wait for one ticket: that run's own result. stats may be NULL. */
+rc dev_wait(device *d, uint64_t ticket, dev_stats *stats);
+rc dev_sample_of(device *d, dev_sample *out);
+rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+
+/* Drivers known, for `device ls`. */
+size_t dev_driver_count(void);
+const dev_driver *dev_driver_at(size_t i);
+
+#endif
