@@ -1,0 +1,50 @@
+/* exec.h - carry out one plan: stage inputs, run programs, do the host's steps
+ * overlapped with the engine's, give back results. No allocation in a step. */
+#ifndef EXEC_EXEC_H
+#define EXEC_EXEC_H
+
+#include "base/rng.h"
+#include "dev/device.h"
+#include "kern/kern.h"
+#include "plan/plan.h"
+
+typedef struct exec exec;
+typedef struct {
+    double ms, engine_ms, host_ms, wait_ms, staging_ms;
+    double flops;                /* of all matmul-like work, engine and host */
+    uint64_t infinities;         /* seen by the engine in this step */
+    const char *first_infinity;  /* scope of the first program that made one, or NULL */
+    int launches;
+} exec_stats;
+
+/* Load the plan's programs and make its surfaces. plan, device and kern are
+ * borrowed and must outlive it. */
+rc exec_open(const plan *p, device *d, kern *k, exec **out);
+void exec_close(exec *x);
+
+/* fp32 master weights of a param (NULL grad where the plan has none). Both are
+ * borrowed. Call for every param, then exec_stage. */
+rc exec_bind(exec *x, const char *param, float *weights, float *grad);
+/* Write all (or one) weights to their surfaces as fp16. */
+rc exec_stage(exec *x);
+rc exec_stage_param(exec *x, const char *param);
+/* The fp16 copy of a param, writable between steps, when its surface holds the
+ * weights packed in order (so that AdamW can write it in the same pass): NULL
+ * otherwise. Call exec_halves_begin before and exec_halves_end after. */
+rc exec_halves_begin(exec *x);
+half *exec_half(exec *x, const char *param);
+rc exec_halves_end(exec *x);
+
+/* Value of a named input for the next step (copied): int32 ids or fp32. */
+rc exec_input(exec *x, const char *name, const void *data, size_t bytes);
+/* One pass over all steps. Gradients are added to what the grad buffers hold. */
+rc exec_step(exec *x, exec_stats *stats);
+/* A named output of the last step, as fp32. */
+rc exec_output(exec *x, const char *name, float *out, size_t n);
+
+/* For `explain --stage mil` and tests: save each program's text and blobs, and
+ * the surfaces of the next step's runs, under a folder:
+ *   DIR/NAME.mil, DIR/NAME.weights/..., DIR/call-NNN/{in,out}.PORT.npy */
+rc exec_save_calls(exec *x, const char *dir);
+
+#endif
