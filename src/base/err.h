@@ -25,7 +25,9 @@ typedef enum {
 #endif
 
 /* Start a chain (drops the old one), add context, add a hint. Each returns
- * `code`, so `return err_fail(E_IO, ...)` works. */
+ * `code`, so `return err_fail(E_IO, ...)` works. The marks "while " and
+ * "hint: " are put in front here: err_while(r, "reading %s", path). Without a
+ * chain, err_about(code) becomes its fault. */
 rc err_fail(rc code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 rc err_while(rc code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 rc err_hint(rc code, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -12,8 +12,10 @@
 typedef struct file file;
 
 /* Writing: create (truncates) or append; close reports a late error.
- * file_sync forces the bytes to the disk. On error the file stays to be
- * closed by file_drop (close, ignore errors). */
+ * There is no buffer: every file_write is one system call, so gather small
+ * pieces in a str first. file_sync forces the bytes to the disk. After an
+ * error of write or sync the file stays to be closed by file_drop (close,
+ * ignore errors; NULL is fine); file_close ends it whatever it returns. */
 rc file_create(const char *path, file **out);
 rc file_append(const char *path, file **out);
 rc file_write(file *f, const void *bytes, size_t n);
@@ -31,6 +33,9 @@ rc file_read(arena *a, const char *path, size_t limit, char **bytes, size_t *n);
 typedef struct { const uint8_t *p; size_t n; } file_map_;
 rc file_map(const char *path, file_map_ *out);
 void file_unmap(file_map_ *m);
+
+/* E_IO "cannot VERB PATH: reason of the system", from an errno value. */
+rc file_fail(const char *verb, const char *path, int error);
 
 /* Folders and names. */
 bool file_exists(const char *path);
