@@ -1,0 +1,85 @@
+/* train.h - many steps: optimizer, schedule, scaling, checkpoint, resume.
+ *
+ * The trainer emits events and never prints. A run is a folder:
+ *   recipe.conf  events.jsonl  lock  step-NNNNNNNN/  best -> (in state.json)
+ * A step folder is a complete checkpoint (committed by rename) and a MODEL:
+ *   model.safetensors optim.safetensors state.json config.json tokenizer.json */
+#ifndef TRAIN_TRAIN_H
+#define TRAIN_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/event.h"
+#include "data/data.h"
+#include "dev/device.h"
+#include "exec/exec.h"
+#include "model/model.h"
+#include "plan/plan.h"
+
+typedef enum { TRAIN_COSINE, TRAIN_LINEAR, TRAIN_CONSTANT } train_schedule;
+typedef struct {
+    int64_t steps;
+    int batch, accum;
+    double lr, min_lr; int64_t warmup; train_schedule schedule;
+    double weight_decay, beta1, beta2, eps, clip;  /* clip 0 = off */
+    bool scale_dynamic; double loss_scale;         /* start, or the fixed value */
+    uint64_t seed;
+    int64_t eval_every, checkpoint_every; int keep; /* 0 = never; keep last n + best */
+    int64_t eval_windows;                          /* held-out windows per evaluation, 0 = all */
+    bool memory_only;                              /* write no checkpoints but the last */
+} train_options;
+
+/* What the caller resolved: everything a run needs. Borrowed while it runs. */
+typedef struct {
+    train_options options;
+    model_config model; const char *init_dir;      /* NULL = random */
+    plan_options plan;
+    const char *data_dir;                          /* dataset folder */
+    const char *run_dir;                           /* runs/NAME */
+    const char *recipe_text;                       /* resolved, saved in the run */
+    device *dev; kern *k;
+    event_sink sink;                               /* also written to events.jsonl */
+    int64_t stop_after; double stop_minutes;       /* this invocation only; 0 = none */
+    const volatile int *stop;                      /* set non-zero to stop cleanly */
+} train_job;
+
+typedef struct {
+    int64_t step; double loss, held_out, nats_per_byte, tokens_per_s;
+    bool finished, stopped;
+} train_result;
+
+/* Train or go on. Goes on from the newest complete checkpoint in run_dir that
+ * verifies (a bad one is named in a `note` event and skipped). E_BUSY if the
+ * run is in use; E_NUMERIC when the loss goes bad for good (names the scope
+ * where it began and the last good checkpoint); E_STOPPED after a clean stop
+ * (state saved). */
+rc train_run(const train_job *job, train_result *out);
+
+/* lr of update `step` (0-based). */
+double train_lr(const train_options *o, int64_t step);
+
+/* Mean loss over held-out windows of a dataset with given weights. */
+typedef struct { double held_out, nats_per_byte; uint64_t tokens; } eval_result;
+rc train_eval(model *m, const char *data_dir, device *d, kern *k, int64_t max_windows, eval_result *out);
+/* Loss and unscaled mean-loss gradients (fp32, flat like m->weights) of one
+ * batch ids[B*(T+1)] row-major. loss_scale is applied and taken out again. */
+rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scale, device *d, kern *k, double *loss, float *grads);
+
+/* ---- checkpoints (checkpoint.c) ---- */
+typedef struct {
+    int64_t step; uint64_t example; double loss_scale; int64_t good_steps;
+    double loss, held_out, best_held_out; int64_t best_step;
+    double wall_s; uint64_t data_checksum; uint64_t seed; int batch, accum;
+} train_state;
+/* Save into run_dir/step-NNNNNNNN via a temporary folder and rename. m, v may
+ * be NULL (model only). */
+rc checkpoint_save(const char *run_dir, const model *mo, const float *m, const float *v, const train_state *s, const char *tokenizer_path);
+/* Complete checkpoints, oldest first (steps), in the arena. */
+rc checkpoint_list(arena *mem, const char *run_dir, int64_t **steps, size_t *n);
+char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step);
+/* Verify checksums and read; m, v may be NULL. */
+rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s);
+rc checkpoint_verify(const char *dir, train_state *s);
+
+#endif
