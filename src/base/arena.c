@@ -67,7 +67,7 @@ static void *no_memory(size_t bytes)
 static void *raw_take(size_t bytes)
 {
     size_t room = mem_add(bytes, ALIGN + sizeof(void *));
-    if (room == SIZE_MAX) return NULL;
+    if (room > PTRDIFF_MAX) return NULL; /* no object is larger */
     unsigned char *raw = calloc(1, room);
     if (!raw) return NULL;
     uintptr_t at = (uintptr_t)raw + sizeof(void *);

@@ -138,9 +138,9 @@ static inline const char *test_path(const char *dir, const char *name)
 {
     static char paths[4][1024];
     static unsigned turn;
-    char *p = paths[turn++ % 4];
-    snprintf(p, sizeof paths[0], "%s/%s", dir, name);
-    return p;
+    char path[sizeof paths[0]]; /* dir may be one of the four */
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return strcpy(paths[turn++ % 4], path);
 }
 
 #endif
