@@ -23,7 +23,7 @@
 
 enum { IR_RANK = 5 };
 typedef enum {
-#define OP(name, mil, args, dialect, shape, grad, about) IR_##name,
+#define OP(name, ...) IR_##name,
 #include "ir/ops.def"
 #undef OP
     IR_OPS
@@ -86,6 +86,7 @@ struct ir_graph {
     struct { ir_node *node; const char *name; } *outputs; int n_outputs, cap_outputs;
     const char *scope; bool backward; /* given to new nodes */
     rc failed;
+    struct ir_memory *memory; /* names, shared constants, first error (table.h) */
 };
 
 ir_graph *ir_new(void);       /* owns an arena */
