@@ -223,9 +223,9 @@ static rc split_line(char *line, char **key, char **text)
     return OK;
 }
 
-rc config_parse(config *c, const char *text, size_t n, const char *file)
+rc config_parse(config *c, const char *text, size_t n, const char *name)
 {
-    if (memchr(text, 0, n)) return err_fail(E_CONFIG, "%s: not a text file", file);
+    if (memchr(text, 0, n)) return err_fail(E_CONFIG, "%s: not a text file", name);
     char *p = arena_textn(c->mem, text, n);
     if (!p) return E_MEMORY;
     for (int line = 1; p; line++) {
@@ -236,7 +236,7 @@ rc config_parse(config *c, const char *text, size_t n, const char *file)
         if (e) {
             char first[400];
             snprintf(first, sizeof first, "%s", err_first());
-            return err_fail(e, "%s:%d: %s", file, line, first);
+            return err_fail(e, "%s:%d: %s", name, line, first);
         }
         p = next;
     }
