@@ -1,0 +1,388 @@
+/* gemm.c - matrix products: what is packed when, and who multiplies what.
+ *
+ * The product is cut in three ways.
+ *   k      in equal blocks of at most K_BLOCK, a function of k alone. Each
+ *          element of C sums a block in registers, then adds the block to a
+ *          partial sum in fp32: this is the whole order of a sum.
+ *   n      in panels as wide as the register tile. B is packed panel by panel,
+ *          [k][tile_n], by all threads, before anyone multiplies.
+ *   m      in tiles of nearly equal height, at most the register tile's, so
+ *          that no thin tile is left at the end.
+ * A task is a rectangle of tiles x panels. It packs its tiles of A for one
+ * block of k into the thread's own second-level cache, multiplies them with
+ * its panels, and keeps the partial sums there too until the last block.
+ *
+ * A batch of small products is handled as one list of tasks; when there are
+ * many, each thread takes whole products and packs B for itself. */
+#include <math.h>
+#include <stdatomic.h>
+#include "base/arena.h"
+#include "kern/table.h"
+
+#define K_BLOCK 256
+#define TASK_TILES 8                      /* tiles of m in a task, at most */
+#define TASK_COLUMNS 512                  /* columns in a task, about, at most */
+#define PACKED_FLOATS ((size_t)4 << 20)   /* of B packed at a time, if it can be helped */
+#define OWN_B_FLOATS (PACKED_FLOATS / 16) /* of a product that one thread does alone */
+
+typedef struct {
+    const kern_table *table;
+    size_t m, n, kk;
+    kern_mat a, b;
+    kern_out c;
+    const kern_tail *tail;
+    float alpha, limit;
+    size_t k_block, n_blocks; /* of one product */
+    size_t n_tiles, n_panels; /* of C */
+    size_t n_summed;          /* products in one sum: 1, or the batch */
+    /* the batch entries and panels in work */
+    size_t batch0, n_batch, panel0, panels;
+    /* how they are cut into tasks */
+    size_t tasks_m, tasks_n;
+    bool own_b; /* each task packs all of B for itself */
+    float *packed;
+    kern_scratch *own;
+    _Atomic uint64_t n_inf;
+} product;
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static const void *at(const kern_mat *x, size_t batch, size_t i, size_t j)
+{
+    ptrdiff_t e = (ptrdiff_t)batch * x->batch + (ptrdiff_t)i * x->rs +
+                  (ptrdiff_t)j * x->cs;
+    return (const char *)x->p + e * (ptrdiff_t)kern_size(x->type);
+}
+
+/* Floats of one packed panel of B: all k of all summed products. */
+static size_t panel_floats(const product *p)
+{
+    return p->n_summed * p->kk * p->table->tile_n;
+}
+
+/* ---- packing B ---- */
+
+static void pack_panel(product *p, size_t batch, size_t panel, float *out)
+{
+    size_t wide = p->table->tile_n, j = panel * wide;
+    p->table->pack_b(p->b.type, smaller(wide, p->n - j), p->kk, at(&p->b, batch, 0, j),
+                     p->b.rs, p->b.cs, out);
+}
+
+/* Task i packs one panel of one product. */
+static void pack_task(void *ctx, size_t i, int who)
+{
+    (void)who;
+    product *p = ctx;
+    size_t one = p->kk * p->table->tile_n;
+    if (p->n_summed > 1) { /* the products of a sum follow each other in a panel */
+        size_t panel = i / p->n_summed, b = i % p->n_summed;
+        pack_panel(p, b, p->panel0 + panel, p->packed + i * one);
+    } else {
+        pack_panel(p, p->batch0 + i / p->panels, p->panel0 + i % p->panels,
+                   p->packed + i * one);
+    }
+}
+
+/* ---- multiplying ---- */
+
+/* A rectangle of one product of the batch. */
+typedef struct {
+    size_t batch;
+    size_t tile0, tile1;   /* of m */
+    size_t panel0, panel1; /* of the packed panels */
+    const float *b;        /* packed panel 0 */
+    float *a, *part, *bias;
+} rect;
+
+static size_t tile_row(const product *p, size_t tile)
+{
+    return tile * p->m / p->n_tiles;
+}
+
+static void load_bias(const product *p, const rect *r)
+{
+    size_t i0 = tile_row(p, r->tile0), i1 = tile_row(p, r->tile1);
+    const kern_tail *t = p->tail;
+    const char *from = (const char *)t->row_bias + i0 * kern_size(t->row_bias_type);
+    p->table->convert(t->row_bias_type, KERN_F32, i1 - i0, from, r->bias);
+}
+
+static void pack_tiles(const product *p, const rect *r, size_t batch, size_t k0,
+                       size_t kc)
+{
+    float *out = r->a;
+    for (size_t i = r->tile0; i < r->tile1; i++, out += kc * p->table->tile_m) {
+        size_t row = tile_row(p, i);
+        p->table->pack_a(p->a.type, tile_row(p, i + 1) - row, kc,
+                         at(&p->a, batch, row, k0), p->a.rs, p->a.cs, out);
+    }
+}
+
+/* One packed block of A times one panel. */
+static uint64_t multiply_panel(const product *p, const rect *r, size_t panel, size_t kc,
+                               const float *b, bool first, bool last)
+{
+    const kern_table *t = p->table;
+    bool biased = p->tail && p->tail->row_bias;
+    size_t wide = t->tile_n, row0 = tile_row(p, r->tile0);
+    size_t j = (p->panel0 + panel) * wide;
+    size_t part_at = (panel - r->panel0) * (r->tile1 - r->tile0);
+    kern_tile tile = {.first = first,
+                      .last = last,
+                      .type = p->c.type,
+                      .add = p->c.add,
+                      .rs = p->c.rs,
+                      .n = smaller(wide, p->n - j),
+                      .alpha = p->alpha,
+                      .limit = p->limit};
+    const float *a = r->a;
+    for (size_t i = r->tile0; i < r->tile1; i++, a += kc * t->tile_m) {
+        size_t row = tile_row(p, i), m = tile_row(p, i + 1) - row;
+        ptrdiff_t e = (ptrdiff_t)r->batch * p->c.batch + (ptrdiff_t)row * p->c.rs;
+        tile.c = (char *)p->c.p + (e + (ptrdiff_t)j) * (ptrdiff_t)kern_size(p->c.type);
+        tile.part = r->part + (part_at + i - r->tile0) * t->tile_m * wide;
+        tile.bias = biased ? r->bias + (row - row0) : NULL;
+        t->tile(m, kc, a, b, &tile);
+    }
+    return tile.n_inf;
+}
+
+static void multiply(product *p, const rect *r)
+{
+    uint64_t n_inf = 0;
+    size_t wide = p->table->tile_n;
+    if (p->tail && p->tail->row_bias) load_bias(p, r);
+    for (size_t s = 0; s < p->n_summed; s++)
+        for (size_t q = 0; q < p->n_blocks; q++) {
+            size_t k0 = q * p->k_block, kc = smaller(p->k_block, p->kk - k0);
+            bool first = s == 0 && q == 0;
+            bool last = s + 1 == p->n_summed && q + 1 == p->n_blocks;
+            pack_tiles(p, r, p->n_summed > 1 ? s : r->batch, k0, kc);
+            for (size_t j = r->panel0; j < r->panel1; j++)
+                n_inf += multiply_panel(
+                    p, r, j, kc, r->b + j * panel_floats(p) + (s * p->kk + k0) * wide,
+                    first, last);
+        }
+    if (n_inf) atomic_fetch_add_explicit(&p->n_inf, n_inf, memory_order_relaxed);
+}
+
+/* Floats of a thread's own scratch, in the order of carve(); whole cache lines
+ * each. */
+static size_t lines(size_t floats)
+{
+    return ceil_div(floats, 16) * 16;
+}
+
+static size_t task_rows(const product *p)
+{
+    return ceil_div(p->n_tiles, p->tasks_m) * p->table->tile_m;
+}
+
+static size_t a_floats(const product *p)
+{
+    return lines(task_rows(p) * p->k_block);
+}
+
+static size_t part_floats(const product *p)
+{
+    if (p->n_blocks * p->n_summed == 1) return 0;
+    return lines(task_rows(p) * ceil_div(p->panels, p->tasks_n) * p->table->tile_n);
+}
+
+static size_t bias_floats(const product *p)
+{
+    return lines(task_rows(p));
+}
+
+static size_t own_floats(const product *p)
+{
+    size_t b = p->own_b ? panel_floats(p) * p->panels : 0;
+    return a_floats(p) + part_floats(p) + bias_floats(p) + b;
+}
+
+static void carve(const product *p, int who, rect *r)
+{
+    r->a = p->own[who].p;
+    r->part = r->a + a_floats(p);
+    r->bias = r->part + part_floats(p);
+}
+
+static void multiply_task(void *ctx, size_t i, int who)
+{
+    product *p = ctx;
+    size_t tm = i % p->tasks_m, tn = i / p->tasks_m % p->tasks_n;
+    size_t b = i / p->tasks_m / p->tasks_n;
+    rect r = {.batch = p->batch0 + b,
+              .tile0 = tm * p->n_tiles / p->tasks_m,
+              .tile1 = (tm + 1) * p->n_tiles / p->tasks_m,
+              .panel0 = tn * p->panels / p->tasks_n,
+              .panel1 = (tn + 1) * p->panels / p->tasks_n};
+    carve(p, who, &r);
+    r.b = p->packed + b * p->panels * panel_floats(p);
+    multiply(p, &r);
+}
+
+/* Task i is the whole of product i. */
+static void product_task(void *ctx, size_t i, int who)
+{
+    product *p = ctx;
+    rect r = {.batch = i, .panel1 = p->panels};
+    carve(p, who, &r);
+    float *b = r.bias + bias_floats(p);
+    for (size_t j = 0; j < p->panels; j++) pack_panel(p, i, j, b + j * panel_floats(p));
+    r.b = b;
+    for (size_t tm = 0; tm < p->tasks_m; tm++) {
+        r.tile0 = tm * p->n_tiles / p->tasks_m;
+        r.tile1 = (tm + 1) * p->n_tiles / p->tasks_m;
+        multiply(p, &r);
+    }
+}
+
+/* ---- cutting ---- */
+
+/* Enough tasks, and a number that the threads share evenly. */
+static void cut_tasks(product *p, size_t n_threads)
+{
+    p->tasks_n = ceil_div(p->panels * p->table->tile_n, TASK_COLUMNS);
+    p->tasks_n = p->own_b ? 1 : smaller(p->tasks_n, p->panels);
+    p->tasks_m = ceil_div(p->n_tiles, TASK_TILES);
+    if (p->own_b || n_threads == 1) return;
+    for (; p->tasks_m < p->n_tiles; p->tasks_m++) {
+        size_t tasks = p->n_batch * p->tasks_n * p->tasks_m;
+        if (tasks >= 8 * n_threads || (tasks >= 4 * n_threads && tasks % n_threads == 0))
+            break;
+    }
+}
+
+static rc get_scratch(kern *k, product *p)
+{
+    for (int i = 0; i < k->n_threads; i++)
+        TRY(kern_scratch_grow(&k->own[i], mem_mul(own_floats(p), sizeof(float))));
+    if (!p->own_b) {
+        size_t floats = mem_mul(p->n_batch * p->panels, panel_floats(p));
+        TRY(kern_scratch_grow(&k->shared, mem_mul(floats, sizeof(float))));
+    }
+    p->own = k->own;
+    p->packed = k->shared.p;
+    return OK;
+}
+
+/* Pack and multiply the batch entries and panels in work. */
+static rc run_group(kern *k, product *p)
+{
+    cut_tasks(p, (size_t)k->n_threads);
+    TRY(get_scratch(k, p));
+    if (p->own_b) {
+        pool_run(k->pool, p->n_batch, product_task, p);
+        return OK;
+    }
+    pool_run(k->pool, p->n_batch * p->panels * p->n_summed, pack_task, p);
+    pool_run(k->pool, p->n_batch * p->tasks_n * p->tasks_m, multiply_task, p);
+    return OK;
+}
+
+/* All of a batch, as many panels and entries at a time as PACKED_FLOATS
+ * holds. */
+static rc run_product(kern *k, product *p, size_t n_batch)
+{
+    size_t panel = panel_floats(p), all = p->n_panels * panel;
+    size_t threads = (size_t)k->n_threads;
+    size_t least = ceil_div(256, p->table->tile_n);
+    size_t panels = panel ? PACKED_FLOATS / panel : p->n_panels;
+    panels = smaller(panels < least ? least : panels, p->n_panels);
+    size_t group = all && all < PACKED_FLOATS ? PACKED_FLOATS / all : 1;
+    p->own_b = n_batch > 1 && all <= OWN_B_FLOATS &&
+               (n_batch % threads == 0 || n_batch >= 8 * threads);
+    if (p->own_b) group = n_batch;
+    for (p->batch0 = 0; p->batch0 < n_batch; p->batch0 += p->n_batch) {
+        p->n_batch = smaller(group, n_batch - p->batch0);
+        for (p->panel0 = 0; p->panel0 < p->n_panels; p->panel0 += p->panels) {
+            p->panels = smaller(panels, p->n_panels - p->panel0);
+            TRY(run_group(k, p));
+        }
+    }
+    return OK;
+}
+
+static void set_shape(product *p, const kern_table *t, size_t m, size_t n, size_t kk)
+{
+    p->table = t;
+    p->m = m;
+    p->n = n;
+    p->kk = kk;
+    p->n_blocks = kk ? ceil_div(kk, K_BLOCK) : 1;
+    p->k_block = ceil_div(kk, p->n_blocks);
+    p->n_tiles = ceil_div(m, t->tile_m);
+    p->n_panels = ceil_div(n, t->tile_n);
+}
+
+static void set_tail(product *p, const kern_tail *tail)
+{
+    float limit = tail && tail->limit > 0 ? tail->limit : INFINITY;
+    /* The least that rounds to infinity in fp16 is half a step above 65504. */
+    if (p->c.type == KERN_F16 && limit > 65520.0f) limit = 65520.0f;
+    p->limit = limit;
+    p->alpha = tail && tail->alpha != 0 ? tail->alpha : 1;
+    p->tail = tail;
+}
+
+static rc start(kern *k, size_t n_batch, size_t n_summed, size_t m, size_t n, size_t kk,
+                kern_mat a, kern_mat b, kern_out c, const kern_tail *tail)
+{
+    if (c.add && c.type != KERN_F32)
+        return err_fail(E_SHAPE, "adding to a product wants an fp32 result, had fp16");
+    if (m == 0 || n == 0 || n_batch == 0) return OK;
+    product p = {.a = a, .b = b, .c = c, .n_summed = n_summed};
+    set_shape(&p, k->table, m, n, kk);
+    set_tail(&p, tail);
+    pool_hold(k->pool);
+    rc code = run_product(k, &p, n_batch);
+    pool_release(k->pool);
+    if (tail && tail->n_inf) *tail->n_inf += p.n_inf;
+    return code;
+}
+
+rc kern_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
+             kern_mat b, kern_out c, const kern_tail *tail)
+{
+    return start(k, n_batch, 1, m, n, kk, a, b, c, tail);
+}
+
+rc kern_gemm_sum(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
+                 kern_mat b, kern_out c, const kern_tail *tail)
+{
+    /* An empty sum is a product with no k. */
+    if (n_batch == 0) return start(k, 1, 1, m, n, 0, a, b, c, tail);
+    return start(k, 1, n_batch, m, n, kk, a, b, c, tail);
+}
+
+rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk)
+{
+    if (m == 0 || n == 0) return OK;
+    product p = {.n_summed = 1, .n_batch = 1};
+    set_shape(&p, k->table, m, n, kk);
+    p.panels = p.n_panels;
+    cut_tasks(&p, 1);
+    size_t own = own_floats(&p), least = ceil_div(256, p.table->tile_n);
+    size_t shared = smaller(p.n_panels, least) * panel_floats(&p);
+    if (shared < PACKED_FLOATS) shared = PACKED_FLOATS;
+    /* As one of many small products. */
+    p.own_b = panel_floats(&p) * p.n_panels <= OWN_B_FLOATS;
+    cut_tasks(&p, 1);
+    if (own < own_floats(&p)) own = own_floats(&p);
+    pool_hold(k->pool);
+    rc code = kern_scratch_grow(&k->shared, mem_mul(shared, sizeof(float)));
+    for (int i = 0; i < k->n_threads && code == OK; i++)
+        code = kern_scratch_grow(&k->own[i], mem_mul(own, sizeof(float)));
+    pool_release(k->pool);
+    return code;
+}

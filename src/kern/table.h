@@ -1,0 +1,96 @@
+/* table.h - what an instruction set provides; kern's own files see this.
+ *
+ * The bodies in *_body.inc are written once over the vector words of a
+ * vec_*.h and compiled once per instruction set, each into one const table.
+ * kern_open() chooses the table; everything above it is plain C. */
+#ifndef KERN_TABLE_H
+#define KERN_TABLE_H
+
+#include <pthread.h>
+#include "kern/kern.h"
+#include "kern/pool.h"
+
+/* One register tile of C, [m <= tile_m, n <= tile_n], after one block of k.
+ * While blocks remain the fp32 sum waits in `part`; after the last it gets
+ * the tail and is rounded once into c. */
+typedef struct {
+    bool first, last; /* of the blocks of k */
+    float *part;      /* [m][tile_n]; untouched when first && last */
+    void *c;          /* element (0,0) */
+    kern_type type;
+    bool add;
+    ptrdiff_t rs;
+    size_t n; /* columns that exist */
+    float alpha;
+    const float *bias; /* [m] or NULL */
+    float limit;       /* |v| >= limit is stored as infinity */
+    uint64_t n_inf;    /* out: infinities stored, added */
+} kern_tile;
+
+/* Per column and chunk of rows: maximum and sum of exp(x - maximum). */
+typedef struct {
+    float *max, *sum;
+} kern_lse;
+
+typedef void (*kern_binary_fn)(kern_type t, size_t n, const void *x, int x_step,
+                               const void *y, int y_step, void *z);
+typedef void (*kern_unary_fn)(kern_type t, size_t n, const void *x, void *z);
+
+typedef struct {
+    const char *name;
+    kern_binary_fn binary[KERN_BINARY_COUNT];
+    kern_unary_fn unary[KERN_UNARY_COUNT];
+    void (*select)(kern_type t, size_t n, const uint8_t *c, int c_step, const void *x,
+                   int x_step, const void *y, int y_step, void *z);
+    void (*convert)(kern_type from, kern_type to, size_t n, const void *x, void *z);
+    uint64_t (*count_bad)(kern_type t, size_t n, const void *x);
+    void (*transpose)(size_t size, size_t rows, size_t cols, const void *x,
+                      size_t x_stride, void *z, size_t z_stride);
+    float (*reduce_row)(kern_reduce_op op, kern_type t, size_t n, const void *x);
+    void (*reduce_cols)(kern_reduce_op op, kern_type t, size_t rows, size_t n,
+                        const void *x, size_t stride, float *z);
+    void (*softmax_row)(kern_type t, size_t n, const void *x, void *z);
+    double (*sum_squares)(size_t n, const float *x);
+    void (*adamw)(size_t n, float *w, float *m, float *v, const float *g, half *w16,
+                  const kern_adamw_args *args);
+    /* rows x n_cols of logits into max, sum [n_cols]. */
+    void (*lse)(kern_type t, size_t rows, size_t n_cols, const void *x, size_t stride,
+                float *max, float *sum);
+    /* d = exp(x - max) * factor per column; factor 0 gives 0. */
+    void (*softmax_cols)(kern_type t, size_t rows, size_t n_cols, const void *x, void *d,
+                         size_t stride, const float *max, const float *factor);
+    /* Register tile, and packing into panels of tile_m rows of A, as [k][m],
+     * and tile_n columns of B, as [k][tile_n] filled up with zeros. */
+    size_t tile_m, tile_n;
+    void (*pack_a)(kern_type t, size_t m, size_t kk, const void *p, ptrdiff_t rs,
+                   ptrdiff_t cs, float *out);
+    void (*pack_b)(kern_type t, size_t n, size_t kk, const void *p, ptrdiff_t rs,
+                   ptrdiff_t cs, float *out);
+    void (*tile)(size_t m, size_t kk, const float *a, const float *b, kern_tile *t);
+    double (*burn)(size_t turns); /* FMAs from registers; returns how many flops */
+} kern_table;
+
+extern const kern_table kern_table_scalar;
+#if defined(__x86_64__)
+extern const kern_table kern_table_avx2, kern_table_avx512;
+#elif defined(__aarch64__)
+extern const kern_table kern_table_neon;
+#endif
+
+/* A piece of memory that only grows. */
+typedef struct {
+    void *p;
+    size_t bytes;
+} kern_scratch;
+rc kern_scratch_grow(kern_scratch *s, size_t bytes);
+
+struct kern {
+    const kern_table *table;
+    int n_threads;
+    pool *pool;
+    /* All scratch belongs to whoever holds the pool. */
+    kern_scratch shared; /* packed B, partial sums of reductions */
+    kern_scratch *own;   /* [n_threads] packed A and partial C */
+};
+
+#endif
