@@ -67,6 +67,7 @@ struct mil_value {
     const void *data; bool splat;
     const char *text;            /* LITERAL string; BLOB: path */
     uint64_t offset;             /* BLOB: of the chunk header */
+    bool old;                    /* BLOB, DICT: inner types as tensor<string, []> */
 };
 typedef struct { const char *name; mil_value value; } mil_arg;
 typedef struct { const char *name; mil_type type; mil_pos pos; } mil_var;
@@ -120,6 +121,12 @@ void mil_blob_free(mil_blob_writer *w);
 rc mil_blob_read(const void *bytes, size_t n, uint64_t offset, mil_dtype want, size_t want_bytes, const void **data);
 /* Number of chunks and their header offsets, walking the file. */
 rc mil_blob_list(arena *mem, const void *bytes, size_t n, uint64_t **offsets, size_t *count);
+
+/* Read every weight file the program names into `mem`: the file NAME under
+ * `weights_dir` for "@model_path/weights/NAME". A path of another form, or one
+ * that leads out of the folder, is E_FORMAT; a folder of NULL is fine for a
+ * program without weight files. */
+rc mil_load_blobs(arena *mem, const mil_program *p, const char *weights_dir, mil_blob_file **files, int *n);
 
 /* ---- graph to MIL ---- */
 typedef struct {
