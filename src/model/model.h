@@ -72,6 +72,15 @@ rc model_load(const char *dir, model **out);
 /* Writes config.json and model.safetensors into an existing folder. */
 rc model_save(const model *m, const char *dir);
 rc model_config_load(const char *dir, model_config *out);
+rc model_config_save(const model_config *c, const char *dir);
+/* Weights of a folder (of any public form) into a model whose config is known;
+ * E_SHAPE or E_FORMAT naming the tensor that does not fit. */
+rc model_load_weights(model *m, const char *dir);
+/* n arrays laid out like m->weights (weights, gradients, moments) as one
+ * safetensors file of F32 tensors named prefix[i] + public name, in the public
+ * order of rows; and back. */
+rc model_write(const model *m, int n, const float *const *flat, const char *const *prefix, const char *path);
+rc model_read(const model *m, int n, float *const *flat, const char *const *prefix, const char *path);
 
 /* safetensors, one file (safetensors.c): named tensors. */
 typedef struct { const char *name; const char *dtype; int rank; int64_t shape[8]; const void *data; size_t bytes; } st_tensor;
@@ -81,6 +90,7 @@ void st_close(st_file *f);
 int st_count(const st_file *f);
 const st_tensor *st_at(const st_file *f, int i);
 const st_tensor *st_find(const st_file *f, const char *name);
+const char *st_meta(const st_file *f, const char *key); /* of __metadata__, or NULL */
 /* data pointers borrowed; meta = flat JSON strings, pairs key,value or NULL. */
 rc st_write(const char *path, int n, const st_tensor *t, int n_meta, const char *const *meta);
 /* As fp32 (F32, F16, BF16). */
