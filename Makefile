@@ -1,30 +1,42 @@
-# anneal. `make` builds build/anneal and build/libanneal.a; `make help` lists the rest.
-# Nothing here beyond GNU make 3.81.
+# anneal. `make` builds build/anneal and the libraries; `make help` lists the rest.
+# Nothing here beyond GNU make 3.81 and POSIX tools.
+#
+#   B=build-x           another build folder        OPT=-O0       other optimisation
+#   CC=clang            another compiler            WERROR=1      warnings are errors
+#   SAN=address,undefined | thread                  sanitizers (use with its own B)
+#   PREFIX=/usr/local   DESTDIR=                    for `make install`
 B        ?= build
 CC       ?= cc
 ifeq ($(origin CC),default)
 CC       := cc
 endif
 OPT      ?= -O2
+PREFIX   ?= /usr/local
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-ifneq ($(WERROR),)
-WARN     += -Werror
-endif
 PKGS     := jansson libxxhash libpcre2-8
 SAN      ?=
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-PKGFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKGFLAGS := $(shell pkg-config --cflags $(PKGS) cmocka 2>/dev/null || pkg-config --cflags $(PKGS) 2>/dev/null)
 PKGLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null || echo -ljansson -lxxhash -lpcre2-8)
+CMOCKA   := $(shell pkg-config --libs cmocka 2>/dev/null || echo -lcmocka)
 CPPFLAGS := -Isrc -Iinclude -D_GNU_SOURCE -DXXH_STATIC_LINKING_ONLY $(PKGFLAGS) $(DEFS)
 CFLAGS   := -std=c11 $(OPT) -g -pthread -fvisibility=hidden -fPIC -ffp-contract=off $(WARN) $(SANFLAGS)
+STRICT   := $(if $(WERROR),-Werror)
 LDLIBS   := $(PKGLIBS) -lm -pthread -ldl
-ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
+TARGET   := $(shell $(CC) -dumpmachine)
+ARCH     := $(firstword $(subst -, ,$(TARGET)))
+DARWIN   := $(findstring darwin,$(TARGET))
+
+# The version stands in the public header and nowhere else.
+VERSION  := $(shell sed -n 's/^.define ANNEAL_VERSION "\([^"]*\)".*/\1/p' include/anneal.h)
+SOMAJOR  := $(firstword $(subst ., ,$(VERSION)))
 
 SRC := $(wildcard src/*/*.c src/dev/*/*.c)
 CLI := $(filter src/cli/%,$(SRC))
 LIB := $(filter-out src/cli/%,$(SRC))
 OBJ := $(LIB:%.c=$(B)/%.o)
-CLIOBJ := $(CLI:%.c=$(B)/%.o)
+MAINOBJ := $(B)/src/cli/main.o
+CLIOBJ := $(filter-out $(MAINOBJ),$(CLI:%.c=$(B)/%.o))
 
 # A file named *_avx512.c, *_avx2.c or *_neon.c is compiled for that set only,
 # chosen at run time; on another architecture it compiles to nothing.
@@ -33,31 +45,170 @@ ISA_avx2   := -O3 -mavx2 -mfma -mf16c -ffp-contract=off
 ISA_neon   := -O3
 isa = $(if $(filter x86_64,$(ARCH)),$(if $(findstring _avx512,$1),$(ISA_avx512),$(if $(findstring _avx2,$1),$(ISA_avx2))),$(if $(findstring _neon,$1),$(ISA_neon)))
 
-all: $(B)/anneal $(B)/libanneal.a
+# The shared library: a name that changes with the major version, and only
+# anneal_* visible.
+ifneq ($(DARWIN),)
+SHLIB    := libanneal.$(SOMAJOR).dylib
+SHLINK   := libanneal.dylib
+SHFLAGS  = -dynamiclib -install_name $(PREFIX)/lib/$(SHLIB) -Wl,-exported_symbol,_anneal_*
+else
+SHLIB    := libanneal.so.$(SOMAJOR)
+SHLINK   := libanneal.so
+SHFLAGS  = -shared -Wl,-soname,$(SHLIB) -Wl,--version-script,tools/anneal.map
+endif
 
-$(B)/%.o: %.c
+all: $(B)/anneal $(B)/libanneal.a $(B)/$(SHLIB)
+
+help:
+	@echo "make              build $(B)/anneal and the libraries"
+	@echo "make demo         install what is missing, build, train on real text, write text (TEXT=file, DEMO_ARGS=...)"
+	@echo "make test         install what is missing, build, run every test"
+	@echo "make quick        the tests that are not slow"
+	@echo "make units        build the test programs only"
+	@echo "make deps         install what building and testing need"
+	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
+	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) each, with clang"
+	@echo "make fmt          format every file; make check-fmt only looks; make layers checks the rooms"
+	@echo "make clean        remove $(B)"
+
+# ---- what is compiled ------------------------------------------------------
+# Objects are made again when the flags change, libraries when the list of
+# files does: a stamp holds the words, and is touched only when they differ.
+stamp = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' > $@
+$(B)/flags.txt: FORCE
+	$(call stamp,$(CC) $(CPPFLAGS) $(CFLAGS))
+$(B)/objects.txt: FORCE
+	$(call stamp,$(OBJ) $(CLIOBJ))
+
+$(B)/%.o: %.c $(B)/flags.txt
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa,$<) -MMD -MP -c $< -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $(call isa,$<) -MMD -MP -c $< -o $@
 
-$(B)/libanneal.a: $(OBJ)
+$(B)/libanneal.a: $(OBJ) $(B)/objects.txt
 	@rm -f $@
 	ar rcs $@ $(OBJ)
 
-$(B)/anneal: $(CLIOBJ) $(B)/libanneal.a
-	$(CC) $(CFLAGS) $(CLIOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
+# The command without its main(), for its own tests and tools.
+$(B)/libcli.a: $(CLIOBJ) $(B)/objects.txt
+	@rm -f $@
+	ar rcs $@ $(CLIOBJ)
 
-# Tests: every tests/unit/*_test.c is one cmocka program.
-UNIT := $(wildcard tests/unit/*_test.c)
-UNITBIN := $(UNIT:tests/unit/%.c=$(B)/tests/%)
-$(B)/tests/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(B)/libanneal.a
+$(B)/$(SHLIB): $(OBJ) $(B)/objects.txt tools/anneal.map
+	$(CC) $(CFLAGS) $(SHFLAGS) $(OBJ) $(LDLIBS) -o $@
+	@ln -sf $(SHLIB) $(B)/$(SHLINK)
+
+$(B)/anneal: $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a
+	$(CC) $(CFLAGS) $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
+
+# ---- tests -----------------------------------------------------------------
+# Every tests/unit/*_test.c is one cmocka program; cli_* may use the command's
+# own functions. *_slow_test.c and tests/e2e/*_slow.sh are left out of `quick`.
+# Every tests/fuzz/*_fuzz.c becomes a test that replays its corpus.
+UNITBIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/*_test.c))
+FUZZBIN := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
+QUICKBIN := $(filter-out %_slow_test,$(UNITBIN)) $(FUZZBIN)
+TESTCC = @mkdir -p $(@D); echo "$(CC) $< -o $@"; \
+	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@
+
+$(B)/tests/cli_%: tests/unit/cli_%.c $(B)/libcli.a $(B)/libanneal.a
+	$(TESTCC) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
+$(B)/tests/%_fuzz: tests/fuzz/%_fuzz.c $(B)/tests/fuzz/replay.o $(B)/libanneal.a
+	$(TESTCC) $< $(B)/tests/fuzz/replay.o $(B)/libanneal.a $(LDLIBS) -o $@
+$(B)/tests/%: tests/unit/%.c $(B)/libanneal.a
+	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
+
+units: $(UNITBIN) $(FUZZBIN)
+
+# Installing may change what pkg-config says, so the rest is a new make, with a
+# job for each core unless the caller has chosen.
+NCPU     := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+REMAKE    = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(NCPU))
+test:
+	@tools/deps.sh build test
+	@$(REMAKE) all units
+	@tools/run_tests.sh -b $(B) $(UNITBIN) $(FUZZBIN) $(wildcard tests/e2e/*.sh)
+
+quick:
+	@tools/deps.sh build test
+	@$(REMAKE) all quick-bins
+	@tools/run_tests.sh -b $(B) $(QUICKBIN) $(filter-out %_slow.sh,$(wildcard tests/e2e/*.sh))
+
+# The quick programs without the scripts: for sanitizer builds.
+quick-bins: $(QUICKBIN)
+
+quick-units: quick-bins
+	@tools/run_tests.sh -b $(B) $(QUICKBIN)
+
+# libFuzzer over every target; what it finds new goes to $(B)/corpus, crashes
+# to $(B)/crash-*. Copy what is worth keeping into tests/fuzz/corpus/NAME.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/deps.sh build check
+	@$(REMAKE) B=build-fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzz-run
+fuzz-run: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+	@tools/fuzz.sh $(B) $(FUZZ_SECONDS) $^
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libanneal.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) $< $(B)/libanneal.a $(LDLIBS) -lcmocka -o $@
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer $< $(B)/libanneal.a $(LDLIBS) -o $@
 
-units: $(UNITBIN)
+deps:
+	@tools/deps.sh build test
+
+demo:
+	@tools/deps.sh build
+	@$(REMAKE) all
+	@B='$(B)' TEXT='$(TEXT)' tools/demo.sh $(DEMO_ARGS)
+
+# ---- generated pages ---------------------------------------------------------
+# tools/gen_docs.c writes all pages made from the tables under the folder it is
+# given: docs/*.md (kept in the tree), man/*.1 and completions/* (installed).
+GEN := $(if $(wildcard tools/gen_docs.c),$(B)/gen/stamp)
+$(B)/gen_docs: tools/gen_docs.c $(B)/libcli.a $(B)/libanneal.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) -o $@
+$(B)/gen/stamp: $(B)/gen_docs
+	@rm -rf $(B)/gen && mkdir -p $(B)/gen/docs $(B)/gen/man $(B)/gen/completions
+	$(B)/gen_docs $(B)/gen
+	@touch $@
+docs: $(GEN)
+	@for f in $(B)/gen/docs/*.md; do [ ! -f "$$f" ] || cp "$$f" docs/; done
+check-docs: $(GEN)
+	@bad=0; for f in $(B)/gen/docs/*.md; do [ -f "$$f" ] || continue; \
+	  diff -u "docs/$${f##*/}" "$$f" || { echo "docs/$${f##*/} is stale; run: make docs"; bad=1; }; \
+	done; exit $$bad
+
+# ---- installing ----------------------------------------------------------------
+D = $(DESTDIR)$(PREFIX)
+install: all $(GEN)
+	install -d $(D)/bin $(D)/include $(D)/lib/pkgconfig
+	install -m 755 $(B)/anneal $(D)/bin/anneal
+	install -m 644 include/anneal.h $(D)/include/anneal.h
+	install -m 644 $(B)/libanneal.a $(D)/lib/libanneal.a
+	install -m 755 $(B)/$(SHLIB) $(D)/lib/$(SHLIB)
+	ln -sf $(SHLIB) $(D)/lib/$(SHLINK)
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' tools/anneal.pc.in > $(D)/lib/pkgconfig/anneal.pc
+	@for f in $(B)/gen/man/*.1; do [ ! -f "$$f" ] || \
+	  { install -d $(D)/share/man/man1; install -m 644 "$$f" $(D)/share/man/man1/; }; done
+	@f=$(B)/gen/completions/anneal.bash; [ ! -f $$f ] || \
+	  { install -d $(D)/share/bash-completion/completions; \
+	    install -m 644 $$f $(D)/share/bash-completion/completions/anneal; }
+	@f=$(B)/gen/completions/_anneal; [ ! -f $$f ] || \
+	  { install -d $(D)/share/zsh/site-functions; install -m 644 $$f $(D)/share/zsh/site-functions/_anneal; }
+	@if [ -d recipes ]; then install -d $(D)/share/anneal/recipes; \
+	  for f in recipes/*.conf; do [ ! -f "$$f" ] || install -m 644 "$$f" $(D)/share/anneal/recipes/; done; fi
+
+# ---- looking after the tree ------------------------------------------------------
+FORMATTED = git ls-files '*.c' '*.h' | xargs clang-format
+fmt:
+	$(FORMATTED) -i
+check-fmt:
+	$(FORMATTED) --dry-run -Werror
+layers:
+	tools/layers.sh
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all units clean
+.PHONY: all help units test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
 .SECONDARY:
--include $(OBJ:.o=.d) $(CLIOBJ:.o=.d)
+-include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(B)/tests/fuzz/replay.d

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# deps.sh [ROLE...] - install what is missing for building (build), testing
+# (test), the demo's text (demo) and the checks of a change (check). Says what
+# and why; uses sudo if not root; where it may not, stops with the command to
+# type. Says nothing and changes nothing when all is there.
+set -u
+roles=${*:-build test}
+
+# Is it there? Libraries are asked of pkg-config, which itself is needed.
+lib() { pkg-config --exists "$1" 2>/dev/null; }
+tool() { command -v "$1" >/dev/null 2>&1; }
+
+# role | how to know | Debian | Fedora | Homebrew | why
+# "-" means that it cannot be had there that way.
+needs='
+build|tool cc|gcc libc6-dev|gcc|-|compiles C
+build|tool pkg-config|pkg-config|pkgconf-pkg-config|pkgconf|finds the libraries
+build|lib jansson|libjansson-dev|jansson-devel|jansson|reads and writes JSON
+build|lib libxxhash|libxxhash-dev|xxhash-devel|xxhash|checksums of checkpoints
+build|lib libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|splits text for the tokenizer
+test|lib cmocka|libcmocka-dev|libcmocka-devel|cmocka|runs the unit tests
+demo|tool npm|npm|nodejs-npm|node|fetches the text that the demo trains on
+check|tool clang|clang|clang|llvm|a second compiler, and the fuzzer
+check|tool clang-format|clang-format|clang-tools-extra|clang-format|checks the layout of the source
+check|tool git|git|git|git|lists the files of the project
+'
+
+if tool apt-get; then
+    column=3 install='apt-get install -y --no-install-recommends'
+elif tool dnf; then
+    column=4 install='dnf install -y'
+elif tool brew; then
+    column=5 install='brew install'
+else
+    column=0 install=
+fi
+
+missing= why= lacking=
+while IFS='|' read -r role check apt dnf brew reason; do
+    case " $roles " in *" $role "*) ;; *) continue ;; esac
+    $check && continue
+    case $column in
+    3) package=$apt ;;
+    4) package=$dnf ;;
+    5) package=$brew ;;
+    *) package=- ;;
+    esac
+    if [ "$package" = - ]; then
+        lacking="$lacking  ${check#* }: $reason
+"
+    else
+        missing="$missing $package"
+        why="$why  $package: $reason
+"
+    fi
+done <<END
+$(printf '%s' "$needs" | grep .)
+END
+
+if [ -n "$lacking" ]; then
+    printf 'deps: these are needed and cannot be installed from here:\n%s' "$lacking" >&2
+    if [ "$(uname -s)" = Darwin ]; then
+        echo "deps: type: xcode-select --install (the compiler), and install Homebrew from https://brew.sh" >&2
+    else
+        echo "deps: install them with your system's package manager, then run this again" >&2
+    fi
+    exit 1
+fi
+[ -n "$missing" ] || exit 0
+
+printf 'deps: to install:\n%s' "$why"
+missing=${missing# }
+
+# Homebrew refuses to run as root; the others need to be root.
+run=
+if [ "$column" != 5 ] && [ "$(id -u)" != 0 ]; then
+    if tool sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+        run=sudo
+    else
+        echo "deps: not root, and sudo is not possible here; type as root:" >&2
+        [ "$column" != 3 ] || install="apt-get update && $install"
+        echo "    $install $missing" >&2
+        exit 1
+    fi
+fi
+by_hand=${run:+$run }$install
+[ "$column" = 3 ] && run="$run env DEBIAN_FRONTEND=noninteractive"
+
+echo "deps: $install $missing"
+# A fresh machine has no package lists yet; a used one may have old ones.
+if ! $run $install $missing </dev/null; then
+    if [ "$column" != 3 ] || ! $run apt-get update </dev/null || ! $run $install $missing </dev/null; then
+        echo "deps: that failed; when its cause is mended, type: $by_hand $missing" >&2
+        exit 1
+    fi
+fi
