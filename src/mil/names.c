@@ -33,14 +33,14 @@ static bool widen(mil_names *set)
 
 mil_name *mil_name_of(mil_names *set, const char *text, size_t n)
 {
+    mil_name *known = set->cap ? *find(set->slot, set->cap, text, n) : NULL;
+    if (known) return known;
     if (2 * set->n >= set->cap && !widen(set)) return NULL;
-    mil_name **at = find(set->slot, set->cap, text, n);
-    if (*at) return *at;
     mil_name *name = arena_take(set->mem, sizeof *name + n + 1);
     if (!name) return NULL;
     memcpy(name->text, text, n);
     set->n++;
-    return *at = name;
+    return *find(set->slot, set->cap, text, n) = name;
 }
 
 bool mil_is_name(const char *text)
