@@ -119,6 +119,7 @@ typedef struct ir_memory {
     ir_table outputs;    /* ir_node, by output name */
     ir_table constants;  /* ir_node with data, by content */
     ir_table scopes;     /* char, by text */
+    ir_table masks;      /* ir_node, causal masks by size */
     err_saved error;     /* text of the first failure */
 } ir_memory;
 
@@ -131,5 +132,27 @@ ir_node *ir_append(ir_graph *g, const ir_draft *d);
 ir_node *ir_leaf(ir_graph *g, ir_op op, const char *name, ir_type t, ir_shape s);
 /* The name of a scope as the graph keeps it (equal text, equal pointer). */
 const char *ir_scope_text(ir_graph *g, const char *scope);
+
+/* ---- attention in parts (parts.c) ---- */
+/* q scaled; shapes as the head of parts.c says. */
+typedef struct { ir_node *q, *k, *v, *probs, *out; } ir_heads;
+/* false when the graph has failed. */
+bool ir_attention_heads(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const ir_attr *a,
+                        ir_heads *out);
+/* [1, heads*hd, 1, B*S] <-> [B, kv_heads, hd, r*S] */
+ir_node *ir_to_heads(ir_graph *g, ir_node *x, const ir_attr *a, int heads);
+ir_node *ir_from_heads(ir_graph *g, ir_node *x, const ir_attr *a, int heads);
+
+/* ---- the oracle's loops (eval*.c) ---- */
+/* in[i] and out hold ir_count values; out is zeroed. */
+typedef rc (*ir_eval_loop)(const ir_node *n, const double *const *in, double *out);
+#define OP(name, mil, args, dialect, attrs, shape, eval, ...)                                     \
+    rc ir_eval_##eval(const ir_node *n, const double *const *in, double *out);
+#include "ir/ops.def"
+#undef OP
+/* One node's value from its operands'. */
+rc ir_eval_node(const ir_node *n, const double *const *in, double *out);
+/* Row-major strides of s; `like` rank axes, 0 where s has size 1 (broadcast). */
+void ir_strides(ir_shape s, int rank, int64_t out[IR_RANK]);
 
 #endif
