@@ -5,6 +5,7 @@
 #   CC=clang            another compiler            WERROR=1      warnings are errors
 #   SAN=address,undefined | thread                  sanitizers (use with its own B)
 #   PREFIX=/usr/local   DESTDIR=                    for `make install`
+#   V=1                 show the commands
 B        ?= build
 CC       ?= cc
 ifeq ($(origin CC),default)
@@ -12,6 +13,7 @@ CC       := cc
 endif
 OPT      ?= -O2
 PREFIX   ?= /usr/local
+Q        := $(if $(V),,@)
 WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 PKGS     := jansson libxxhash libpcre2-8
 SAN      ?=
@@ -75,6 +77,7 @@ help:
 # ---- what is compiled ------------------------------------------------------
 # Objects are made again when the flags change, libraries when the list of
 # files does: a stamp holds the words, and is touched only when they differ.
+say = $(if $(V),,@echo "  $1")
 stamp = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' > $@
 $(B)/flags.txt: FORCE
 	$(call stamp,$(CC) $(CPPFLAGS) $(CFLAGS))
@@ -83,23 +86,28 @@ $(B)/objects.txt: FORCE
 
 $(B)/%.o: %.c $(B)/flags.txt
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $(call isa,$<) -MMD -MP -c $< -o $@
+	$(call say,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $(call isa,$<) -MMD -MP -c $< -o $@
 
 $(B)/libanneal.a: $(OBJ) $(B)/objects.txt
 	@rm -f $@
-	ar rcs $@ $(OBJ)
+	$(call say,$@)
+	$(Q)ar rcs $@ $(OBJ)
 
 # The command without its main(), for its own tests and tools.
 $(B)/libcli.a: $(CLIOBJ) $(B)/objects.txt
 	@rm -f $@
-	ar rcs $@ $(CLIOBJ)
+	$(call say,$@)
+	$(Q)ar rcs $@ $(CLIOBJ)
 
 $(B)/$(SHLIB): $(OBJ) $(B)/objects.txt tools/anneal.map
-	$(CC) $(CFLAGS) $(SHFLAGS) $(OBJ) $(LDLIBS) -o $@
+	$(call say,$@)
+	$(Q)$(CC) $(CFLAGS) $(SHFLAGS) $(OBJ) $(LDLIBS) -o $@
 	@ln -sf $(SHLIB) $(B)/$(SHLINK)
 
 $(B)/anneal: $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a
-	$(CC) $(CFLAGS) $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
+	$(call say,$@)
+	$(Q)$(CC) $(CFLAGS) $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
 
 # ---- tests -----------------------------------------------------------------
 # Every tests/unit/*_test.c is one cmocka program; cli_* may use the command's
@@ -108,7 +116,7 @@ $(B)/anneal: $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a
 UNITBIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/*_test.c))
 FUZZBIN := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 QUICKBIN := $(filter-out %_slow_test,$(UNITBIN)) $(FUZZBIN)
-TESTCC = @mkdir -p $(@D); echo "$(CC) $< -o $@"; \
+TESTCC = $(Q)mkdir -p $(@D); $(if $(V),,echo "  $@";) \
 	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@
 
 $(B)/tests/cli_%: tests/unit/cli_%.c $(B)/libcli.a $(B)/libanneal.a
@@ -150,7 +158,8 @@ fuzz-run: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 	@tools/fuzz.sh $(B) $(FUZZ_SECONDS) $^
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libanneal.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer $< $(B)/libanneal.a $(LDLIBS) -o $@
+	$(call say,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer $< $(B)/libanneal.a $(LDLIBS) -o $@
 
 deps:
 	@tools/deps.sh build test
@@ -165,10 +174,11 @@ demo:
 # given: docs/*.md (kept in the tree), man/*.1 and completions/* (installed).
 GEN := $(if $(wildcard tools/gen_docs.c),$(B)/gen/stamp)
 $(B)/gen_docs: tools/gen_docs.c $(B)/libcli.a $(B)/libanneal.a
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) -o $@
+	$(call say,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) -o $@
 $(B)/gen/stamp: $(B)/gen_docs
 	@rm -rf $(B)/gen && mkdir -p $(B)/gen/docs $(B)/gen/man $(B)/gen/completions
-	$(B)/gen_docs $(B)/gen
+	@$(B)/gen_docs $(B)/gen
 	@touch $@
 docs: $(GEN)
 	@for f in $(B)/gen/docs/*.md; do [ ! -f "$$f" ] || cp "$$f" docs/; done

