@@ -102,6 +102,19 @@ rc file_write(file *f, const void *bytes, size_t n)
     return file_fail("write", f->path, ENOSPC);
 }
 
+rc file_write_at(file *f, uint64_t at, const void *bytes, size_t n)
+{
+    const char *p = bytes;
+    if (must_fail()) return file_fail("write", f->path, ENOSPC);
+    while (n) {
+        ssize_t done = pwrite(f->fd, p, n < WRITE_PIECE ? n : WRITE_PIECE, (off_t)at);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return file_fail("write", f->path, errno);
+        p += done, at += (uint64_t)done, n -= (size_t)done;
+    }
+    return OK;
+}
+
 static rc sync_fd(int fd, const char *path)
 {
     if (must_fail()) return file_fail("sync", path, ENOSPC);

@@ -19,6 +19,8 @@ typedef struct file file;
 rc file_create(const char *path, file **out);
 rc file_append(const char *path, file **out);
 rc file_write(file *f, const void *bytes, size_t n);
+/* Write over bytes already written (a header known last); not for append. */
+rc file_write_at(file *f, uint64_t at, const void *bytes, size_t n);
 rc file_sync(file *f);
 rc file_close(file *f);
 void file_drop(file *f);
