@@ -23,9 +23,10 @@ typedef struct {
     int batch, accum;
     double lr, min_lr; int64_t warmup; train_schedule schedule;
     double weight_decay, beta1, beta2, eps, clip;  /* clip 0 = off */
-    bool scale_dynamic; double loss_scale;         /* start, or the fixed value */
+    bool scale_dynamic; double loss_scale;         /* start (0 = 1024), or the fixed value */
     uint64_t seed;
-    int64_t eval_every, checkpoint_every; int keep; /* 0 = never; keep last n + best */
+    int64_t eval_every, checkpoint_every;          /* 0 = never (but at the end, always) */
+    int keep;                                      /* last n and the best; 0 = all */
     int64_t eval_windows;                          /* held-out windows per evaluation, 0 = all */
     bool memory_only;                              /* write no checkpoints but the last */
 } train_options;
@@ -68,18 +69,30 @@ rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scal
 
 /* ---- checkpoints (checkpoint.c) ---- */
 typedef struct {
-    int64_t step; uint64_t example; double loss_scale; int64_t good_steps;
-    double loss, held_out, best_held_out; int64_t best_step;
+    int64_t step;                /* batches seen, skipped updates included */
+    int64_t updates;             /* AdamW's t: updates really made */
+    uint64_t example;            /* next training example */
+    double loss_scale; int64_t good_steps; /* since the scale last changed */
+    double loss;                 /* of the last step; NaN = none */
+    double held_out, nats_per_byte; int64_t held_out_step; /* last evaluation; step -1 = none */
+    double best_held_out; int64_t best_step; /* among checkpoints; step -1 = none */
     double wall_s; uint64_t data_checksum; uint64_t seed; int batch, accum;
+    /* Not needed to go on; a change is told by a `note` event. */
+    char device[96], isa[16]; int threads; int64_t steps; double lr;
 } train_state;
-/* Save into run_dir/step-NNNNNNNN via a temporary folder and rename. m, v may
- * be NULL (model only). */
+/* Save into run_dir/step-NNNNNNNN via a temporary folder and rename; a folder
+ * of that name is replaced. m, v may be NULL (model only), and so may
+ * tokenizer_path. On failure the temporary folder is removed. */
 rc checkpoint_save(const char *run_dir, const model *mo, const float *m, const float *v, const train_state *s, const char *tokenizer_path);
 /* Complete checkpoints, oldest first (steps), in the arena. */
 rc checkpoint_list(arena *mem, const char *run_dir, int64_t **steps, size_t *n);
 char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step);
-/* Verify checksums and read; m, v may be NULL. */
+/* Verify checksums and read; m, v may be NULL. E_FORMAT: damaged or of another
+ * format version. */
 rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s);
-rc checkpoint_verify(const char *dir, train_state *s);
+rc checkpoint_verify(const char *dir, train_state *s); /* s may be NULL */
+/* Remove all but the newest `keep` checkpoints and the best; keep 0 removes
+ * none. What an interrupted save or prune left behind goes too. */
+rc checkpoint_prune(const char *run_dir, int keep, int64_t best_step);
 
 #endif

@@ -1,0 +1,85 @@
+/* internal.h - between the files of the train room.
+ *
+ *   session.c   a model's graph planned, loaded and bound: one call, one pass
+ *   open.c      a run's folder, log, data, model and state, until it can step
+ *   step.c      one update: batches, gradients, norm, AdamW
+ *   held.c      the loss on text never trained on
+ *   report.c    events
+ *   run.c       the loop */
+#ifndef TRAIN_INTERNAL_H
+#define TRAIN_INTERNAL_H
+
+#include "base/file.h"
+#include "train/train.h"
+
+/* ---- session.c ---- */
+typedef struct {
+    plan *plan;
+    exec *exec;
+    int batch, seq;
+} session;
+/* Plan and load a form of a model; weights (and grads, laid out like them; NULL
+ * where the form has none) are bound and staged. */
+rc session_open(model *mo, model_form form, int batch, int seq, const plan_options *o,
+                device *d, kern *k, float *grads, session *out);
+void session_close(session *s); /* of a zeroed session too */
+/* ids and targets: batch * seq. scale 0: the form has no gradients. */
+rc session_step(session *s, const int32_t *ids, const int32_t *targets, double scale,
+                double *loss, exec_stats *stats);
+
+/* ---- schedule.c ---- */
+enum { SCALE_START = 1024, SCALE_MIN = 1, SCALE_MAX = 65536, SCALE_PATIENCE = 200 };
+/* Count this step and move the loss scale. */
+void scale_after(const train_options *o, bool overflow, train_state *s);
+/* Nothing is left to halve. */
+bool scale_at_floor(const train_options *o, const train_state *s);
+
+/* ---- the run ---- */
+typedef struct {
+    const train_job *job;
+    train_options o; /* job's, zeros filled */
+    file_lock_ lock;
+    bool locked;
+    file *log; /* events.jsonl */
+    event event;
+    err_saved log_error; /* first event that could not be written */
+    dataset *data;
+    data_facts facts;
+    model *mo;
+    float *m, *v, *grads;   /* laid out like mo->weights */
+    int32_t *ids, *targets; /* one micro-batch */
+    train_state s;
+    session step, held; /* held is opened by the first evaluation */
+    double began_ms, wall_before_s;
+    int64_t began_step, saved_step; /* of the newest checkpoint, -1 = none */
+    int overflows;                  /* in a row */
+    double tokens, step_ms;         /* of this invocation, for tokens per second */
+} run;
+
+/* open.c. After a failure the run is still to be closed. */
+rc run_open(const train_job *job, run *r);
+rc run_open_device(run *r); /* plan, load, bind: the slow part */
+void run_close(run *r);
+
+/* step.c: advances r->s by one step. E_NUMERIC when it is hopeless. */
+rc run_step(run *r);
+
+/* held.c */
+rc held_loss(session *s, dataset *data, int64_t max_windows, const volatile int *stop,
+             int32_t *ids, int32_t *targets, eval_result *out);
+rc run_evaluate(run *r);
+/* A held-out number that is not there is NaN in r->s. */
+
+/* report.c */
+double run_seconds(const run *r);
+void report_start(run *r);
+void report_step(run *r, double norm, double lr, double ms);
+void report_overflow(run *r, const exec_stats *stats, double loss);
+void report_eval(run *r);
+void report_checkpoint(run *r, const char *dir);
+void report_note(run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void report_restart(run *r, const char *dir);
+void report_done(run *r);
+void report_failed(run *r, const char *text);
+
+#endif

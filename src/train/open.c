@@ -1,0 +1,327 @@
+/* open.c - everything a run needs before its first step: the folder and its
+ * lock, the log, the data, the model, and where it stood.
+ *
+ * Going on means: the newest checkpoint whose files hash to what its
+ * state.json says. What would silently make a different run of it (another
+ * model, data, seed or batch) is refused by name. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "train/internal.h"
+
+static void fill_options(train_options *o)
+{
+    if (o->accum == 0) o->accum = 1;
+    if (o->beta1 == 0) o->beta1 = 0.9;
+    if (o->beta2 == 0) o->beta2 = 0.95;
+    if (o->eps == 0) o->eps = 1e-8;
+    if (o->loss_scale == 0) o->loss_scale = SCALE_START;
+}
+
+static rc check_options(const train_options *o)
+{
+    if (o->steps < 1)
+        return err_fail(E_CONFIG, "train.steps is %lld, wanted at least 1",
+                        (long long)o->steps);
+    if (o->batch < 1)
+        return err_fail(E_CONFIG, "train.batch is %d, wanted at least 1", o->batch);
+    if (o->accum < 1)
+        return err_fail(E_CONFIG, "train.accum is %d, wanted at least 1", o->accum);
+    if (!(o->lr > 0 && o->lr < 10))
+        return err_fail(E_CONFIG, "train.lr is %g, wanted above 0, below 10", o->lr);
+    if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
+        return err_fail(E_CONFIG,
+                        "train.beta1 and train.beta2 are %g and %g, wanted 0 "
+                        "to below 1",
+                        o->beta1, o->beta2);
+    if (!(o->loss_scale > 0 && o->loss_scale <= SCALE_MAX))
+        return err_fail(E_CONFIG, "train.loss_scale is %g, wanted above 0, at most %d",
+                        o->loss_scale, SCALE_MAX);
+    return OK;
+}
+
+/* ---- the folder ---- */
+
+static rc open_log(run *r, const char *path)
+{
+    file_map_ map = {0};
+    bool torn = false;
+    if (file_exists(path)) {
+        TRY(file_map(path, &map));
+        torn = map.n && map.p[map.n - 1] != '\n';
+        file_unmap(&map);
+    }
+    TRY(file_append(path, &r->log));
+    /* a killed run may have left half a line: what follows begins anew */
+    return torn ? file_write(r->log, "\n", 1) : OK;
+}
+
+static rc save_recipe(const char *path, const char *text)
+{
+    char *had = NULL;
+    size_t n = 0;
+    if (!text) return OK;
+    arena *mem = arena_new();
+    if (!mem) return E_MEMORY;
+    bool same = file_exists(path) && file_read(mem, path, 0, &had, &n) == OK &&
+                n == strlen(text) && !memcmp(had, text, n);
+    arena_free(mem);
+    return same ? OK : file_replace(path, text, strlen(text));
+}
+
+static rc open_folder(run *r)
+{
+    const char *dir = r->job->run_dir;
+    str path = {0};
+    TRY(file_make_dirs(dir));
+    str_addf(&path, "%s/lock", dir);
+    rc bad = str_done(&path);
+    if (bad == OK && (bad = file_lock(path.p, &r->lock)) == E_BUSY) {
+        err_fail(E_BUSY, "the run %s is in use by another training", dir);
+        err_hint(E_BUSY, "wait for it, stop it, or give this one another name: -n NAME");
+    }
+    r->locked = bad == OK;
+    str_clear(&path);
+    str_addf(&path, "%s/recipe.conf", dir);
+    if (bad == OK) bad = str_done(&path);
+    if (bad == OK) bad = save_recipe(path.p, r->job->recipe_text);
+    str_clear(&path);
+    str_addf(&path, "%s/events.jsonl", dir);
+    if (bad == OK) bad = str_done(&path);
+    if (bad == OK) bad = open_log(r, path.p);
+    str_free(&path);
+    return bad;
+}
+
+/* ---- model and data ---- */
+
+static rc same(const char *key, int64_t had, int64_t wanted)
+{
+    if (had == wanted) return OK;
+    err_fail(E_CONFIG, "%s was %lld and is now %lld", key, (long long)had,
+             (long long)wanted);
+    return err_hint(E_CONFIG, "a run keeps its model, data, seed and batch; give another "
+                              "name for a new run: -n NAME");
+}
+
+static rc same_model(const model_config *had, const model_config *now)
+{
+    TRY(same("model.layers", had->layers, now->layers));
+    TRY(same("model.dim", had->dim, now->dim));
+    TRY(same("model.hidden", had->hidden, now->hidden));
+    TRY(same("model.heads", had->heads, now->heads));
+    TRY(same("model.kv_heads", had->kv_heads, now->kv_heads));
+    TRY(same("model.head_dim", had->head_dim, now->head_dim));
+    TRY(same("model.seq", had->seq, now->seq));
+    TRY(same("model.vocab", had->vocab, now->vocab));
+    TRY(same("model.tied", had->tied, now->tied));
+    TRY(same("model.qk_norm", had->qk_norm, now->qk_norm));
+    if (had->rope_theta != now->rope_theta)
+        return err_fail(E_CONFIG, "model.rope_theta was %g and is now %g",
+                        had->rope_theta, now->rope_theta);
+    if (had->norm_eps != now->norm_eps)
+        return err_fail(E_CONFIG, "model.norm_eps was %g and is now %g", had->norm_eps,
+                        now->norm_eps);
+    return OK;
+}
+
+/* model.init: what the recipe leaves open comes from the MODEL. */
+static rc config_from(const char *dir, model_config *c)
+{
+    model_config from;
+    TRY(model_config_load(dir, &from));
+    if (!c->layers) c->layers = from.layers;
+    if (!c->dim) c->dim = from.dim;
+    if (!c->hidden) c->hidden = from.hidden;
+    if (!c->heads) c->heads = from.heads;
+    if (!c->kv_heads) c->kv_heads = from.kv_heads;
+    if (!c->head_dim) c->head_dim = from.head_dim;
+    if (!c->seq) c->seq = from.seq;
+    if (!c->vocab) c->vocab = from.vocab;
+    if (c->rope_theta == 0) c->rope_theta = from.rope_theta;
+    if (c->norm_eps == 0) c->norm_eps = from.norm_eps;
+    c->tied = from.tied;
+    c->qk_norm = from.qk_norm;
+    return OK;
+}
+
+static rc open_data(run *r, model_config *c)
+{
+    TRY(dataset_open(r->job->data_dir, &r->data));
+    dataset_facts(r->data, &r->facts);
+    if (!c->vocab) c->vocab = r->facts.vocab;
+    if (r->facts.vocab > c->vocab) {
+        err_fail(E_CONFIG, "model.vocab is %d, the data has %d token ids", c->vocab,
+                 r->facts.vocab);
+        return err_hint(E_CONFIG, "model.vocab=%d", r->facts.vocab);
+    }
+    return OK;
+}
+
+static rc open_model(run *r)
+{
+    model_config c = r->job->model;
+    if (r->job->init_dir) TRY(config_from(r->job->init_dir, &c));
+    TRY(open_data(r, &c));
+    TRY(model_new(&c, &r->mo));
+    c = r->mo->config;
+    if (!dataset_windows(r->data, c.seq)) {
+        err_fail(E_CONFIG, "the text has %llu tokens to train on, one window wants %d",
+                 (unsigned long long)r->facts.tokens, c.seq + 1);
+        return err_hint(E_CONFIG, "give more text, or a shorter model.seq");
+    }
+    size_t columns = (size_t)r->o.batch * (size_t)c.seq;
+    r->m = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
+    r->v = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
+    r->ids = mem_take(mem_mul(columns, sizeof(int32_t)));
+    r->targets = mem_take(mem_mul(columns, sizeof(int32_t)));
+    return r->m && r->v && r->ids && r->targets ? OK : E_MEMORY;
+}
+
+/* ---- where it stood ---- */
+
+static void begin_anew(run *r)
+{
+    r->s = (train_state){.loss_scale = r->o.loss_scale,
+                         .loss = (double)NAN,
+                         .held_out = (double)NAN,
+                         .nats_per_byte = (double)NAN,
+                         .held_out_step = -1,
+                         .best_held_out = (double)NAN,
+                         .best_step = -1,
+                         .data_checksum = dataset_checksum(r->data),
+                         .seed = r->o.seed,
+                         .batch = r->o.batch,
+                         .accum = r->o.accum};
+}
+
+static rc check_going_on(run *r, const char *dir, const train_state *s)
+{
+    model_config had;
+    TRY(model_config_load(dir, &had));
+    TRY(same_model(&had, &r->mo->config));
+    TRY(same("train.batch", s->batch, r->o.batch));
+    TRY(same("train.accum", s->accum, r->o.accum));
+    TRY(same("train.seed", (int64_t)s->seed, (int64_t)r->o.seed));
+    if (s->data_checksum == dataset_checksum(r->data)) return OK;
+    err_fail(E_CONFIG, "the data or its tokenizer is not what %s was trained on",
+             r->job->run_dir);
+    return err_hint(E_CONFIG, "put the text back, or give a new run a name: -n NAME");
+}
+
+/* What the caller's devices are called, for state.json and the notes. */
+static rc describe_device(run *r)
+{
+    dev_caps caps;
+    TRY(dev_caps_of(r->job->dev, &caps));
+    snprintf(r->s.device, sizeof r->s.device, "%s", caps.uri);
+    snprintf(r->s.isa, sizeof r->s.isa, "%s", kern_isa(r->job->k));
+    r->s.threads = kern_threads(r->job->k);
+    r->s.steps = r->o.steps;
+    r->s.lr = r->o.lr;
+    return OK;
+}
+
+static void note_changes(run *r, const train_state *had)
+{
+    const train_state *now = &r->s;
+    if (strcmp(had->device, now->device))
+        report_note(r, "device was %s and is now %s", had->device, now->device);
+    if (strcmp(had->isa, now->isa))
+        report_note(r, "instruction set was %s and is now %s", had->isa, now->isa);
+    if (had->threads != now->threads)
+        report_note(r, "device.threads was %d and is now %d", had->threads, now->threads);
+    if (had->steps != now->steps)
+        report_note(r, "train.steps was %lld and is now %lld", (long long)had->steps,
+                    (long long)now->steps);
+    if (had->lr != now->lr)
+        report_note(r, "train.lr was %g and is now %g", had->lr, now->lr);
+}
+
+static rc go_on_from(run *r, const char *dir)
+{
+    train_state had;
+    TRY(checkpoint_verify(dir, &had));
+    rc bad = check_going_on(r, dir, &had);
+    if (bad != OK) return bad;
+    TRY(checkpoint_load(dir, r->mo, r->m, r->v, &r->s));
+    had = r->s;
+    r->wall_before_s = had.wall_s;
+    r->saved_step = had.step;
+    if (!r->o.scale_dynamic) r->s.loss_scale = r->o.loss_scale;
+    TRY(describe_device(r));
+    report_restart(r, dir);
+    note_changes(r, &had);
+    return OK;
+}
+
+static rc first_weights(run *r)
+{
+    begin_anew(r);
+    TRY(describe_device(r));
+    if (r->job->init_dir) return model_load_weights(r->mo, r->job->init_dir);
+    model_init(r->mo, r->o.seed);
+    return OK;
+}
+
+/* Newest first; one that is damaged is told and passed over. */
+static rc restore(run *r, arena *mem)
+{
+    int64_t *steps;
+    size_t n;
+    TRY(checkpoint_list(mem, r->job->run_dir, &steps, &n));
+    for (size_t i = n; i-- > 0;) {
+        char *dir = checkpoint_dir(mem, r->job->run_dir, steps[i]);
+        if (!dir) return E_MEMORY;
+        rc bad = go_on_from(r, dir);
+        if (bad != E_FORMAT && bad != E_IO) return bad;
+        report_note(r, "%s cannot be used: %s", dir, err_first());
+    }
+    if (!n) return first_weights(r);
+    err_fail(E_FORMAT, "none of the %zu checkpoints in %s is whole", n, r->job->run_dir);
+    return err_hint(E_FORMAT, "--force starts the run anew");
+}
+
+rc run_open(const train_job *job, run *r)
+{
+    *r = (run){.job = job,
+               .o = job->options,
+               .saved_step = -1,
+               .lock = {-1},
+               .began_ms = clock_ms()};
+    fill_options(&r->o);
+    TRY(check_options(&r->o));
+    TRY(open_folder(r));
+    TRY(open_model(r));
+    TRY(checkpoint_prune(job->run_dir, 0, -1)); /* what a killed save left behind */
+    arena *mem = arena_new();
+    rc bad = mem ? restore(r, mem) : E_MEMORY;
+    arena_free(mem);
+    r->began_step = r->s.step;
+    return bad;
+}
+
+rc run_open_device(run *r)
+{
+    r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
+    if (!r->grads) return E_MEMORY;
+    return session_open(r->mo, MODEL_GRAD, r->o.batch, r->mo->config.seq, &r->job->plan,
+                        r->job->dev, r->job->k, r->grads, &r->step);
+}
+
+void run_close(run *r)
+{
+    session_close(&r->held);
+    session_close(&r->step);
+    if (r->data) dataset_close(r->data);
+    model_free(r->mo);
+    mem_drop(r->m);
+    mem_drop(r->v);
+    mem_drop(r->grads);
+    mem_drop(r->ids);
+    mem_drop(r->targets);
+    if (r->log) file_drop(r->log);
+    if (r->locked) file_unlock(&r->lock);
+    event_free(&r->event);
+}

@@ -1,0 +1,156 @@
+/* report.c - what a run says, as events: to events.jsonl and to the caller.
+ *
+ * A line goes to the file by one write. When that fails (a full disk) the
+ * event still reaches the caller, the failure is kept, and the loop ends the
+ * run at the next step, saving what can be saved. */
+#include <stdio.h>
+#include "base/clock.h"
+#include "train/internal.h"
+
+double run_seconds(const run *r)
+{
+    return r->wall_before_s + (clock_ms() - r->began_ms) / 1000;
+}
+
+static event *begin(run *r, const char *kind)
+{
+    event_begin(&r->event, run_seconds(r), kind);
+    return &r->event;
+}
+
+static void send(run *r)
+{
+    rc bad = event_end(&r->event);
+    str *line = &r->event.line;
+    if (bad == OK && r->job->sink.put)
+        r->job->sink.put(r->job->sink.ctx, line->p, line->n);
+    if (bad == OK && r->log) {
+        str_addc(line, '\n');
+        bad = str_done(line);
+        if (bad == OK) bad = file_write(r->log, line->p, line->n);
+    }
+    if (bad != OK && r->log_error.code == OK) err_save(bad, &r->log_error);
+}
+
+static void add_model(event *e, const model_config *c)
+{
+    event_int(e, "layers", c->layers);
+    event_int(e, "dim", c->dim);
+    event_int(e, "seq", c->seq);
+    event_int(e, "vocab", c->vocab);
+    event_int(e, "params", (int64_t)model_param_count(c));
+}
+
+static void add_plan(event *e, const plan *p)
+{
+    event_int(e, "programs", p->n_programs);
+    event_int(e, "loads", p->loads);
+    event_int(e, "launches", p->launches);
+    event_real(e, "memory",
+               p->memory.weights + p->memory.moments + p->memory.gradients +
+                   p->memory.surfaces + p->memory.host);
+    event_real(e, "predicted_step_ms", p->step_ms);
+}
+
+void report_start(run *r)
+{
+    event *e = begin(r, "start");
+    event_text(e, "run", r->job->run_dir);
+    event_int(e, "step", r->s.step);
+    event_text(e, "device", r->s.device);
+    event_text(e, "isa", r->s.isa);
+    event_int(e, "threads", r->s.threads);
+    event_text(e, "data", r->job->data_dir);
+    event_int(e, "tokens", (int64_t)r->facts.tokens);
+    event_int(e, "held_out_tokens", (int64_t)r->facts.held_out_tokens);
+    add_model(e, &r->mo->config);
+    event_int(e, "steps", r->o.steps);
+    event_int(e, "batch", r->o.batch);
+    event_int(e, "accum", r->o.accum);
+    event_real(e, "lr", r->o.lr);
+    if (r->job->recipe_text) event_text(e, "recipe", r->job->recipe_text);
+    if (r->step.plan) add_plan(e, r->step.plan);
+    send(r);
+}
+
+void report_step(run *r, double norm, double lr, double ms)
+{
+    event *e = begin(r, "step");
+    double tokens = (double)r->o.batch * r->o.accum * r->mo->config.seq;
+    event_int(e, "step", r->s.step);
+    event_real(e, "loss", r->s.loss);
+    event_real(e, "norm", norm);
+    event_real(e, "lr", lr);
+    event_real(e, "scale", r->s.loss_scale);
+    event_real(e, "ms", ms);
+    event_real(e, "tok_s", tokens / (ms / 1000));
+    send(r);
+}
+
+void report_overflow(run *r, const exec_stats *stats, double loss)
+{
+    event *e = begin(r, "overflow");
+    event_int(e, "step", r->s.step);
+    event_real(e, "loss", loss);
+    event_int(e, "infinities", (int64_t)stats->infinities);
+    if (stats->first_infinity) event_text(e, "scope", stats->first_infinity);
+    event_real(e, "scale", r->s.loss_scale);
+    send(r);
+}
+
+void report_eval(run *r)
+{
+    event *e = begin(r, "eval");
+    event_int(e, "step", r->s.step);
+    event_real(e, "held_out", r->s.held_out);
+    event_real(e, "nats_per_byte", r->s.nats_per_byte);
+    send(r);
+}
+
+void report_checkpoint(run *r, const char *dir)
+{
+    event *e = begin(r, "checkpoint");
+    event_int(e, "step", r->s.step);
+    event_text(e, "path", dir);
+    send(r);
+}
+
+void report_restart(run *r, const char *dir)
+{
+    event *e = begin(r, "restart");
+    event_int(e, "step", r->s.step);
+    event_text(e, "path", dir);
+    send(r);
+}
+
+void report_note(run *r, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    event *e = begin(r, "note");
+    event_int(e, "step", r->s.step);
+    event_text(e, "text", text);
+    send(r);
+}
+
+void report_done(run *r)
+{
+    event *e = begin(r, "done");
+    event_int(e, "step", r->s.step);
+    event_real(e, "loss", r->s.loss);
+    event_real(e, "held_out", r->s.held_out);
+    event_real(e, "nats_per_byte", r->s.nats_per_byte);
+    if (r->step_ms > 0) event_real(e, "tok_s", r->tokens / (r->step_ms / 1000));
+    send(r);
+}
+
+void report_failed(run *r, const char *text)
+{
+    event *e = begin(r, "failed");
+    event_int(e, "step", r->s.step);
+    event_text(e, "error", text);
+    send(r);
+}

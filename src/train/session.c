@@ -1,0 +1,52 @@
+/* session.c - from a model to something that can be stepped: graph -> plan ->
+ * programs on the device, weights and gradients bound to their buffers. */
+#include <string.h>
+#include "train/internal.h"
+
+static rc bind_all(model *mo, float *grads, exec *x)
+{
+    for (int i = 0; i < mo->n_params; i++) {
+        const model_param *p = &mo->params[i];
+        float *g = grads ? grads + p->offset : NULL;
+        TRY(exec_bind(x, p->name, mo->weights + p->offset, g));
+    }
+    return exec_stage(x);
+}
+
+rc session_open(model *mo, model_form form, int batch, int seq, const plan_options *o,
+                device *d, kern *k, float *grads, session *out)
+{
+    ir_graph *graph = NULL;
+    dev_caps caps;
+    *out = (session){.batch = batch, .seq = seq};
+    TRY(dev_caps_of(d, &caps));
+    TRY(model_graph(&mo->config, form, batch, seq, &graph));
+    rc r = plan_build(graph, &caps, o, &out->plan);
+    ir_free(graph);
+    if (r == OK) r = exec_open(out->plan, d, k, &out->exec);
+    if (r == OK) r = bind_all(mo, grads, out->exec);
+    if (r != OK) session_close(out);
+    return r;
+}
+
+void session_close(session *s)
+{
+    if (s->exec) exec_close(s->exec);
+    if (s->plan) plan_free(s->plan);
+    *s = (session){0};
+}
+
+rc session_step(session *s, const int32_t *ids, const int32_t *targets, double scale,
+                double *loss, exec_stats *stats)
+{
+    size_t n = (size_t)s->batch * (size_t)s->seq;
+    float scale32 = (float)scale, loss32 = 0;
+    exec_stats unwanted;
+    TRY(exec_input(s->exec, "ids", ids, n * sizeof *ids));
+    TRY(exec_input(s->exec, "targets", targets, n * sizeof *targets));
+    if (scale != 0) TRY(exec_input(s->exec, "loss_scale", &scale32, sizeof scale32));
+    TRY(exec_step(s->exec, stats ? stats : &unwanted));
+    TRY(exec_output(s->exec, "loss", &loss32, 1));
+    *loss = (double)loss32;
+    return OK;
+}

@@ -1,0 +1,155 @@
+/* step.c - one update.
+ *
+ *   for each micro-batch: g += d(scale * loss)        (fp32, by the plan)
+ *   norm = |g| / (scale * accum)
+ *   overflow?  skip the update, halve the scale
+ *   w, m, v = adamw(w, m, v, g * min(1, clip/norm) / (scale * accum))
+ *
+ * The division by the scale, the mean over micro-batches and the clip are one
+ * factor that AdamW applies as it reads g, so that g is read twice in all:
+ * for the norm, and here. AdamW writes the fp16 copy for the device in the
+ * same pass where the device's surface allows it.
+ *
+ * The norm is a sum of squares in double: no fp32 gradient can overflow it,
+ * so it is finite exactly when every gradient is. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "train/internal.h"
+
+enum { HOPELESS = 20, ZERO_PIECE = 1 << 18 };
+
+typedef struct {
+    double loss;
+    uint64_t infinities;
+    char scope[64]; /* where the first was made, "" = nowhere */
+} pass;
+
+typedef struct {
+    float *p;
+    size_t n;
+} span;
+
+static void zero_piece(void *ctx, size_t i)
+{
+    const span *s = ctx;
+    size_t at = i * ZERO_PIECE, n = s->n - at < ZERO_PIECE ? s->n - at : ZERO_PIECE;
+    memset(s->p + at, 0, n * sizeof(float));
+}
+
+static rc micro_batches(run *r, pass *p)
+{
+    exec_stats stats;
+    double loss;
+    span g = {r->grads, r->mo->n_floats};
+    kern_for(r->job->k, (g.n + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece, &g);
+    for (int i = 0; i < r->o.accum; i++) {
+        TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
+                          r->ids, r->targets));
+        TRY(session_step(&r->step, r->ids, r->targets, r->s.loss_scale, &loss, &stats));
+        r->s.example += (uint64_t)r->o.batch;
+        p->loss += loss / r->o.accum;
+        p->infinities += stats.infinities;
+        if (stats.first_infinity && !p->scope[0])
+            snprintf(p->scope, sizeof p->scope, "%s", stats.first_infinity);
+    }
+    return OK;
+}
+
+static rc adamw(run *r, double lr, double grad_scale)
+{
+    double t = (double)r->s.updates;
+    kern_adamw_args a = {.lr = (float)lr,
+                         .beta1 = (float)r->o.beta1,
+                         .beta2 = (float)r->o.beta2,
+                         .eps = (float)r->o.eps,
+                         .grad_scale = (float)grad_scale,
+                         .bias1 = (float)(1 - pow(r->o.beta1, t)),
+                         .bias2 = (float)(1 - pow(r->o.beta2, t))};
+    TRY(exec_halves_begin(r->step.exec));
+    for (int i = 0; i < r->mo->n_params; i++) {
+        const model_param *p = &r->mo->params[i];
+        size_t at = p->offset;
+        half *w16 = exec_half(r->step.exec, p->name);
+        a.weight_decay = p->decay ? (float)r->o.weight_decay : 0;
+        kern_adamw(r->job->k, p->count, r->mo->weights + at, r->m + at, r->v + at,
+                   r->grads + at, w16, &a);
+        if (!w16) TRY(exec_stage_param(r->step.exec, p->name));
+    }
+    return exec_halves_end(r->step.exec);
+}
+
+/* The weight of a scope ("layer.3 backward") farthest from zero: where numbers
+ * go bad, one has usually run away. NULL scope: of all. */
+static const model_param *largest_weight(const run *r, const char *scope, float *size)
+{
+    const model_param *worst = NULL;
+    char part[64] = "";
+    int layer;
+    *size = -1;
+    if (scope && sscanf(scope, "layer.%d", &layer) == 1)
+        snprintf(part, sizeof part, ".layers.%d.", layer);
+    for (int i = 0; i < r->mo->n_params; i++) {
+        const model_param *p = &r->mo->params[i];
+        if (!strstr(p->name, part)) continue;
+        for (size_t j = 0; j < p->count; j++) {
+            float w = fabsf(r->mo->weights[p->offset + j]);
+            if (!(w <= *size)) *size = w, worst = p;
+            if (isnan(w)) return worst;
+        }
+    }
+    return worst;
+}
+
+static rc give_up(run *r, const pass *p)
+{
+    float size;
+    const char *scope = p->scope[0] ? p->scope : "head";
+    const model_param *w = largest_weight(r, p->scope[0] ? p->scope : NULL, &size);
+    err_fail(E_NUMERIC,
+             "the numbers went bad for good at step %lld: the first infinity is made in "
+             "%s, whose largest weight is %g in %s",
+             (long long)r->s.step, scope, (double)size, w ? w->name : "none");
+    if (r->saved_step >= 0)
+        err_hint(E_NUMERIC, "the last good checkpoint is %s/step-%08lld", r->job->run_dir,
+                 (long long)r->saved_step);
+    return err_hint(E_NUMERIC, "try a smaller train.lr or a longer train.warmup");
+}
+
+/* An update that must not be made. Halving the scale helps gradients; when
+ * there is nothing left to halve, 20 in a row are the end. */
+static rc overflowed(run *r, const pass *p)
+{
+    exec_stats stats = {.infinities = p->infinities,
+                        .first_infinity = p->scope[0] ? p->scope : NULL};
+    bool floor = scale_at_floor(&r->o, &r->s);
+    r->overflows = floor ? r->overflows + 1 : 0;
+    scale_after(&r->o, true, &r->s);
+    report_overflow(r, &stats, p->loss);
+    if (floor && (!isfinite(p->loss) || r->overflows >= HOPELESS)) return give_up(r, p);
+    return OK;
+}
+
+rc run_step(run *r)
+{
+    double before = clock_ms(), lr = train_lr(&r->o, r->s.step);
+    pass p = {0};
+    TRY(micro_batches(r, &p));
+    double unscale = 1 / (r->s.loss_scale * r->o.accum);
+    double squares = kern_sum_squares(r->job->k, r->mo->n_floats, r->grads);
+    double norm = sqrt(squares) * unscale;
+    r->s.step++;
+    r->s.loss = p.loss;
+    if (!isfinite(norm) || !isfinite(p.loss) || p.infinities) return overflowed(r, &p);
+    r->overflows = 0;
+    r->s.updates++;
+    double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;
+    TRY(adamw(r, lr, unscale * clip));
+    double ms = clock_ms() - before;
+    report_step(r, norm, lr, ms);
+    scale_after(&r->o, false, &r->s);
+    r->step_ms += ms;
+    r->tokens += (double)r->o.batch * r->o.accum * r->mo->config.seq;
+    return OK;
+}
