@@ -4,8 +4,14 @@
 
 static model_config small(void)
 {
-    return (model_config){.layers = 2, .dim = 64, .heads = 4, .kv_heads = 2, .hidden = 96,
-                          .head_dim = 32, .seq = 16, .vocab = 96};
+    return (model_config){.layers = 2,
+                          .dim = 64,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .hidden = 96,
+                          .head_dim = 32,
+                          .seq = 16,
+                          .vocab = 96};
 }
 
 static void missing_settings_follow_from_the_others(void **state)
@@ -58,7 +64,8 @@ static void params_do_not_overlap_and_are_counted(void **state)
         assert_true(at <= m->n_floats);
         assert_int_equal(count, model_param_count(&m->config));
         assert_true(!!model_find(m, "lm_head.weight") == !c.tied);
-        assert_true(!!model_find(m, "model.layers.1.self_attn.k_norm.weight") == c.qk_norm);
+        assert_true(!!model_find(m, "model.layers.1.self_attn.k_norm.weight") ==
+                    c.qk_norm);
         assert_false(model_find(m, "model.layers.0.input_layernorm.weight")->decay);
         model_free(m);
     }
@@ -85,8 +92,7 @@ static void first_weights_have_the_documented_spread(void **state)
     assert_rel(sqrt(squares / (double)p->count), 0.02, 5 * 0.0014);
     p = model_find(m, "model.layers.0.self_attn.o_proj.weight");
     squares = 0;
-    for (size_t i = 0; i < p->count; i++)
-        squares += pow(m->weights[p->offset + i], 2);
+    for (size_t i = 0; i < p->count; i++) squares += pow(m->weights[p->offset + i], 2);
     /* 8192 samples: 0.8 %; two layers: 1/sqrt(4) */
     assert_rel(sqrt(squares / (double)p->count), 0.01, 5 * 0.008);
     model_init(again, 8);

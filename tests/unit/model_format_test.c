@@ -41,10 +41,11 @@ static void broken_files_are_refused_with_the_reason(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 0, 4,
          "not a whole number"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":"
-         "[0,0]}}", 0, 0, "too large"},
+         "[0,0]}}",
+         0, 0, "too large"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 0, 4,
-         "another tensor"},
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+         0, 4, "another tensor"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 0, 8,
          "no tensor before"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 0, 8,
@@ -93,10 +94,19 @@ static void tensors_come_back_as_written(void **state)
 
 static model *filled(bool interleaved, bool tied, bool qk_norm)
 {
-    model_config c = {.layers = 2, .dim = 16, .heads = 4, .kv_heads = 2, .head_dim = 8,
-                      .hidden = 24, .seq = 12, .vocab = 11, .tied = tied,
-                      .qk_norm = qk_norm, .rope_interleaved = interleaved,
-                      .rope_theta = 5000, .norm_eps = 1e-6};
+    model_config c = {.layers = 2,
+                      .dim = 16,
+                      .heads = 4,
+                      .kv_heads = 2,
+                      .head_dim = 8,
+                      .hidden = 24,
+                      .seq = 12,
+                      .vocab = 11,
+                      .tied = tied,
+                      .qk_norm = qk_norm,
+                      .rope_interleaved = interleaved,
+                      .rope_theta = 5000,
+                      .norm_eps = 1e-6};
     model *m;
     assert_ok(model_new(&c, &m));
     for (int i = 0; i < m->n_params; i++)
