@@ -20,9 +20,10 @@
 #include "kern/table.h"
 
 #define K_BLOCK 256
-#define TASK_TILES 8                      /* tiles of m in a task, at most */
-#define TASK_COLUMNS 512                  /* columns in a task, about, at most */
-#define PACKED_FLOATS ((size_t)4 << 20)   /* of B packed at a time, if it can be helped */
+#define TASK_TILES 8                    /* tiles of m in a task, at most */
+#define TASK_COLUMNS 512                /* columns in a task, about, at most */
+#define PACKED_FLOATS ((size_t)4 << 20) /* of B packed at a time, if it can be helped */
+#define PACK_ROOM 16 /* floats that packing may write behind a panel of A */
 #define OWN_B_FLOATS (PACKED_FLOATS / 16) /* of a product that one thread does alone */
 
 typedef struct {
@@ -189,7 +190,7 @@ static size_t task_rows(const product *p)
 
 static size_t a_floats(const product *p)
 {
-    return lines(task_rows(p) * p->k_block);
+    return lines(task_rows(p) * p->k_block) + PACK_ROOM;
 }
 
 static size_t part_floats(const product *p)

@@ -33,37 +33,46 @@ typedef void (*kern_task)(void *ctx, size_t i);
 void kern_for(kern *k, size_t n, kern_task fn, void *ctx);
 
 typedef enum { KERN_F16, KERN_F32 } kern_type;
-static inline size_t kern_size(kern_type t) { return t == KERN_F16 ? 2 : 4; }
+static inline size_t kern_size(kern_type t)
+{
+    return t == KERN_F16 ? 2 : 4;
+}
 
 /* ---- matrix products ---------------------------------------------------
  * C[m,n] (+)= alpha * A[m,k] B[k,n], batched. Element (i,j) of batch b of a
  * matrix is at p + b*batch + i*rs + j*cs (in elements). One of rs, cs is 1
  * for A and B in fast paths; any strides work. C has cs = 1. */
-typedef struct { const void *p; kern_type type; ptrdiff_t rs, cs, batch; } kern_mat;
 typedef struct {
-    void *p; kern_type type; ptrdiff_t rs, batch;
-    bool add;          /* C += (fp32 C only, e.g. gradients) */
+    const void *p;
+    kern_type type;
+    ptrdiff_t rs, cs, batch;
+} kern_mat;
+typedef struct {
+    void *p;
+    kern_type type;
+    ptrdiff_t rs, batch;
+    bool add; /* C += (fp32 C only, e.g. gradients) */
 } kern_out;
 typedef struct {
-    float alpha;           /* applied to the fp32 sum; 0 means 1 */
-    const void *row_bias;  /* [m] added to the sum before rounding, or NULL */
+    float alpha;          /* applied to the fp32 sum; 0 means 1 */
+    const void *row_bias; /* [m] added to the sum before rounding, or NULL */
     kern_type row_bias_type;
-    float limit;           /* |sum| >= limit becomes +-infinity; 0 = none.
-                              The engine's is 32768. */
-    uint64_t *n_inf;       /* infinities stored are added here; may be NULL */
+    float limit;     /* |sum| >= limit becomes +-infinity; 0 = none.
+                        The engine's is 32768. */
+    uint64_t *n_inf; /* infinities stored are added here; may be NULL */
 } kern_tail;
 /* Sums run over k in ascending blocks; the order does not depend on threads,
  * nor on m, n beyond the register tile. tail may be NULL. Scratch for packing
  * is kept by k and grows on first use (E_MEMORY); no allocation after a call
  * with shapes at least as large. */
-rc kern_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk,
-             kern_mat a, kern_mat b, kern_out c, const kern_tail *tail);
+rc kern_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
+             kern_mat b, kern_out c, const kern_tail *tail);
 /* Reserve packing scratch beforehand for such a product. */
 rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk);
 /* A whole batch summed into one C: C += alpha * sum_b A_b B_b (weight
  * gradients over a batch). Same order rules. */
-rc kern_gemm_sum(kern *k, size_t n_batch, size_t m, size_t n, size_t kk,
-                 kern_mat a, kern_mat b, kern_out c, const kern_tail *tail);
+rc kern_gemm_sum(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
+                 kern_mat b, kern_out c, const kern_tail *tail);
 
 /* ---- elementwise -------------------------------------------------------
  * n elements; a step of 0 repeats one element, 1 walks. x, y, z may be the
@@ -83,27 +92,28 @@ typedef enum {
     KERN_UNARY_COUNT
 } kern_unary_op;
 
-void kern_binary(const kern *k, kern_binary_op op, kern_type t, size_t n,
-                 const void *x, int x_step, const void *y, int y_step, void *z);
-void kern_unary(const kern *k, kern_unary_op op, kern_type t, size_t n,
-                const void *x, void *z);
+void kern_binary(const kern *k, kern_binary_op op, kern_type t, size_t n, const void *x,
+                 int x_step, const void *y, int y_step, void *z);
+void kern_unary(const kern *k, kern_unary_op op, kern_type t, size_t n, const void *x,
+                void *z);
 /* z = cond ? x : y, cond is bytes (0/1). Comparisons write bytes. */
 void kern_select(const kern *k, kern_type t, size_t n, const uint8_t *c, int c_step,
                  const void *x, int x_step, const void *y, int y_step, void *z);
-void kern_convert(const kern *k, kern_type from, kern_type to, size_t n,
-                  const void *x, void *z);
+void kern_convert(const kern *k, kern_type from, kern_type to, size_t n, const void *x,
+                  void *z);
 void kern_fill(kern_type t, size_t n, float v, void *z);
 /* Infinities (or NaNs) among n elements. */
 uint64_t kern_count_bad(const kern *k, kern_type t, size_t n, const void *x);
 /* Transpose a matrix of rows x cols elements of `size` bytes (1, 2, 4). */
-void kern_transpose(const kern *k, size_t size, size_t rows, size_t cols,
-                    const void *x, size_t x_stride, void *z, size_t z_stride);
+void kern_transpose(const kern *k, size_t size, size_t rows, size_t cols, const void *x,
+                    size_t x_stride, void *z, size_t z_stride);
 
 /* ---- reductions over one axis ------------------------------------------
  * Row form: n contiguous elements to one. Column form: for each of n columns
  * over `rows` rows of stride `stride`. Accumulated in fp32 in fixed chunks. */
 typedef enum { KERN_SUM, KERN_MAX, KERN_MIN } kern_reduce_op;
-float kern_reduce_row(const kern *k, kern_reduce_op op, kern_type t, size_t n, const void *x);
+float kern_reduce_row(const kern *k, kern_reduce_op op, kern_type t, size_t n,
+                      const void *x);
 void kern_reduce_cols(const kern *k, kern_reduce_op op, kern_type t, size_t rows,
                       size_t n, const void *x, size_t stride, float *z);
 /* softmax of one contiguous row, maximum subtracted; in may equal out. */
@@ -116,8 +126,8 @@ double kern_sum_squares(kern *k, size_t n, const float *x);
 bool kern_all_finite(kern *k, size_t n, const float *x);
 typedef struct {
     float lr, beta1, beta2, eps, weight_decay;
-    float grad_scale;         /* multiplies g first (unscale, clip, accumulation) */
-    float bias1, bias2;       /* 1 - beta^t */
+    float grad_scale;   /* multiplies g first (unscale, clip, accumulation) */
+    float bias1, bias2; /* 1 - beta^t */
 } kern_adamw_args;
 /* Fused AdamW over n parameters, threaded; the fp16 copy of the new weights is
  * written to w16 when it is not NULL. Loshchilov & Hutter 2019. */
@@ -128,10 +138,14 @@ void kern_adamw(kern *k, size_t n, float *w, float *m, float *v, const float *g,
  * Writes loss per column (nats, double precision sums) and, when d != NULL,
  * d_logits = (softmax - onehot) * d_scale in place of/into d parts (may equal
  * the logits). A target < 0 is ignored (loss 0, gradient 0). Threaded. */
-typedef struct { const void *logits; void *d; size_t rows; } kern_ce_part;
+typedef struct {
+    const void *logits;
+    void *d;
+    size_t rows;
+} kern_ce_part;
 rc kern_cross_entropy(kern *k, kern_type t, size_t n_parts, const kern_ce_part *parts,
-                      size_t n_cols, size_t stride, const int32_t *targets,
-                      float d_scale, double *loss);
+                      size_t n_cols, size_t stride, const int32_t *targets, float d_scale,
+                      double *loss);
 
 /* The processor's own fp32 FMA peak with these threads, GFLOP/s, measured in
  * about `ms` milliseconds from registers alone. */

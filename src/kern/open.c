@@ -14,11 +14,32 @@ static bool always(void)
     return true;
 }
 
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+}
+#endif
+
 /* Best first; the last row runs anywhere. */
 static const struct {
     const kern_table *table;
     bool (*present)(void);
 } tables[] = {
+#if defined(__x86_64__)
+    {&kern_table_avx512, has_avx512},
+    {&kern_table_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {&kern_table_neon, always},
+#endif
     {&kern_table_scalar, always},
 };
 #define N_TABLES (sizeof tables / sizeof tables[0])
