@@ -16,8 +16,14 @@ static const ir_eval_loop loops[IR_OPS] = {
 
 rc ir_eval_node(const ir_node *n, const double *const *in, double *out)
 {
-    TRY_WHILE(loops[n->op](n, in, out), "while computing %%%d = %s", n->id, ir_op_name(n->op));
+    TRY_WHILE(loops[n->op](n, in, out), "while computing %%%d = %s", n->id,
+              ir_op_name(n->op));
     return OK;
+}
+
+bool ir_is_each(ir_op op)
+{
+    return loops[op] == ir_eval_each;
 }
 
 void ir_strides(ir_shape s, int rank, int64_t out[IR_RANK])
@@ -32,8 +38,11 @@ void ir_strides(ir_shape s, int rank, int64_t out[IR_RANK])
 
 /* ---- elementwise ---- */
 typedef double (*element)(double x, double y, double z);
-#define OP(name, mil, args, dialect, attrs, shape, eval, value, ...)                              \
-    static double value_##name(double x, double y, double z) { return value; }
+#define OP(name, mil, args, dialect, attrs, shape, eval, value, ...) \
+    static double value_##name(double x, double y, double z)         \
+    {                                                                \
+        return value;                                                \
+    }
 #include "ir/ops.def"
 #undef OP
 static const element elements[IR_OPS] = {
@@ -74,18 +83,6 @@ rc ir_eval_leaf(const ir_node *n, const double *const *in, double *out)
 }
 
 /* ---- whole graphs ---- */
-/* live[id] = 1 for every node an output needs. */
-static char *mark_live(const ir_graph *g, arena *mem)
-{
-    char *live = arena_take(mem, (size_t)g->n_nodes + 1);
-    if (!live) return NULL;
-    for (int i = 0; i < g->n_outputs; i++) live[g->outputs[i].node->id] = 1;
-    for (int i = g->n_nodes - 1; i >= 0; i--)
-        for (int k = 0; live[i] && k < g->nodes[i]->n_in; k++)
-            live[g->nodes[i]->in[k]->id] = 1;
-    return live;
-}
-
 static rc bind(const ir_node *n, int n_bind, const ir_binding *b, double **value)
 {
     for (int i = 0; i < n_bind; i++) {
@@ -104,24 +101,31 @@ static rc eval_one(const ir_node *n, arena *mem, const double **in, double **v)
     return ir_eval_node(n, in, v[n->id]);
 }
 
-rc ir_eval(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bindings, double ***values)
+static rc eval_live(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bindings,
+                    const char *live, double **v)
 {
     int most = 1;
-    TRY(ir_rc(g));
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i]->n_in > most) most = g->nodes[i]->n_in;
-    double **v = arena_array(mem, (size_t)g->n_nodes + 1, sizeof *v);
     const double **in = arena_array(mem, (size_t)most, sizeof *in);
-    const char *live = mark_live(g, mem);
-    if (!v || !in || !live) return E_MEMORY;
+    if (!in) return E_MEMORY;
     for (int i = 0; i < g->n_nodes; i++) {
         const ir_node *n = g->nodes[i];
         if (!live[i]) continue;
-        if (n->op == IR_input || n->op == IR_param)
-            TRY(bind(n, n_bind, bindings, &v[i]));
-        else
-            TRY(eval_one(n, mem, in, v));
+        if (n->op == IR_input || n->op == IR_param) TRY(bind(n, n_bind, bindings, &v[i]));
+        else TRY(eval_one(n, mem, in, v));
     }
-    *values = v;
     return OK;
+}
+
+rc ir_eval(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bindings,
+           double ***values)
+{
+    TRY(ir_rc(g));
+    double **v = arena_array(mem, (size_t)g->n_nodes + 1, sizeof *v);
+    char *live = ir_mark_live(g);
+    rc result = v && live ? eval_live(g, mem, n_bind, bindings, live, v) : E_MEMORY;
+    mem_drop(live);
+    if (result == OK) *values = v;
+    return result;
 }

@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct { int64_t outer, n, inner; } cut;
+typedef struct {
+    int64_t outer, n, inner;
+} cut;
 
 static cut cut_at(ir_shape s, int axis)
 {
@@ -93,7 +95,7 @@ rc ir_eval_cast(const ir_node *n, const double *const *in, double *out)
 {
     int64_t count = ir_count(n->shape);
     for (int64_t i = 0; i < count; i++)
-        out[i] = n->type == IR_INT32 ? trunc(in[0][i])
+        out[i] = n->type == IR_INT32  ? trunc(in[0][i])
                  : n->type == IR_BOOL ? in[0][i] != 0
                                       : in[0][i];
     return OK;
@@ -109,17 +111,16 @@ rc ir_eval_reduce(const ir_node *n, const double *const *in, double *out)
         kept.d[n->attr.axes[i]] = 1;
     }
     ir_strides(kept, s.rank, step);
-    for (int64_t i = 0; n->op == IR_reduce_max && i < ir_count(kept); i++) out[i] = -INFINITY;
+    for (int64_t i = 0; n->op == IR_reduce_max && i < ir_count(kept); i++)
+        out[i] = -INFINITY;
     for (int64_t i = 0; i < count; i++) {
         int64_t rest = i, at = 0;
         for (int d = s.rank - 1; d >= 0; d--) {
             at += rest % s.d[d] * step[d];
             rest /= s.d[d];
         }
-        if (n->op == IR_reduce_max)
-            out[at] = fmax(out[at], in[0][i]);
-        else
-            out[at] += in[0][i];
+        if (n->op == IR_reduce_max) out[at] = fmax(out[at], in[0][i]);
+        else out[at] += in[0][i];
     }
     for (int64_t i = 0; n->op == IR_reduce_mean && i < ir_count(kept); i++)
         out[i] /= (double)size;
@@ -153,8 +154,9 @@ rc ir_eval_rms_scale(const ir_node *n, const double *const *in, double *out)
 {
     const cut c = cut_at(n->in[0]->shape, n->attr.axis);
     for (int64_t l = 0; l < c.outer * c.inner; l++)
-        out[l] = 1 / sqrt(mean_square(in[0] + l / c.inner * c.n * c.inner + l % c.inner, c) +
-                          n->attr.eps);
+        out[l] = 1 /
+                 sqrt(mean_square(in[0] + l / c.inner * c.n * c.inner + l % c.inner, c) +
+                      n->attr.eps);
     return OK;
 }
 

@@ -5,12 +5,13 @@
 #include <math.h>
 
 /* ---- matmul ---- */
-static void product(int64_t m, int64_t n, int64_t k, const double *x, int64_t xm, int64_t xk,
-                    const double *y, int64_t yk, int64_t yn, double *z)
+static void product(int64_t m, int64_t n, int64_t k, const double *x, int64_t xm,
+                    int64_t xk, const double *y, int64_t yk, int64_t yn, double *z)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t p = 0; p < k; p++)
-            for (int64_t j = 0; j < n; j++) z[i * n + j] += x[i * xm + p * xk] * y[p * yk + j * yn];
+            for (int64_t j = 0; j < n; j++)
+                z[i * n + j] += x[i * xm + p * xk] * y[p * yk + j * yn];
 }
 
 rc ir_eval_matmul(const ir_node *n, const double *const *in, double *out)
@@ -30,8 +31,8 @@ rc ir_eval_matmul(const ir_node *n, const double *const *in, double *out)
             yat += rest % s.d[d] * ystep[d];
             rest /= s.d[d];
         }
-        product(m, cols, k, in[0] + xat, tx ? 1 : xc, tx ? xc : 1, in[1] + yat, ty ? 1 : yc,
-                ty ? yc : 1, out + b * m * cols);
+        product(m, cols, k, in[0] + xat, tx ? 1 : xc, tx ? xc : 1, in[1] + yat,
+                ty ? 1 : yc, ty ? yc : 1, out + b * m * cols);
     }
     return OK;
 }
@@ -39,7 +40,12 @@ rc ir_eval_matmul(const ir_node *n, const double *const *in, double *out)
 /* ---- conv and its gradients ----
  * All three visit the same triples (x, w, y) with y += x * w; which of the
  * three is the result tells them apart. */
-typedef struct { ir_shape x, w, y; const double *xv, *wv, *yv; double *out; ir_op op; } triple;
+typedef struct {
+    ir_shape x, w, y;
+    const double *xv, *wv, *yv;
+    double *out;
+    ir_op op;
+} triple;
 
 static void visit_row(const triple *t, const ir_attr *a, int64_t b, int64_t o, int64_t c,
                       int64_t oh, int64_t kh)
@@ -66,8 +72,10 @@ rc ir_eval_conv(const ir_node *n, const double *const *in, double *out)
     const ir_shape s0 = n->in[0]->shape, s1 = n->in[1]->shape;
     triple t = {.out = out, .op = n->op};
     if (n->op == IR_conv) t.x = s0, t.w = s1, t.y = n->shape, t.xv = in[0], t.wv = in[1];
-    if (n->op == IR_conv_dx) t.x = n->shape, t.w = s0, t.y = s1, t.wv = in[0], t.yv = in[1];
-    if (n->op == IR_conv_dw) t.x = s0, t.w = n->shape, t.y = s1, t.xv = in[0], t.yv = in[1];
+    if (n->op == IR_conv_dx)
+        t.x = n->shape, t.w = s0, t.y = s1, t.wv = in[0], t.yv = in[1];
+    if (n->op == IR_conv_dw)
+        t.x = s0, t.w = n->shape, t.y = s1, t.xv = in[0], t.yv = in[1];
     for (int64_t b = 0; b < t.y.d[0]; b++)
         for (int64_t o = 0; o < t.y.d[1]; o++)
             for (int64_t c = 0; c < t.w.d[1]; c++)
@@ -104,8 +112,8 @@ rc ir_eval_rope(const ir_node *n, const double *const *in, double *out)
 /* ---- attention ---- */
 /* One query column: channels q0.. of column j over keys k0.. of columns
  * first..j. p holds seq weights. */
-static void attend(const ir_node *n, const double *const *in, double *out, double *p, int64_t q0,
-                   int64_t k0, int64_t first, int64_t j)
+static void attend(const ir_node *n, const double *const *in, double *out, double *p,
+                   int64_t q0, int64_t k0, int64_t first, int64_t j)
 {
     const int64_t t = n->shape.d[3], hd = n->attr.head_dim, seen = j - first + 1;
     double most = -INFINITY, sum = 0;
@@ -138,7 +146,8 @@ rc ir_eval_attention(const ir_node *n, const double *const *in, double *out)
 /* ---- embedding and loss ---- */
 static rc check_id(double id, int64_t rows, bool may_skip)
 {
-    if ((may_skip && id < 0) || (id >= 0 && id < (double)rows && id == floor(id))) return OK;
+    if ((may_skip && id < 0) || (id >= 0 && id < (double)rows && id == floor(id)))
+        return OK;
     return err_fail(E_SHAPE, "id %g is not one of %lld rows", id, (long long)rows);
 }
 
@@ -157,7 +166,8 @@ rc ir_eval_embedding_dw(const ir_node *n, const double *const *in, double *out)
     const int64_t d = n->shape.d[1], t = n->in[1]->shape.d[3];
     for (int64_t j = 0; j < t; j++) {
         TRY(check_id(in[0][j], n->shape.d[0], false));
-        for (int64_t c = 0; c < d; c++) out[(int64_t)in[0][j] * d + c] += in[1][c * t + j];
+        for (int64_t c = 0; c < d; c++)
+            out[(int64_t)in[0][j] * d + c] += in[1][c * t + j];
     }
     return OK;
 }
@@ -188,7 +198,8 @@ rc ir_eval_cross_entropy(const ir_node *n, const double *const *in, double *out)
     double count, sum = 0;
     TRY(counted(in[1], t, v, &count));
     for (int64_t j = 0; j < t; j++)
-        if (in[1][j] >= 0) sum += log_sum(in[0], v, t, j) - in[0][(int64_t)in[1][j] * t + j];
+        if (in[1][j] >= 0)
+            sum += log_sum(in[0], v, t, j) - in[0][(int64_t)in[1][j] * t + j];
     out[0] = count > 0 ? sum / count : 0;
     return OK;
 }

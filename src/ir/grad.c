@@ -11,16 +11,25 @@ static const gradient gradients[IR_OPS] = {
 #undef OP
 };
 
-void ir_grad_leaf(ir_back *b) { (void)b; }
+void ir_grad_leaf(ir_back *b)
+{
+    (void)b;
+}
 
-void ir_grad_stop(ir_back *b) { (void)b; }
+void ir_grad_stop(ir_back *b)
+{
+    (void)b;
+}
 
 void ir_grad_missing(ir_back *b)
 {
     ir_give_up(b->g, err_fail(E_FAILED, "%s has no gradient", ir_op_name(b->n->op)));
 }
 
-bool ir_wants(const ir_back *b, int i) { return b->need[b->n->in[i]->id]; }
+bool ir_wants(const ir_back *b, int i)
+{
+    return b->need[b->n->in[i]->id];
+}
 
 void ir_give(ir_back *b, int i, ir_node *dx)
 {
@@ -42,7 +51,8 @@ ir_node *ir_scaled(ir_graph *g, ir_node *x, double factor)
 }
 
 /* x [1,C,1,T]; over columns first, which leaves the smaller operand. */
-static ir_node *sum_sequence(ir_graph *g, ir_node *x, bool channels, bool columns, double factor)
+static ir_node *sum_sequence(ir_graph *g, ir_node *x, bool channels, bool columns,
+                             double factor)
 {
     const int64_t c = x->shape.d[1], t = x->shape.d[3];
     const ir_shape out = ir_s4(1, channels ? 1 : c, 1, columns ? 1 : t);
@@ -114,10 +124,12 @@ static void walk(ir_graph *g, ir_node *y, ir_node *seed, ir_node **sums, const c
     }
 }
 
-rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt, ir_node **out)
+rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt,
+           ir_node **out)
 {
     TRY(ir_rc(g));
-    if (!y || !ir_is_real(y->type)) return err_fail(E_SHAPE, "gradient: y must be a real value");
+    if (!y || !ir_is_real(y->type))
+        return err_fail(E_SHAPE, "gradient: y must be a real value");
     if (seed && (!ir_shape_eq(seed->shape, y->shape) || seed->type != y->type)) {
         char a[64], b[64];
         return err_fail(E_SHAPE, "gradient: seed must be %s %s as y, got %s %s",

@@ -9,8 +9,8 @@
 typedef struct {
     ir_graph *g;
     ir_node *n, *dy;
-    ir_node **sums;    /* by node id: gradient so far, or NULL */
-    const char *need;  /* by node id: does it lead to a wanted node? */
+    ir_node **sums;   /* by node id: gradient so far, or NULL */
+    const char *need; /* by node id: does it lead to a wanted node? */
 } ir_back;
 
 bool ir_wants(const ir_back *b, int i);
@@ -18,7 +18,7 @@ bool ir_wants(const ir_back *b, int i);
  * broadcast to; it is summed back. */
 void ir_give(ir_back *b, int i, ir_node *dx);
 
-#define OP(name, mil, args, dialect, attrs, shape, eval, value, grad, ...)                        \
+#define OP(name, mil, args, dialect, attrs, shape, eval, value, grad, ...) \
     void ir_grad_##grad(ir_back *b);
 #include "ir/ops.def"
 #undef OP

@@ -2,7 +2,10 @@
  * result, d its gradient; each function says the derivative it applies. */
 #include "ir/grad.h"
 
-static ir_node *one_minus(ir_graph *g, ir_node *x) { return ir_sub(g, ir_number(g, x, 1), x); }
+static ir_node *one_minus(ir_graph *g, ir_node *x)
+{
+    return ir_sub(g, ir_number(g, x, 1), x);
+}
 
 /* c ? x : 0 and c ? 0 : x */
 static ir_node *where(ir_graph *g, ir_node *c, ir_node *x)
@@ -79,9 +82,15 @@ void ir_grad_abs(ir_back *b)
     ir_give(b, 0, ir_select(b->g, c, b->dy, ir_scaled(b->g, b->dy, -1)));
 }
 
-void ir_grad_exp(ir_back *b) { ir_give(b, 0, ir_mul(b->g, b->dy, b->n)); }
+void ir_grad_exp(ir_back *b)
+{
+    ir_give(b, 0, ir_mul(b->g, b->dy, b->n));
+}
 
-void ir_grad_log(ir_back *b) { ir_give(b, 0, ir_div(b->g, b->dy, b->n->in[0])); }
+void ir_grad_log(ir_back *b)
+{
+    ir_give(b, 0, ir_div(b->g, b->dy, b->n->in[0]));
+}
 
 /* 0.5 / sqrt x */
 void ir_grad_sqrt(ir_back *b)
@@ -135,7 +144,8 @@ void ir_grad_gelu(ir_back *b)
     ir_node *t = ir_unary(g, IR_tanh, ir_scaled(g, inner, IR_GELU_A));
     ir_node *h = ir_scaled(g, ir_add(g, one, t), 0.5);
     ir_node *rise = ir_add(g, one, ir_scaled(g, square, 3 * IR_GELU_B));
-    ir_node *turn = ir_mul(g, ir_scaled(g, x, IR_GELU_A / 2), one_minus(g, ir_mul(g, t, t)));
+    ir_node *turn = ir_mul(g, ir_scaled(g, x, IR_GELU_A / 2),
+                           one_minus(g, ir_mul(g, t, t)));
     ir_give(b, 0, ir_mul(g, b->dy, ir_add(g, h, ir_mul(g, turn, rise))));
 }
 

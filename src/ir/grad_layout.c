@@ -104,7 +104,10 @@ static void spread(ir_back *b, double factor)
     ir_give(b, 0, ir_tile(b->g, d, reps));
 }
 
-void ir_grad_reduce_sum(ir_back *b) { spread(b, 1); }
+void ir_grad_reduce_sum(ir_back *b)
+{
+    spread(b, 1);
+}
 
 void ir_grad_reduce_mean(ir_back *b)
 {
@@ -117,8 +120,8 @@ void ir_grad_reduce_max(ir_back *b)
     ir_graph *g = b->g;
     const ir_attr *a = &b->n->attr;
     ir_node *x = b->n->in[0];
-    ir_node *is_max = ir_select(g, ir_greater_equal(g, x, kept(b, b->n)), ir_number(g, x, 1),
-                                ir_number(g, x, 0));
+    ir_node *is_max = ir_select(g, ir_greater_equal(g, x, kept(b, b->n)),
+                                ir_number(g, x, 1), ir_number(g, x, 0));
     ir_node *ties = ir_sum(g, is_max, a->n_axes, a->axes, 1);
     ir_give(b, 0, ir_mul(g, is_max, ir_div(g, kept(b, b->dy), ties)));
 }

@@ -10,9 +10,11 @@ void ir_grad_matmul(ir_back *b)
     const bool tx = b->n->attr.tx, ty = b->n->attr.ty;
     ir_node *x = b->n->in[0], *y = b->n->in[1], *d = b->dy;
     if (ir_wants(b, 0))
-        ir_give(b, 0, tx ? ir_matmul(b->g, y, d, ty, true) : ir_matmul(b->g, d, y, false, !ty));
+        ir_give(b, 0,
+                tx ? ir_matmul(b->g, y, d, ty, true) : ir_matmul(b->g, d, y, false, !ty));
     if (ir_wants(b, 1))
-        ir_give(b, 1, ty ? ir_matmul(b->g, d, x, true, tx) : ir_matmul(b->g, x, d, !tx, false));
+        ir_give(b, 1,
+                ty ? ir_matmul(b->g, d, x, true, tx) : ir_matmul(b->g, x, d, !tx, false));
 }
 
 /* ---- conv ---- */
@@ -35,22 +37,25 @@ static bool is_linear(const ir_node *n)
 {
     const ir_attr *a = &n->attr;
     const ir_shape x = n->in[0]->shape, w = n->in[1]->shape;
-    return x.d[0] == 1 && w.d[2] == 1 && w.d[3] == 1 && a->groups == 1 && a->stride[0] == 1 &&
-           a->stride[1] == 1 && !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
+    return x.d[0] == 1 && w.d[2] == 1 && w.d[3] == 1 && a->groups == 1 &&
+           a->stride[0] == 1 && a->stride[1] == 1 &&
+           !(a->pad[0] | a->pad[1] | a->pad[2] | a->pad[3]);
 }
 
 static void give_linear(ir_back *b)
 {
     ir_graph *g = b->g;
     ir_node *x = b->n->in[0], *w = b->n->in[1];
-    const int64_t o = w->shape.d[0], c = w->shape.d[1], cols = x->shape.d[2] * x->shape.d[3];
+    const int64_t o = w->shape.d[0], c = w->shape.d[1],
+                  cols = x->shape.d[2] * x->shape.d[3];
     ir_node *d = ir_reshape(g, b->dy, ir_s4(1, 1, o, cols));
     if (ir_wants(b, 0)) {
         ir_node *dx = ir_matmul(g, ir_reshape(g, w, ir_s4(1, 1, o, c)), d, true, false);
         ir_give(b, 0, ir_reshape(g, dx, x->shape));
     }
     if (ir_wants(b, 1)) {
-        ir_node *dw = ir_matmul(g, d, ir_reshape(g, x, ir_s4(1, 1, c, cols)), false, true);
+        ir_node *dw = ir_matmul(g, d, ir_reshape(g, x, ir_s4(1, 1, c, cols)), false,
+                                true);
         ir_give(b, 1, ir_reshape(g, dw, w->shape));
     }
 }
@@ -132,8 +137,9 @@ void ir_grad_layer_norm(ir_back *b)
 void ir_grad_rope(ir_back *b)
 {
     const ir_attr *a = &b->n->attr;
-    ir_give(b, 0, ir_rope(b->g, b->dy, a->heads, a->head_dim, a->batch, a->theta, a->interleaved,
-                          !a->inverse));
+    ir_give(b, 0,
+            ir_rope(b->g, b->dy, a->heads, a->head_dim, a->batch, a->theta,
+                    a->interleaved, !a->inverse));
 }
 
 /* ---- attention ----
@@ -183,5 +189,6 @@ void ir_grad_cross_entropy(ir_back *b)
 {
     ir_node *in[] = {b->n->in[0], b->n->in[1], b->dy};
     if (ir_wants(b, 0))
-        ir_give(b, 0, ir_make(b->g, IR_cross_entropy_dx, 3, in, IR_FP16, (ir_shape){0}, NULL));
+        ir_give(b, 0,
+                ir_make(b->g, IR_cross_entropy_dx, 3, in, IR_FP16, (ir_shape){0}, NULL));
 }

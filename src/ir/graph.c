@@ -139,8 +139,14 @@ ir_node *ir_append(ir_graph *g, const ir_draft *d)
     if (!nodes) return NULL;
     g->nodes = nodes;
     if (in) memcpy(in, d->in, (size_t)d->n_in * sizeof *in);
-    *n = (ir_node){.op = d->op, .id = g->n_nodes, .type = d->type, .shape = d->shape,
-                   .n_in = d->n_in, .in = in, .attr = d->attr, .scope = g->scope,
+    *n = (ir_node){.op = d->op,
+                   .id = g->n_nodes,
+                   .type = d->type,
+                   .shape = d->shape,
+                   .n_in = d->n_in,
+                   .in = in,
+                   .attr = d->attr,
+                   .scope = g->scope,
                    .backward = g->backward};
     g->nodes[g->n_nodes++] = n;
     return n;
@@ -153,7 +159,8 @@ ir_node *ir_leaf(ir_graph *g, ir_op op, const char *name, ir_type t, ir_shape s)
     for (int i = s.rank < 0 ? 0 : s.rank; i < IR_RANK; i++) d.shape.d[i] = 0;
     rc failed = ir_draft_check(&d);
     if (failed != OK)
-        return ir_give_up(g, name ? err_while(failed, "while making '%s'", name) : failed);
+        return ir_give_up(g,
+                          name ? err_while(failed, "while making '%s'", name) : failed);
     if (op == IR_constant) return ir_append(g, &d);
     const char *own = claim_name(g, ir_op_name(op), name);
     ir_node *n = own ? ir_append(g, &d) : NULL;
@@ -186,13 +193,36 @@ void ir_output(ir_graph *g, const char *name, ir_node *n)
     void *p = grow(g, g->outputs, g->n_outputs, &g->cap_outputs, sizeof *g->outputs);
     if (!p) return;
     g->outputs = p;
-    if (ir_table_put(&g->memory->outputs, g->mem, hash_text(own), (void *)(uintptr_t)own) != OK) {
+    if (ir_table_put(&g->memory->outputs, g->mem, hash_text(own),
+                     (void *)(uintptr_t)own) != OK) {
         ir_give_up(g, E_MEMORY);
         return;
     }
     g->outputs[g->n_outputs].node = n;
     g->outputs[g->n_outputs++].name = own;
     if (!n->name) n->name = own;
+}
+
+char *ir_mark_live(const ir_graph *g)
+{
+    char *live = mem_take((size_t)g->n_nodes + 1);
+    if (!live) return NULL;
+    for (int i = 0; i < g->n_outputs; i++) live[g->outputs[i].node->id] = 1;
+    for (int i = g->n_nodes - 1; i >= 0; i--)
+        for (int k = 0; live[i] && k < g->nodes[i]->n_in; k++)
+            live[g->nodes[i]->in[k]->id] = 1;
+    return live;
+}
+
+rc ir_rename(ir_graph *g)
+{
+    g->memory->names = (ir_table){0};
+    for (int i = 0; i < g->n_nodes; i++) {
+        ir_node *n = g->nodes[i];
+        if (n->op != IR_input && n->op != IR_param) continue;
+        TRY(ir_table_put(&g->memory->names, g->mem, hash_text(n->name), n));
+    }
+    return OK;
 }
 
 /* ---- constants ---- */
@@ -227,8 +257,8 @@ ir_node *ir_const(ir_graph *g, ir_type t, ir_shape s, const double *v)
     n->uniform = all_equal(v, count);
     n->data = keep_values(g, v, n->uniform ? 1 : count);
     if (!n->data) return ir_give_up(g, E_MEMORY);
-    if (!n->uniform &&
-        ir_table_put(&g->memory->constants, g->mem, XXH3_64bits(v, count * sizeof *v), n) != OK)
+    if (!n->uniform && ir_table_put(&g->memory->constants, g->mem,
+                                    XXH3_64bits(v, count * sizeof *v), n) != OK)
         return ir_give_up(g, E_MEMORY);
     return n;
 }

@@ -68,7 +68,8 @@ static ir_node *causal_mask(ir_graph *g, ir_type t, int64_t r, int64_t s)
     ir_table *masks = &g->memory->masks;
     ir_node *known;
     for (size_t at = 0; (known = ir_table_next(masks, hash, &at));)
-        if (known->type == t && known->shape.d[2] == r * s && known->shape.d[3] == s) return known;
+        if (known->type == t && known->shape.d[2] == r * s && known->shape.d[3] == s)
+            return known;
     double *v = mem_take(mem_mul(mem_mul((size_t)(r * s), (size_t)s), sizeof *v));
     if (!v) return ir_give_up(g, E_MEMORY);
     for (int64_t i = 0; i < r * s; i++)
@@ -103,8 +104,8 @@ bool ir_attention_heads(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const i
     return out->out != NULL;
 }
 
-ir_node *ir_attention_parts(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const ir_attr *a,
-                            ir_node **probs)
+ir_node *ir_attention_parts(ir_graph *g, ir_node *q, ir_node *k, ir_node *v,
+                            const ir_attr *a, ir_node **probs)
 {
     ir_heads h;
     if (!ir_attention_heads(g, q, k, v, a, &h)) return NULL;

@@ -28,7 +28,8 @@ const char *ir_shape_text(char out[64], ir_shape s)
 {
     int at = snprintf(out, 64, "[");
     for (int i = 0; i < s.rank && i < IR_RANK && at < 60; i++)
-        at += snprintf(out + at, 64 - (size_t)at, "%s%lld", i ? "," : "", (long long)s.d[i]);
+        at += snprintf(out + at, 64 - (size_t)at, "%s%lld", i ? "," : "",
+                       (long long)s.d[i]);
     if (at < 63) snprintf(out + at, 64 - (size_t)at, "]");
     return out;
 }
@@ -36,12 +37,13 @@ const char *ir_shape_text(char out[64], ir_shape s)
 rc ir_shape_check(const char *what, ir_shape s)
 {
     if (s.rank < 1 || s.rank > IR_RANK)
-        return err_fail(E_SHAPE, "%s: rank must be 1 to %d, got %d", what, IR_RANK, s.rank);
+        return err_fail(E_SHAPE, "%s: rank must be 1 to %d, got %d", what, IR_RANK,
+                        s.rank);
     int64_t n = 1;
     for (int i = 0; i < s.rank; i++) {
         if (s.d[i] < 1 || s.d[i] > IR_MAX_DIM)
-            return err_fail(E_SHAPE, "%s: size of axis %d must be 1 to %lld, got %lld", what, i,
-                            (long long)IR_MAX_DIM, (long long)s.d[i]);
+            return err_fail(E_SHAPE, "%s: size of axis %d must be 1 to %lld, got %lld",
+                            what, i, (long long)IR_MAX_DIM, (long long)s.d[i]);
         if (n > IR_MAX_COUNT / s.d[i])
             return err_fail(E_SHAPE, "%s: more than 2^40 elements", what);
         n *= s.d[i];
@@ -74,13 +76,15 @@ bool ir_broadcast(ir_shape a, ir_shape b, ir_shape *out)
 
 rc ir_draft_check(ir_draft *d)
 {
-    if ((unsigned)d->op >= IR_OPS) return err_fail(E_SHAPE, "no op number %d", (int)d->op);
+    if ((unsigned)d->op >= IR_OPS)
+        return err_fail(E_SHAPE, "no op number %d", (int)d->op);
     const ir_op_row *row = &ir_ops[d->op];
     if (row->n_in < 0 ? d->n_in < 1 : d->n_in != row->n_in)
         return ir_bad(d, "takes %s%d operands, got %d", row->n_in < 0 ? "at least " : "",
                       row->n_in < 0 ? 1 : row->n_in, d->n_in);
     if (row->attrs & AT(axes) && (d->attr.n_axes < 1 || d->attr.n_axes > IR_RANK))
-        return ir_bad(d, "number of axes must be 1 to %d, got %d", IR_RANK, d->attr.n_axes);
+        return ir_bad(d, "number of axes must be 1 to %d, got %d", IR_RANK,
+                      d->attr.n_axes);
     int rank = d->n_in > 0 ? d->in[0]->shape.rank : 0;
     d->attr = ir_attr_only(row->attrs, &d->attr, rank);
     TRY(row->rule(d));
@@ -90,7 +94,8 @@ rc ir_draft_check(ir_draft *d)
 /* ---- rules ---- */
 rc ir_rule_leaf(ir_draft *d)
 {
-    if ((unsigned)d->type >= IR_TYPES) return ir_bad(d, "no type number %d", (int)d->type);
+    if ((unsigned)d->type >= IR_TYPES)
+        return ir_bad(d, "no type number %d", (int)d->type);
     return OK;
 }
 
@@ -98,8 +103,8 @@ static rc broadcast_pair(ir_draft *d, const ir_node *x, const ir_node *y, ir_sha
 {
     char a[64], b[64];
     if (x->type != y->type)
-        return ir_bad(d, "operands must be of one type, got %s and %s", ir_type_name(x->type),
-                      ir_type_name(y->type));
+        return ir_bad(d, "operands must be of one type, got %s and %s",
+                      ir_type_name(x->type), ir_type_name(y->type));
     if (!ir_broadcast(x->shape, y->shape, out))
         return ir_bad(d, "%s and %s do not broadcast", ir_shape_text(a, x->shape),
                       ir_shape_text(b, y->shape));
@@ -126,7 +131,8 @@ rc ir_rule_select(ir_draft *d)
     ir_shape s;
     char a[64], b[64];
     if (d->in[0]->type != IR_BOOL)
-        return ir_bad(d, "the condition must be bool, got %s", ir_type_name(d->in[0]->type));
+        return ir_bad(d, "the condition must be bool, got %s",
+                      ir_type_name(d->in[0]->type));
     TRY(broadcast_pair(d, d->in[1], d->in[2], &s));
     if (!ir_broadcast(d->in[0]->shape, s, &d->shape))
         return ir_bad(d, "condition %s and values %s do not broadcast",
@@ -140,7 +146,8 @@ rc ir_rule_same(ir_draft *d)
     d->shape = d->in[0]->shape;
     d->type = d->in[0]->type;
     if (!ir_is_real(d->type))
-        return ir_bad(d, "the operand must be fp16 or fp32, got %s", ir_type_name(d->type));
+        return ir_bad(d, "the operand must be fp16 or fp32, got %s",
+                      ir_type_name(d->type));
     return OK;
 }
 
@@ -195,7 +202,8 @@ rc ir_rule_reshape(ir_draft *d)
     TRY(ir_shape_check("reshape", d->shape));
     d->type = d->in[0]->type;
     if (ir_count(d->shape) != ir_count(d->in[0]->shape))
-        return ir_bad(d, "%s has %lld elements, %s has %lld", ir_shape_text(a, d->in[0]->shape),
+        return ir_bad(d, "%s has %lld elements, %s has %lld",
+                      ir_shape_text(a, d->in[0]->shape),
                       (long long)ir_count(d->in[0]->shape), ir_shape_text(b, d->shape),
                       (long long)ir_count(d->shape));
     return OK;
@@ -242,8 +250,8 @@ rc ir_rule_concat(ir_draft *d)
     for (int i = 1; i < d->n_in; i++) {
         ir_shape s = d->in[i]->shape, want = d->shape;
         if (d->in[i]->type != d->type)
-            return ir_bad(d, "operands must be of one type, got %s and %s", ir_type_name(d->type),
-                          ir_type_name(d->in[i]->type));
+            return ir_bad(d, "operands must be of one type, got %s and %s",
+                          ir_type_name(d->type), ir_type_name(d->in[i]->type));
         if (s.rank == want.rank) want.d[axis] = s.d[axis];
         if (!ir_shape_eq(s, want))
             return ir_bad(d, "%s and %s differ beside axis %d",
@@ -261,7 +269,8 @@ rc ir_rule_split(ir_draft *d)
     d->type = d->in[0]->type;
     d->shape = d->in[0]->shape;
     if (a->parts < 1 || a->index < 0 || a->index >= a->parts)
-        return ir_bad(d, "index must be 0 to parts - 1, got %d of %d", a->index, a->parts);
+        return ir_bad(d, "index must be 0 to parts - 1, got %d of %d", a->index,
+                      a->parts);
     if (d->shape.d[a->axis] % a->parts)
         return ir_bad(d, "%lld elements of axis %d do not split in %d equal parts",
                       (long long)d->shape.d[a->axis], a->axis, a->parts);

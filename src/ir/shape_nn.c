@@ -37,7 +37,8 @@ static rc need_ids(const ir_draft *d, int i, int64_t t)
         return ir_bad(d, "ids must be int32 [T], got %s %s", ir_type_name(n->type),
                       ir_shape_text(a, n->shape));
     if (t && n->shape.d[0] != t)
-        return ir_bad(d, "%lld ids for %lld columns", (long long)n->shape.d[0], (long long)t);
+        return ir_bad(d, "%lld ids for %lld columns", (long long)n->shape.d[0],
+                      (long long)t);
     return OK;
 }
 
@@ -48,12 +49,20 @@ rc ir_rule_matmul(ir_draft *d)
     char a[64], b[64];
     TRY(need_real(d, 2));
     if (x.rank < 2 || y.rank < 2)
-        return ir_bad(d, "operands must have rank 2 or more, got %s and %s", ir_shape_text(a, x),
-                      ir_shape_text(b, y));
+        return ir_bad(d, "operands must have rank 2 or more, got %s and %s",
+                      ir_shape_text(a, x), ir_shape_text(b, y));
     int64_t m = x.d[x.rank - 2], kx = x.d[x.rank - 1];
     int64_t ky = y.d[y.rank - 2], n = y.d[y.rank - 1];
-    if (d->attr.tx) { int64_t swap = m; m = kx; kx = swap; }
-    if (d->attr.ty) { int64_t swap = n; n = ky; ky = swap; }
+    if (d->attr.tx) {
+        int64_t swap = m;
+        m = kx;
+        kx = swap;
+    }
+    if (d->attr.ty) {
+        int64_t swap = n;
+        n = ky;
+        ky = swap;
+    }
     if (kx != ky)
         return ir_bad(d, "inner sizes differ: %s%s by %s%s", ir_shape_text(a, x),
                       d->attr.tx ? " transposed" : "", ir_shape_text(b, y),
@@ -75,11 +84,11 @@ static rc conv_shape(const ir_draft *d, ir_shape x, ir_shape w, ir_shape *out)
     const ir_attr *a = &d->attr;
     char s[64], t[64];
     if (x.rank != 4 || w.rank != 4)
-        return ir_bad(d, "input and weight must have rank 4, got %s and %s", ir_shape_text(s, x),
-                      ir_shape_text(t, w));
+        return ir_bad(d, "input and weight must have rank 4, got %s and %s",
+                      ir_shape_text(s, x), ir_shape_text(t, w));
     if (a->groups < 1 || x.d[1] % a->groups || w.d[0] % a->groups)
-        return ir_bad(d, "%d groups do not divide %lld inputs and %lld outputs", a->groups,
-                      (long long)x.d[1], (long long)w.d[0]);
+        return ir_bad(d, "%d groups do not divide %lld inputs and %lld outputs",
+                      a->groups, (long long)x.d[1], (long long)w.d[0]);
     if (w.d[1] != x.d[1] / a->groups)
         return ir_bad(d, "weight %s wants %lld channels a group, the input %s has %lld",
                       ir_shape_text(s, w), (long long)w.d[1], ir_shape_text(t, x),
@@ -88,8 +97,8 @@ static rc conv_shape(const ir_draft *d, ir_shape x, ir_shape w, ir_shape *out)
     for (int i = 0; i < 2; i++) {
         int before = a->pad[2 * i], after = a->pad[2 * i + 1];
         if (a->stride[i] < 1 || a->stride[i] > IR_MAX_STEP || a->dilation[i] < 1 ||
-            a->dilation[i] > IR_MAX_STEP || before < 0 || after < 0 || before > IR_MAX_STEP ||
-            after > IR_MAX_STEP)
+            a->dilation[i] > IR_MAX_STEP || before < 0 || after < 0 ||
+            before > IR_MAX_STEP || after > IR_MAX_STEP)
             return ir_bad(d, "stride, dilation and padding must be 1, 1 and 0 to 2^20");
         int64_t reach = (w.d[2 + i] - 1) * a->dilation[i] + 1;
         int64_t room = x.d[2 + i] + before + after - reach;
@@ -118,8 +127,8 @@ static rc conv_back(ir_draft *d, ir_shape x, ir_shape w)
     TRY(ir_shape_check(ir_op_name(d->op), d->shape));
     TRY(conv_shape(d, x, w, &out));
     if (!ir_shape_eq(out, d->in[1]->shape))
-        return ir_bad(d, "the forward result would be %s, dy is %s", ir_shape_text(a, out),
-                      ir_shape_text(b, d->in[1]->shape));
+        return ir_bad(d, "the forward result would be %s, dy is %s",
+                      ir_shape_text(a, out), ir_shape_text(b, d->in[1]->shape));
     return OK;
 }
 
@@ -150,8 +159,10 @@ rc ir_rule_norm(ir_draft *d)
         int at = w.rank - d->shape.rank + d->attr.axis; /* the axis, seen from w */
         if (ir_count(w) != n || !ir_broadcast(w, d->shape, &out) ||
             !ir_shape_eq(out, d->shape) || (at < 0 ? n != 1 : w.d[at] != n))
-            return ir_bad(d, "operand %d must have %lld elements along axis %d of %s, got %s", i,
-                          (long long)n, d->attr.axis, ir_shape_text(a, d->shape), ir_shape_text(b, w));
+            return ir_bad(
+                d, "operand %d must have %lld elements along axis %d of %s, got %s", i,
+                (long long)n, d->attr.axis, ir_shape_text(a, d->shape),
+                ir_shape_text(b, w));
     }
     return OK;
 }
@@ -161,8 +172,8 @@ static rc check_heads(const ir_draft *d, int i, int heads)
     int64_t c, t;
     TRY(need_sequence(d, i, &c, &t));
     if (heads < 1 || d->attr.head_dim < 1 || c != (int64_t)heads * d->attr.head_dim)
-        return ir_bad(d, "operand %d has %lld channels, wanted %d heads of %d", i, (long long)c,
-                      heads, d->attr.head_dim);
+        return ir_bad(d, "operand %d has %lld channels, wanted %d heads of %d", i,
+                      (long long)c, heads, d->attr.head_dim);
     if (d->attr.batch < 1 || t % d->attr.batch)
         return ir_bad(d, "%lld columns are not %d sequences of one length", (long long)t,
                       d->attr.batch);
@@ -194,7 +205,8 @@ rc ir_rule_attention(ir_draft *d)
     if (d->in[0]->shape.d[3] != d->in[1]->shape.d[3] ||
         d->in[0]->shape.d[3] != d->in[2]->shape.d[3])
         return ir_bad(d, "q %s and k, v %s have different columns",
-                      ir_shape_text(s, d->in[0]->shape), ir_shape_text(t, d->in[1]->shape));
+                      ir_shape_text(s, d->in[0]->shape),
+                      ir_shape_text(t, d->in[1]->shape));
     if (!isfinite(a->scale)) return ir_bad(d, "scale must be finite, got %g", a->scale);
     d->shape = d->in[0]->shape;
     d->type = d->in[0]->type;

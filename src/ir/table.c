@@ -15,9 +15,9 @@
 #define TYPE_REAL double
 
 const ir_attr_row ir_attrs[IR_ATTRS] = {
-#define ATTR(field, kind, many)                                                \
-    {#field, IR_KIND_##kind, MANY_##many,                                      \
-     (int)(sizeof(((ir_attr *)0)->field) / sizeof(TYPE_##kind)),               \
+#define ATTR(field, kind, many)                                  \
+    {#field, IR_KIND_##kind, MANY_##many,                        \
+     (int)(sizeof(((ir_attr *)0)->field) / sizeof(TYPE_##kind)), \
      offsetof(ir_attr, field)},
 #include "ir/attrs.def"
 #undef ATTR
@@ -25,7 +25,7 @@ const ir_attr_row ir_attrs[IR_ATTRS] = {
 _Static_assert(IR_ATTRS <= 32, "attribute sets are 32-bit");
 
 const ir_op_row ir_ops[IR_OPS] = {
-#define OP(name, mil, args, dialect, attrs, shape, ...)                        \
+#define OP(name, mil, args, dialect, attrs, shape, ...) \
     {#name, mil, args, dialect, AT_##attrs, ir_rule_##shape},
 #include "ir/ops.def"
 #undef OP
@@ -43,10 +43,14 @@ int64_t ir_attr_int(const ir_attr_row *row, const ir_attr *a, int i)
 {
     const char *p = (const char *)a + row->offset;
     switch (row->kind) {
-    case IR_KIND_INT: return ((const int *)(const void *)p)[i];
-    case IR_KIND_LONG: return ((const int64_t *)(const void *)p)[i];
-    case IR_KIND_FLAG: return *(const bool *)(const void *)p;
-    case IR_KIND_REAL: break;
+    case IR_KIND_INT:
+        return ((const int *)(const void *)p)[i];
+    case IR_KIND_LONG:
+        return ((const int64_t *)(const void *)p)[i];
+    case IR_KIND_FLAG:
+        return *(const bool *)(const void *)p;
+    case IR_KIND_REAL:
+        break;
     }
     return 0;
 }
@@ -60,10 +64,17 @@ void ir_attr_set_int(const ir_attr_row *row, ir_attr *a, int i, int64_t v)
 {
     char *p = (char *)a + row->offset;
     switch (row->kind) {
-    case IR_KIND_INT: ((int *)(void *)p)[i] = (int)v; break;
-    case IR_KIND_LONG: ((int64_t *)(void *)p)[i] = v; break;
-    case IR_KIND_FLAG: *(bool *)(void *)p = v != 0; break;
-    case IR_KIND_REAL: break;
+    case IR_KIND_INT:
+        ((int *)(void *)p)[i] = (int)v;
+        break;
+    case IR_KIND_LONG:
+        ((int64_t *)(void *)p)[i] = v;
+        break;
+    case IR_KIND_FLAG:
+        *(bool *)(void *)p = v != 0;
+        break;
+    case IR_KIND_REAL:
+        break;
     }
 }
 
@@ -88,6 +99,18 @@ ir_attr ir_attr_only(unsigned set, const ir_attr *a, int rank)
             ir_attr_set_int(row, &out, i, ir_attr_int(row, a, i));
     }
     return out;
+}
+
+bool ir_attr_equal(const ir_attr *a, const ir_attr *b)
+{
+    for (int id = 0; id < IR_ATTRS; id++) {
+        const ir_attr_row *row = &ir_attrs[id];
+        for (int i = 0; i < row->cap; i++)
+            if (ir_attr_int(row, a, i) != ir_attr_int(row, b, i)) return false;
+        const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+        if (row->kind == IR_KIND_REAL && memcmp(x, y, sizeof(double)) != 0) return false;
+    }
+    return a->n_axes == b->n_axes;
 }
 
 void *ir_table_next(const ir_table *t, uint64_t hash, size_t *at)

@@ -33,9 +33,9 @@ enum { IR_MANY_RANK = -1, IR_MANY_AXES = -2 };
 typedef struct {
     const char *name;
     ir_kind kind;
-    int many;       /* values, or IR_MANY_* */
-    int cap;        /* room in ir_attr */
-    size_t offset;  /* in ir_attr */
+    int many;      /* values, or IR_MANY_* */
+    int cap;       /* room in ir_attr */
+    size_t offset; /* in ir_attr */
 } ir_attr_row;
 extern const ir_attr_row ir_attrs[IR_ATTRS];
 
@@ -47,8 +47,9 @@ double ir_attr_real(const ir_attr_row *row, const ir_attr *a);
 void ir_attr_set_int(const ir_attr_row *row, ir_attr *a, int i, int64_t v);
 void ir_attr_set_real(const ir_attr_row *row, ir_attr *a, double v);
 /* A copy with every field the set does not name left zero, so that equal nodes
- * have equal bytes. */
+ * have equal attributes. */
 ir_attr ir_attr_only(unsigned set, const ir_attr *a, int rank);
+bool ir_attr_equal(const ir_attr *a, const ir_attr *b); /* every field */
 
 #define AT(field) (1u << IR_ATTR_##field)
 enum {
@@ -63,7 +64,8 @@ enum {
     AT_split = AT(axis) | AT(index) | AT(parts),
     AT_reps = AT(reps),
     AT_norm = AT(axis) | AT(eps),
-    AT_rope = AT(heads) | AT(head_dim) | AT(batch) | AT(theta) | AT(interleaved) | AT(inverse),
+    AT_rope = AT(heads) | AT(head_dim) | AT(batch) | AT(theta) | AT(interleaved) |
+              AT(inverse),
     AT_attention = AT(heads) | AT(kv_heads) | AT(head_dim) | AT(batch) | AT(scale),
     AT_vocab = AT(vocab)
 };
@@ -83,9 +85,9 @@ typedef struct {
 
 typedef struct {
     const char *name, *mil;
-    int n_in;             /* -1: one or more */
+    int n_in; /* -1: one or more */
     bool dialect;
-    unsigned attrs;       /* bits AT(field) */
+    unsigned attrs; /* bits AT(field) */
     rc (*rule)(ir_draft *d);
 } ir_op_row;
 extern const ir_op_row ir_ops[IR_OPS];
@@ -103,24 +105,33 @@ rc ir_bad(const ir_draft *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 rc ir_shape_check(const char *what, ir_shape s);
 /* NumPy broadcasting; false when the shapes do not meet. */
 bool ir_broadcast(ir_shape a, ir_shape b, ir_shape *out);
-static inline bool ir_is_real(ir_type t) { return t == IR_FP16 || t == IR_FP32; }
+static inline bool ir_is_real(ir_type t)
+{
+    return t == IR_FP16 || t == IR_FP32;
+}
 
 /* ---- a graph's private memory ---- */
 /* Open addressing; keys are 64-bit hashes, equal hashes are told apart by the
  * caller walking ir_table_next. Grows in the arena. */
-typedef struct { uint64_t hash; void *item; } ir_slot;
-typedef struct { ir_slot *slot; size_t cap, n; } ir_table;
+typedef struct {
+    uint64_t hash;
+    void *item;
+} ir_slot;
+typedef struct {
+    ir_slot *slot;
+    size_t cap, n;
+} ir_table;
 /* Items with this hash, one a call; *at starts at 0. NULL at the end. */
 void *ir_table_next(const ir_table *t, uint64_t hash, size_t *at);
 rc ir_table_put(ir_table *t, arena *mem, uint64_t hash, void *item);
 
 typedef struct ir_memory {
-    ir_table names;      /* ir_node, by name: inputs and params */
-    ir_table outputs;    /* ir_node, by output name */
-    ir_table constants;  /* ir_node with data, by content */
-    ir_table scopes;     /* char, by text */
-    ir_table masks;      /* ir_node, causal masks by size */
-    err_saved error;     /* text of the first failure */
+    ir_table names;     /* ir_node, by name: inputs and params */
+    ir_table outputs;   /* ir_node, by output name */
+    ir_table constants; /* ir_node with data, by content */
+    ir_table scopes;    /* char, by text */
+    ir_table masks;     /* ir_node, causal masks by size */
+    err_saved error;    /* text of the first failure */
 } ir_memory;
 
 /* Remember the failure `code`, whose chain is current, unless an earlier one
@@ -130,12 +141,18 @@ ir_node *ir_give_up(ir_graph *g, rc code);
 ir_node *ir_append(ir_graph *g, const ir_draft *d);
 /* Leaves with everything given; `v` is NULL unless a constant. */
 ir_node *ir_leaf(ir_graph *g, ir_op op, const char *name, ir_type t, ir_shape s);
+/* By node id: 1 for every node an output needs. Free with mem_drop. */
+char *ir_mark_live(const ir_graph *g);
+/* Make names findable again after nodes were taken out. */
+rc ir_rename(ir_graph *g);
 /* The name of a scope as the graph keeps it (equal text, equal pointer). */
 const char *ir_scope_text(ir_graph *g, const char *scope);
 
 /* ---- attention in parts (parts.c) ---- */
 /* q scaled; shapes as the head of parts.c says. */
-typedef struct { ir_node *q, *k, *v, *probs, *out; } ir_heads;
+typedef struct {
+    ir_node *q, *k, *v, *probs, *out;
+} ir_heads;
 /* false when the graph has failed. */
 bool ir_attention_heads(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const ir_attr *a,
                         ir_heads *out);
@@ -146,10 +163,12 @@ ir_node *ir_from_heads(ir_graph *g, ir_node *x, const ir_attr *a, int heads);
 /* ---- the oracle's loops (eval*.c) ---- */
 /* in[i] and out hold ir_count values; out is zeroed. */
 typedef rc (*ir_eval_loop)(const ir_node *n, const double *const *in, double *out);
-#define OP(name, mil, args, dialect, attrs, shape, eval, ...)                                     \
+#define OP(name, mil, args, dialect, attrs, shape, eval, ...) \
     rc ir_eval_##eval(const ir_node *n, const double *const *in, double *out);
 #include "ir/ops.def"
 #undef OP
+/* Is op elementwise? */
+bool ir_is_each(ir_op op);
 /* One node's value from its operands'. */
 rc ir_eval_node(const ir_node *n, const double *const *in, double *out);
 /* Row-major strides of s; `like` rank axes, 0 where s has size 1 (broadcast). */

@@ -22,12 +22,9 @@ static void print_quoted(str *out, const char *text)
 {
     str_addc(out, '"');
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            str_addf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            str_addf(out, "\\x%02x", *p);
-        else
-            str_addc(out, (char)*p);
+        if (*p == '"' || *p == '\\') str_addf(out, "\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7f) str_addf(out, "\\x%02x", *p);
+        else str_addc(out, (char)*p);
     }
     str_addc(out, '"');
 }
@@ -91,7 +88,8 @@ static void print_attrs(str *out, const ir_node *n)
         } else {
             int many = ir_attr_many(row, &n->attr, rank);
             for (int i = 0; i < many; i++)
-                str_addf(out, "%c%lld", i ? ',' : '[', (long long)ir_attr_int(row, &n->attr, i));
+                str_addf(out, "%c%lld", i ? ',' : '[',
+                         (long long)ir_attr_int(row, &n->attr, i));
             str_addc(out, ']');
         }
     }

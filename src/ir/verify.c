@@ -2,8 +2,6 @@
  * every pass in tests and debug builds, so it trusts no field. */
 #include "ir/table.h"
 
-#include <string.h>
-
 static rc verify_leaf(const ir_node *n)
 {
     if (n->op == IR_constant) {
@@ -21,23 +19,11 @@ static rc verify_operands(const ir_graph *g, const ir_node *n)
     for (int i = 0; i < n->n_in; i++) {
         const ir_node *x = n->in[i];
         if (!x || x->id < 0 || x->id >= n->id || g->nodes[x->id] != x)
-            return err_fail(E_SHAPE, "%%%d: operand %d is not an earlier node of this graph",
+            return err_fail(E_SHAPE,
+                            "%%%d: operand %d is not an earlier node of this graph",
                             n->id, i);
     }
     return OK;
-}
-
-static bool attr_equal(const ir_attr *a, const ir_attr *b)
-{
-    for (int id = 0; id < IR_ATTRS; id++) {
-        const ir_attr_row *row = &ir_attrs[id];
-        for (int i = 0; i < row->cap; i++)
-            if (ir_attr_int(row, a, i) != ir_attr_int(row, b, i)) return false;
-        if (row->kind == IR_KIND_REAL &&
-            memcmp((const char *)a + row->offset, (const char *)b + row->offset, sizeof(double)))
-            return false;
-    }
-    return a->n_axes == b->n_axes;
 }
 
 static rc verify_node(const ir_graph *g, const ir_node *n)
@@ -45,14 +31,19 @@ static rc verify_node(const ir_graph *g, const ir_node *n)
     char a[64], b[64];
     TRY(verify_operands(g, n));
     if (!n->scope) return err_fail(E_SHAPE, "%%%d has no scope", n->id);
-    ir_draft d = {.op = n->op, .n_in = n->n_in, .in = n->in, .attr = n->attr, .type = n->type,
+    ir_draft d = {.op = n->op,
+                  .n_in = n->n_in,
+                  .in = n->in,
+                  .attr = n->attr,
+                  .type = n->type,
                   .shape = n->shape};
     TRY_WHILE(ir_draft_check(&d), "while checking %%%d", n->id);
     if (!ir_shape_eq(d.shape, n->shape) || d.type != n->type)
         return err_fail(E_SHAPE, "%%%d: %s gives %s %s, the node says %s %s", n->id,
-                        ir_op_name(n->op), ir_type_name(d.type), ir_shape_text(a, d.shape),
-                        ir_type_name(n->type), ir_shape_text(b, n->shape));
-    if (!attr_equal(&d.attr, &n->attr))
+                        ir_op_name(n->op), ir_type_name(d.type),
+                        ir_shape_text(a, d.shape), ir_type_name(n->type),
+                        ir_shape_text(b, n->shape));
+    if (!ir_attr_equal(&d.attr, &n->attr))
         return err_fail(E_SHAPE, "%%%d: %s carries attributes it does not have", n->id,
                         ir_op_name(n->op));
     return n->n_in == 0 ? verify_leaf(n) : OK;
@@ -66,7 +57,8 @@ rc ir_verify(const ir_graph *g)
         if (!n || n->id != i) return err_fail(E_SHAPE, "node %d has another number", i);
         TRY(verify_node(g, n));
         if (n->n_in == 0 && n->op != IR_constant && ir_find(g, n->name) != n)
-            return err_fail(E_SHAPE, "%%%d: the name '%s' is of another node", i, n->name);
+            return err_fail(E_SHAPE, "%%%d: the name '%s' is of another node", i,
+                            n->name);
     }
     for (int i = 0; i < g->n_outputs; i++) {
         const ir_node *n = g->outputs[i].node;
@@ -93,8 +85,8 @@ rc ir_verify_dialect(const ir_graph *g)
             return err_fail(E_SHAPE, "%%%d: %s is not a type of device values", i,
                             ir_type_name(n->type));
         if (real >= 0 && real != (int)n->type)
-            return err_fail(E_SHAPE, "%%%d is %s among %s values", i, ir_type_name(n->type),
-                            ir_type_name((ir_type)real));
+            return err_fail(E_SHAPE, "%%%d is %s among %s values", i,
+                            ir_type_name(n->type), ir_type_name((ir_type)real));
         real = (int)n->type;
     }
     for (int i = 0; i < g->n_outputs; i++)
@@ -118,12 +110,14 @@ double ir_flops(const ir_node *n)
     }
     case IR_conv_dx: { /* as the forward pass: each dy meets a weight row */
         const ir_shape w = n->in[0]->shape;
-        return 2 * (double)ir_count(n->in[1]->shape) * (double)ir_count(w) / (double)w.d[0];
+        return 2 * (double)ir_count(n->in[1]->shape) * (double)ir_count(w) /
+               (double)w.d[0];
     }
     case IR_conv_dw:
         return 2 * (double)ir_count(n->in[1]->shape) * out / (double)n->shape.d[0];
     case IR_attention: /* q.k and p.v, both seq x seq for every channel */
         return 4 * out * (double)n->shape.d[3] / a->batch;
-    default: return 0;
+    default:
+        return 0;
     }
 }

@@ -24,7 +24,8 @@ static void shapes_follow_their_rules(void **state)
     ir_node *c = ir_param(g, "c", ir_s4(1, 8, 1, 1));
     has_shape(ir_linear(g, w, x), "fp16", "[1,12,1,6]");
     has_shape(ir_add(g, x, c), "fp16", "[1,8,1,6]");
-    has_shape(ir_reduce(g, IR_reduce_sum, x, 2, (int[]){1, 3}, true), "fp16", "[1,1,1,1]");
+    has_shape(ir_reduce(g, IR_reduce_sum, x, 2, (int[]){1, 3}, true), "fp16",
+              "[1,1,1,1]");
     has_shape(ir_reduce(g, IR_reduce_sum, x, 2, (int[]){1, 3}, false), "fp16", "[1,1]");
     has_shape(ir_transpose(g, x, (int[]){0, 3, 2, 1}), "fp16", "[1,6,1,8]");
     has_shape(ir_split(g, x, 1, 4, 3), "fp16", "[1,2,1,6]");
@@ -40,8 +41,9 @@ static void shapes_follow_their_rules(void **state)
     has_shape(ir_cross_entropy(g, x, ids), "fp32", "[1]");
     ir_node *image = ir_input(g, "image", IR_FP16, ir_s4(2, 4, 9, 7));
     ir_node *kernel = ir_param(g, "kernel", ir_s4(6, 2, 3, 3));
-    has_shape(ir_conv(g, image, kernel, (int[]){2, 1}, (int[]){1, 1, 0, 0}, (int[]){1, 2}, 2),
-              "fp16", "[2,6,5,3]");
+    has_shape(
+        ir_conv(g, image, kernel, (int[]){2, 1}, (int[]){1, 1, 0, 0}, (int[]){1, 2}, 2),
+        "fp16", "[2,6,5,3]");
     assert_int_equal(ir_verify(g), OK);
     ir_free(g);
 }
@@ -59,7 +61,8 @@ static void the_first_failure_is_kept(void **state)
     assert_null(ir_unary(g, IR_exp, NULL));
     err_clear();
     assert_int_equal(ir_rc(g), E_SHAPE);
-    assert_string_equal(err_first(), "linear: weight [12,9] wants [1,9,1,T], got [1,8,1,6]");
+    assert_string_equal(err_first(),
+                        "linear: weight [12,9] wants [1,9,1,T], got [1,8,1,6]");
     assert_non_null(strstr(err_text(), "layer.3.mlp"));
     assert_int_equal(ir_verify(g), E_SHAPE);
     ir_free(g);
@@ -72,7 +75,10 @@ static ir_node *bad_broadcast(ir_graph *g, ir_node *x, ir_node *i)
     (void)i;
     return ir_add(g, x, ir_fill(g, IR_FP16, ir_s4(1, 7, 1, 6), 1));
 }
-static ir_node *bad_types(ir_graph *g, ir_node *x, ir_node *i) { return ir_mul(g, x, i); }
+static ir_node *bad_types(ir_graph *g, ir_node *x, ir_node *i)
+{
+    return ir_mul(g, x, i);
+}
 static ir_node *bad_axis(ir_graph *g, ir_node *x, ir_node *i)
 {
     (void)i;
@@ -111,7 +117,10 @@ static ir_node *bad_ids(ir_graph *g, ir_node *x, ir_node *i)
 
 static void refusals_say_what_was_wanted(void **state)
 {
-    static const struct { build make; const char *text; } cases[] = {
+    static const struct {
+        build make;
+        const char *text;
+    } cases[] = {
         {bad_broadcast, "add: [1,8,1,6] and [1,7,1,6] do not broadcast"},
         {bad_types, "mul: operands must be of one type, got fp16 and int32"},
         {bad_axis, "softmax: axis must be 0 to 3 for [1,8,1,6], got 4"},

@@ -18,7 +18,12 @@
 static bool seen[IR_OPS];
 
 /* A graph, its inputs bound to values. */
-typedef struct { ir_graph *g; arena *mem; ir_binding bind[8]; int n; } bench;
+typedef struct {
+    ir_graph *g;
+    arena *mem;
+    ir_binding bind[8];
+    int n;
+} bench;
 
 static void set_up(bench *b)
 {
@@ -63,8 +68,8 @@ static void gives(bench *b, ir_node *y, const double *want)
     const double *v = value(b, y);
     for (int64_t i = 0; i < ir_count(y->shape); i++)
         if (!(fabs(v[i] - want[i]) <= NEAR * fmax(1, fabs(want[i]))))
-            fail_msg("%s: element %d is %.15g, wanted %.15g", ir_op_name(y->op), (int)i, v[i],
-                     want[i]);
+            fail_msg("%s: element %d is %.15g, wanted %.15g", ir_op_name(y->op), (int)i,
+                     v[i], want[i]);
 }
 
 static void equal(bench *b, ir_node *y, ir_node *z)
@@ -78,14 +83,30 @@ static void equal(bench *b, ir_node *y, ir_node *z)
 
 static void elementwise_ops(void **state)
 {
-    static const struct { ir_op op; double x, y, want; } cases[] = {
-        {IR_add, 2, 3, 5}, {IR_sub, 2, 3, -1}, {IR_mul, 2, 3, 6}, {IR_real_div, 3, 2, 1.5},
-        {IR_maximum, 2, 3, 3}, {IR_minimum, 2, 3, 2}, {IR_pow, 2, 3, 8},
-        {IR_greater_equal, 2, 3, 0}, {IR_greater_equal, 3, 3, 1}, {IR_abs, -2, 0, 2},
-        {IR_exp, 1, 0, 2.718281828459045}, {IR_log, 10, 0, 2.302585092994046},
-        {IR_sqrt, 9, 0, 3}, {IR_rsqrt, 4, 0, 0.5}, {IR_tanh, 0.5, 0, 0.46211715726000975},
-        {IR_sigmoid, 1, 0, 0.7310585786300049}, {IR_relu, -1, 0, 0}, {IR_relu, 2, 0, 2},
-        {IR_silu, 1, 0, 0.7310585786300049}, {IR_gelu, 1, 0, 0.8411919906082768},
+    static const struct {
+        ir_op op;
+        double x, y, want;
+    } cases[] = {
+        {IR_add, 2, 3, 5},
+        {IR_sub, 2, 3, -1},
+        {IR_mul, 2, 3, 6},
+        {IR_real_div, 3, 2, 1.5},
+        {IR_maximum, 2, 3, 3},
+        {IR_minimum, 2, 3, 2},
+        {IR_pow, 2, 3, 8},
+        {IR_greater_equal, 2, 3, 0},
+        {IR_greater_equal, 3, 3, 1},
+        {IR_abs, -2, 0, 2},
+        {IR_exp, 1, 0, 2.718281828459045},
+        {IR_log, 10, 0, 2.302585092994046},
+        {IR_sqrt, 9, 0, 3},
+        {IR_rsqrt, 4, 0, 0.5},
+        {IR_tanh, 0.5, 0, 0.46211715726000975},
+        {IR_sigmoid, 1, 0, 0.7310585786300049},
+        {IR_relu, -1, 0, 0},
+        {IR_relu, 2, 0, 2},
+        {IR_silu, 1, 0, 0.7310585786300049},
+        {IR_gelu, 1, 0, 0.8411919906082768},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -95,7 +116,8 @@ static void elementwise_ops(void **state)
         ir_node *y = given(&b, "y", IR_FP16, ir_s1(1), &cases[i].y);
         ir_node *in[] = {x, y};
         bool two = cases[i].op <= IR_pow || cases[i].op == IR_greater_equal;
-        gives(&b, ir_make(b.g, cases[i].op, two ? 2 : 1, in, IR_FP16, (ir_shape){0}, NULL),
+        gives(&b,
+              ir_make(b.g, cases[i].op, two ? 2 : 1, in, IR_FP16, (ir_shape){0}, NULL),
               &cases[i].want);
         tear_down(&b);
     }
@@ -129,9 +151,12 @@ static void layout_ops_move_elements(void **state)
     gives(&b, ir_concat(b.g, 2, (ir_node *[]){x, w}, 1), V(1, 2, 3, 8, 4, 5, 6, 9));
     gives(&b, ir_split(b.g, x, 1, 3, 2), V(3, 6));
     gives(&b, ir_tile(b.g, x, (int64_t[]){1, 2}), V(1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6));
-    gives(&b, ir_cast(b.g, ir_mul(b.g, x, ir_scalar(b.g, -0.5)), IR_INT32), V(0, -1, -1, -2, -2, -3));
-    gives(&b, ir_transpose(b.g, ir_reshape(b.g, x, (ir_shape){3, {1, 2, 3}}), (int[]){2, 0, 1}),
-          V(1, 4, 2, 5, 3, 6));
+    gives(&b, ir_cast(b.g, ir_mul(b.g, x, ir_scalar(b.g, -0.5)), IR_INT32),
+          V(0, -1, -1, -2, -2, -3));
+    gives(
+        &b,
+        ir_transpose(b.g, ir_reshape(b.g, x, (ir_shape){3, {1, 2, 3}}), (int[]){2, 0, 1}),
+        V(1, 4, 2, 5, 3, 6));
     tear_down(&b);
 }
 
@@ -140,7 +165,8 @@ static void reductions_reduce(void **state)
     bench b;
     (void)state;
     set_up(&b);
-    ir_node *x = given(&b, "x", IR_FP16, (ir_shape){3, {2, 2, 2}}, V(1, 2, 3, 4, 5, 6, 7, -8));
+    ir_node *x = given(&b, "x", IR_FP16, (ir_shape){3, {2, 2, 2}},
+                       V(1, 2, 3, 4, 5, 6, 7, -8));
     gives(&b, ir_reduce(b.g, IR_reduce_sum, x, 1, (int[]){1}, true), V(4, 6, 12, -2));
     gives(&b, ir_reduce(b.g, IR_reduce_mean, x, 2, (int[]){0, 2}, false), V(3.5, 1.5));
     gives(&b, ir_reduce(b.g, IR_reduce_max, x, 1, (int[]){2}, false), V(2, 4, 6, 7));
@@ -164,7 +190,8 @@ static void products_multiply(void **state)
     ir_node *p = random_value(&b, "p", (ir_shape){5, {1, 2, 3, 4, 5}});
     ir_node *q = random_value(&b, "q", ir_s4(2, 1, 4, 2));
     ir_node *all = ir_matmul(b.g, p, q, true, false);
-    ir_node *one = ir_slice(b.g, p, (int64_t[]){0, 1, 2, 0, 0}, (int64_t[]){1, 1, 1, 4, 5});
+    ir_node *one = ir_slice(b.g, p, (int64_t[]){0, 1, 2, 0, 0},
+                            (int64_t[]){1, 1, 1, 4, 5});
     ir_node *other = ir_slice(b.g, q, (int64_t[]){1, 0, 0, 0}, (int64_t[]){1, 1, 4, 2});
     equal(&b, ir_slice(b.g, all, (int64_t[]){0, 1, 2, 0, 0}, (int64_t[]){1, 1, 1, 5, 2}),
           ir_matmul(b.g, one, other, true, false));
@@ -193,11 +220,14 @@ static void convolutions_convolve(void **state)
     }
     equal(&b, ir_conv(b.g, u, k, one, none, one, 2), ir_concat(b.g, 2, half, 1));
     ir_node *dy = given(&b, "dy", IR_FP16, ir_s4(1, 1, 1, 2), V(1, 2));
-    ir_attr a = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .in_shape = {1, 1, 2, 3}};
-    gives(&b, ir_make(b.g, IR_conv_dx, 2, (ir_node *[]){w, dy}, IR_FP16, (ir_shape){0}, &a),
+    ir_attr a = {
+        .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .in_shape = {1, 1, 2, 3}};
+    gives(&b,
+          ir_make(b.g, IR_conv_dx, 2, (ir_node *[]){w, dy}, IR_FP16, (ir_shape){0}, &a),
           V(1, 12, 20, 100, 1200, 2000));
     a.in_shape[3] = 2;
-    gives(&b, ir_make(b.g, IR_conv_dw, 2, (ir_node *[]){x, dy}, IR_FP16, (ir_shape){0}, &a),
+    gives(&b,
+          ir_make(b.g, IR_conv_dw, 2, (ir_node *[]){x, dy}, IR_FP16, (ir_shape){0}, &a),
           V(5, 8, 14, 17));
     tear_down(&b);
 }
@@ -249,14 +279,18 @@ static void rope_turns_pairs_by_position(void **state)
 /* For every way heads are grouped and sequences batched. */
 static void attention_equals_its_parts(void **state)
 {
-    static const int shapes[][5] = { /* heads, kv heads, head size, batch, seq */
+    static const int shapes[][5] = {
+        /* heads, kv heads, head size, batch, seq */
         {2, 2, 3, 1, 5}, {4, 2, 3, 1, 5}, {3, 1, 2, 1, 4}, {2, 2, 3, 2, 4},
         {6, 2, 2, 3, 4}, {1, 1, 1, 1, 1}, {4, 4, 2, 2, 1}, {4, 1, 2, 2, 3},
     };
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const int *s = shapes[i];
-        ir_attr a = {.heads = s[0], .kv_heads = s[1], .head_dim = s[2], .batch = s[3],
+        ir_attr a = {.heads = s[0],
+                     .kv_heads = s[1],
+                     .head_dim = s[2],
+                     .batch = s[3],
                      .scale = 0.6};
         bench b;
         set_up(&b);
@@ -265,8 +299,10 @@ static void attention_equals_its_parts(void **state)
         ir_node *v = random_value(&b, "v", ir_s4(1, s[1] * s[2], 1, s[3] * s[4])), *probs;
         ir_node *parts = ir_attention_parts(b.g, q, k, v, &a, &probs);
         equal(&b, ir_attention(b.g, q, k, v, s[0], s[1], s[2], s[3], 0.6), parts);
-        assert_true(ir_shape_eq(probs->shape, ir_s4(s[3], s[1], s[0] / s[1] * s[4], s[4])));
-        for (int n = 0; n < parts->id; n++) assert_true(ir_op_in_dialect(b.g->nodes[n]->op));
+        assert_true(
+            ir_shape_eq(probs->shape, ir_s4(s[3], s[1], s[0] / s[1] * s[4], s[4])));
+        for (int n = 0; n < parts->id; n++)
+            assert_true(ir_op_in_dialect(b.g->nodes[n]->op));
         tear_down(&b);
     }
 }
@@ -294,16 +330,18 @@ static void embedding_and_loss(void **state)
     ir_node *ids = given(&b, "ids", IR_INT32, ir_s1(3), V(2, 0, 2));
     ir_node *e = ir_embedding(b.g, table, ids);
     gives(&b, e, V(5, 1, 5, 6, 2, 6));
-    gives(&b, ir_make(b.g, IR_embedding_dw, 2, (ir_node *[]){ids, e}, IR_FP16, (ir_shape){0},
-                      &(ir_attr){.vocab = 3}),
+    gives(&b,
+          ir_make(b.g, IR_embedding_dw, 2, (ir_node *[]){ids, e}, IR_FP16, (ir_shape){0},
+                  &(ir_attr){.vocab = 3}),
           V(1, 2, 0, 0, 10, 12));
     /* columns: uniform over two; certain of the first; not counted */
     ir_node *x = given(&b, "x", IR_FP16, ir_s4(1, 2, 1, 3), V(0, 50, 9, 0, 0, 3));
     ir_node *y = given(&b, "y", IR_INT32, ir_s1(3), V(1, 0, -1));
     ir_node *d = given(&b, "d", IR_FP32, ir_s1(1), V(8));
     gives(&b, ir_cross_entropy(b.g, x, y), V((log(2) + log(1 + exp(-50))) / 2));
-    gives(&b, ir_make(b.g, IR_cross_entropy_dx, 3, (ir_node *[]){x, y, d}, IR_FP16, (ir_shape){0},
-                      NULL),
+    gives(&b,
+          ir_make(b.g, IR_cross_entropy_dx, 3, (ir_node *[]){x, y, d}, IR_FP16,
+                  (ir_shape){0}, NULL),
           V(2, 0, 0, -2, 0, 0));
     tear_down(&b);
 }
@@ -357,7 +395,8 @@ static void flops_count_multiply_adds_twice(void **state)
     set_up(&b);
     ir_node *x = random_value(&b, "x", ir_s4(2, 3, 4, 5));
     ir_node *y = random_value(&b, "y", ir_s4(2, 3, 4, 7));
-    assert_float_equal(ir_flops(ir_matmul(b.g, x, y, true, false)), 2. * 6 * 5 * 7 * 4, 0);
+    assert_float_equal(ir_flops(ir_matmul(b.g, x, y, true, false)), 2. * 6 * 5 * 7 * 4,
+                       0);
     ir_node *w = random_value(&b, "w", ir_s4(6, 3, 1, 2));
     const int one[] = {1, 1}, none[4] = {0};
     ir_node *c = ir_conv(b.g, x, w, one, none, one, 1), *wrt[] = {x, w}, *d[2];
@@ -365,7 +404,8 @@ static void flops_count_multiply_adds_twice(void **state)
     assert_int_equal(ir_grad(b.g, c, NULL, 2, wrt, d), OK);
     assert_float_equal(ir_flops(d[0]), ir_flops(c), 0);
     assert_float_equal(ir_flops(d[1]), ir_flops(c), 0);
-    ir_node *q = random_value(&b, "q", ir_s4(1, 12, 1, 8)), *k = random_value(&b, "k", ir_s4(1, 6, 1, 8));
+    ir_node *q = random_value(&b, "q", ir_s4(1, 12, 1, 8)),
+            *k = random_value(&b, "k", ir_s4(1, 6, 1, 8));
     ir_attr a = {.heads = 4, .kv_heads = 2, .head_dim = 3, .batch = 2, .scale = 1};
     int before = b.g->n_nodes;
     double sum = 0;

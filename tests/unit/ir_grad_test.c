@@ -19,14 +19,15 @@ typedef struct {
     ir_op op;
     const char *on;
     ir_attr a;
-    double lo, hi;  /* range of values, both 0 = -1..1 */
-    ir_shape to;    /* reshape */
-    ir_type type;   /* cast */
+    double lo, hi; /* range of values, both 0 = -1..1 */
+    ir_shape to;   /* reshape */
+    ir_type type;  /* cast */
     int rows;
     bool skip;
 } row;
 
 #define TO(...) .to = {sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), {__VA_ARGS__}}
+/* clang-format off */
 static const row rows[] = {
     {IR_add, .on = "3,4|3,4"}, {IR_add, .on = "2,1,4|3,1"}, {IR_add, .on = "1,5,1,3|1,5,1,1"}, {IR_add, .on = "3|="},
     {IR_sub, .on = "3,4|4"}, {IR_sub, .on = "1|1,3,1,5"}, {IR_sub, .on = "2,3|="},
@@ -101,6 +102,7 @@ static const row rows[] = {
     {IR_cross_entropy, .on = "1,5,1,7|i7", .rows = 5},
     {IR_cross_entropy, .on = "1,5,1,7|i7", .rows = 5, .skip = true},
 };
+/* clang-format on */
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
 typedef struct {
@@ -112,7 +114,10 @@ typedef struct {
 } trial;
 
 static uint64_t counter;
-static double between(double lo, double hi) { return lo + (hi - lo) * rng_unit(7, 1, counter++); }
+static double between(double lo, double hi)
+{
+    return lo + (hi - lo) * rng_unit(7, 1, counter++);
+}
 
 static ir_node *operand(trial *t, const row *r, const char *spec)
 {
@@ -177,7 +182,8 @@ static double objective(trial *t)
     arena *mem = arena_new();
     int n = bindings(t, b);
     if (ir_eval(t->g, mem, n, b, &v) != OK) fail_msg("%s", err_text());
-    for (int64_t k = 0; k < ir_count(t->y->shape); k++) sum += v[t->y->id][k] * t->seed[k];
+    for (int64_t k = 0; k < ir_count(t->y->shape); k++)
+        sum += v[t->y->id][k] * t->seed[k];
     arena_free(mem);
     return sum;
 }
@@ -222,7 +228,8 @@ static void check_row(const row *r)
     int n = bindings(&t, b);
     if (ir_eval(t.g, mem, n, b, &v) != OK) fail_msg("%s", err_text());
     for (int i = 0; i < t.n_in; i++) {
-        if (!t.value[i] || t.in[i]->type == IR_INT32 || t.in[i]->type == IR_BOOL) continue;
+        if (!t.value[i] || t.in[i]->type == IR_INT32 || t.in[i]->type == IR_BOOL)
+            continue;
         assert_non_null(dx[i]);
         assert_true(ir_shape_eq(dx[i]->shape, t.in[i]->shape));
         assert_int_equal(dx[i]->type, t.in[i]->type);
@@ -247,7 +254,8 @@ static void every_differentiable_op_has_a_row(void **state)
     };
     (void)state;
     for (int op = 0; op < IR_OPS; op++) {
-        bool found = strcmp(gradient[op], "leaf") == 0 || strcmp(gradient[op], "stop") == 0 ||
+        bool found = strcmp(gradient[op], "leaf") == 0 ||
+                     strcmp(gradient[op], "stop") == 0 ||
                      strcmp(gradient[op], "missing") == 0;
         for (int i = 0; i < ROWS; i++) found |= rows[i].op == (ir_op)op;
         if (!found) fail_msg("no gradient case for %s", ir_op_name((ir_op)op));
@@ -276,7 +284,8 @@ static void what_y_does_not_read_has_no_gradient(void **state)
 {
     (void)state;
     ir_graph *g = ir_new();
-    ir_node *x = ir_input(g, "x", IR_FP16, ir_s1(3)), *z = ir_input(g, "z", IR_FP16, ir_s1(3));
+    ir_node *x = ir_input(g, "x", IR_FP16, ir_s1(3)),
+            *z = ir_input(g, "z", IR_FP16, ir_s1(3));
     ir_node *c = ir_greater_equal(g, x, z);
     ir_node *y = ir_select(g, c, x, ir_scalar(g, 0));
     ir_node *wrt[] = {z, x}, *out[2];
@@ -293,7 +302,8 @@ static void an_op_without_gradient_is_refused(void **state)
     ir_node *x = ir_input(g, "x", IR_FP16, ir_s4(1, 3, 1, 2)), *out;
     ir_node *ids = ir_input(g, "ids", IR_INT32, ir_s1(2));
     ir_node *in[] = {ids, x};
-    ir_node *y = ir_make(g, IR_embedding_dw, 2, in, IR_FP16, (ir_shape){0}, &(ir_attr){.vocab = 5});
+    ir_node *y = ir_make(g, IR_embedding_dw, 2, in, IR_FP16, (ir_shape){0},
+                         &(ir_attr){.vocab = 5});
     assert_int_equal(ir_grad(g, y, NULL, 1, &x, &out), E_FAILED);
     assert_string_equal(err_first(), "embedding_dw has no gradient");
     ir_free(g);
@@ -350,7 +360,8 @@ static void sums_on_sequences_are_products(void **state)
     (void)state;
     ir_graph *g = ir_new();
     ir_node *x = ir_input(g, "x", IR_FP16, ir_s4(1, 6, 1, 5));
-    ir_node *w = ir_param(g, "w", ir_s4(1, 6, 1, 1)), *b = ir_param(g, "b", ir_s4(1, 6, 1, 1));
+    ir_node *w = ir_param(g, "w", ir_s4(1, 6, 1, 1)),
+            *b = ir_param(g, "b", ir_s4(1, 6, 1, 1));
     ir_node *h = ir_layer_norm(g, ir_rms_norm(g, x, w, 1, 1e-5), w, b, 1, 1e-5);
     ir_node *y = ir_softmax(g, ir_attention(g, h, h, h, 3, 3, 2, 1, 0.5), 1);
     ir_node *wrt[] = {x, w, b}, *out[3];
