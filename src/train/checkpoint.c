@@ -104,7 +104,11 @@ static rc commit(const char *run_dir, const char *new, const char *old, const ch
         TRY(remove_if_there(old));
         TRY(file_rename(dir, old));
     }
-    TRY(file_rename(new, dir));
+    rc r = file_rename(new, dir);
+    if (r != OK) {
+        if (replaced) rename(old, dir); /* as it was; the first failure is the one told */
+        return r;
+    }
     TRY(file_sync_dir(run_dir));
     return replaced ? remove_if_there(old) : OK;
 }
