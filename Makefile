@@ -208,11 +208,12 @@ install: all $(GEN)
 	  for f in recipes/*.conf; do [ ! -f "$$f" ] || install -m 644 "$$f" $(D)/share/anneal/recipes/; done; fi
 
 # ---- looking after the tree ------------------------------------------------------
-FORMATTED = git ls-files '*.c' '*.h' | xargs clang-format
+SOURCES = git ls-files '*.c' '*.h'
 fmt:
-	$(FORMATTED) -i
+	$(SOURCES) | xargs clang-format -i
 check-fmt:
-	$(FORMATTED) --dry-run -Werror
+	@$(SOURCES) | { bad=0; while read -r f; do clang-format "$$f" | cmp -s - "$$f" || \
+	  { echo "$$f: not in the house's layout; run: make fmt"; bad=1; }; done; exit $$bad; }
 layers:
 	tools/layers.sh
 

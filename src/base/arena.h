@@ -17,7 +17,7 @@ void arena_reset(arena *a); /* keep the blocks, forget the contents */
 void *arena_take(arena *a, size_t bytes);
 /* count * size with overflow checked (NULL and E_MEMORY on overflow). */
 void *arena_array(arena *a, size_t count, size_t size);
-char *arena_text(arena *a, const char *text);          /* copy */
+char *arena_text(arena *a, const char *text); /* copy */
 char *arena_textn(arena *a, const char *text, size_t n);
 char *arena_printf(arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 size_t arena_bytes(const arena *a); /* taken so far */

@@ -150,8 +150,9 @@ int err_exit(rc code)
     return (unsigned)code < ERR_COUNT ? codes[code].exit : 1;
 }
 
-#define WORD_MAX 63 /* a setting's name is far shorter; a longer word has no neighbour \
-                     */
+#define WORD_MAX                                                          \
+    63 /* a setting's name is far shorter; a longer word has no neighbour \
+        */
 
 static int fold(char c)
 {

@@ -41,7 +41,10 @@ const char *err_first(void);
 /* Forget the chain. */
 void err_clear(void);
 /* Carry a chain to another thread: save copies it, restore puts it back. */
-typedef struct { char text[1024]; rc code; } err_saved;
+typedef struct {
+    char text[1024];
+    rc code;
+} err_saved;
 void err_save(rc code, err_saved *out);
 rc err_restore(const err_saved *saved);
 
@@ -52,15 +55,15 @@ int err_exit(rc code);          /* exit code of the command line */
 /* Nearest of `n` names to `word` for "did you mean", or NULL if none is near. */
 const char *err_nearest(const char *word, const char *const *names, size_t n);
 
-#define TRY(call)                                                              \
-    do {                                                                       \
-        rc rc_ = (call);                                                       \
-        if (rc_ != OK) return rc_;                                             \
+#define TRY(call)                  \
+    do {                           \
+        rc rc_ = (call);           \
+        if (rc_ != OK) return rc_; \
     } while (0)
-#define TRY_WHILE(call, ...)                                                   \
-    do {                                                                       \
-        rc rc_ = (call);                                                       \
-        if (rc_ != OK) return err_while(rc_, __VA_ARGS__);                     \
+#define TRY_WHILE(call, ...)                               \
+    do {                                                   \
+        rc rc_ = (call);                                   \
+        if (rc_ != OK) return err_while(rc_, __VA_ARGS__); \
     } while (0)
 
 #endif

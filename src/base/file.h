@@ -32,7 +32,10 @@ rc file_replace(const char *path, const void *bytes, size_t n);
  * refuses more than `limit` bytes (0 = 1 GiB). */
 rc file_read(arena *a, const char *path, size_t limit, char **bytes, size_t *n);
 /* Map read-only; unmap with file_unmap. An empty file maps to n = 0. */
-typedef struct { const uint8_t *p; size_t n; } file_map_;
+typedef struct {
+    const uint8_t *p;
+    size_t n;
+} file_map_;
 rc file_map(const char *path, file_map_ *out);
 void file_unmap(file_map_ *m);
 
@@ -43,20 +46,22 @@ rc file_fail(const char *verb, const char *path, int error);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 rc file_size(const char *path, uint64_t *out);
-rc file_make_dirs(const char *path);            /* like mkdir -p */
+rc file_make_dirs(const char *path); /* like mkdir -p */
 rc file_rename(const char *from, const char *to);
 rc file_sync_dir(const char *path);
-rc file_remove(const char *path);               /* one file or empty folder */
+rc file_remove(const char *path); /* one file or empty folder */
 rc file_remove_tree(const char *path);
 /* Names in a folder, sorted, without "." and ".."; in the arena. */
 rc file_list(arena *a, const char *dir, char ***names, size_t *n);
 rc file_copy(const char *from, const char *to);
 /* dir + "/" + name in the arena. */
 char *file_join(arena *a, const char *dir, const char *name);
-const char *file_base(const char *path);        /* part after the last '/' */
+const char *file_base(const char *path); /* part after the last '/' */
 
 /* flock(2) on path, created if missing; E_BUSY if another process holds it. */
-typedef struct { int fd; } file_lock_;
+typedef struct {
+    int fd;
+} file_lock_;
 rc file_lock(const char *path, file_lock_ *out);
 void file_unlock(file_lock_ *l);
 

@@ -11,8 +11,8 @@
 #include "base/err.h"
 
 typedef struct {
-    char *p;    /* NUL-terminated, NULL while empty */
-    size_t n;   /* bytes without the NUL */
+    char *p;  /* NUL-terminated, NULL while empty */
+    size_t n; /* bytes without the NUL */
     size_t cap;
     bool bad;
 } str;
@@ -24,7 +24,7 @@ void str_addf(str *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The shortest text (6 digits or more where they matter) that reads back as
  * the same number; '.' as the point in every locale. */
 void str_add_real(str *s, double v);
-rc str_done(const str *s);      /* OK or E_MEMORY */
+rc str_done(const str *s);          /* OK or E_MEMORY */
 const char *str_text(const str *s); /* never NULL */
 void str_clear(str *s);
 void str_free(str *s);
