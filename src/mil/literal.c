@@ -181,13 +181,12 @@ static rc quoted(mil_parser *s, const char **out)
 static rc blob_field(mil_parser *s, mil_dtype want, bool *old, void *out)
 {
     mil_type t;
-    char wanted[64];
+    char had[96];
     mil_pos at = s->lex.tok.pos;
     TRY(mil_parse_type(s, &t));
-    if (t.dtype != want || t.rank) {
-        snprintf(wanted, sizeof wanted, "wanted %s(...) here", mil_dtype_text(want));
-        return mil_fail(s->program, at, E_FORMAT, "%s", wanted);
-    }
+    if (t.dtype != want || t.rank)
+        return mil_fail(s->program, at, E_FORMAT, "wanted %s(...) here, had %s",
+                        mil_dtype_text(want), mil_type_text(had, &t));
     *old = t.tensor;
     TRY(mil_expect(s, "(", "after the type"));
     if (want == MIL_STRING) TRY(quoted(s, out));
@@ -209,7 +208,7 @@ static rc blob(mil_parser *s, mil_value *out)
     while (again) {
         bool path = mil_at(s, "path"), *have = path ? &have_path : &have_offset;
         if ((!path && !mil_at(s, "offset")) || *have)
-            return mil_wanted(s, "path = and offset =, once each,");
+            return mil_wanted(s, "path = and offset =, once each");
         *have = true;
         TRY(mil_step(s));
         TRY(mil_expect(s, "=", "after the name of a field"));

@@ -42,8 +42,9 @@ static bool whole_of(const char *s, size_t n, int base, uint64_t *out)
     return n > 0;
 }
 
-/* "1.8p+1" after the 0x. Digits past the 60th bit only set the lowest one, so
- * the one rounding to double is right. */
+/* "1.8p+1" after the 0x. Bits that a double has no room for only set its
+ * lowest one (rounding to odd), so that rounding to the narrower type later
+ * is right, as if it were the only one. */
 static bool hex_real(const char *s, size_t n, double *out)
 {
     uint64_t m = 0, sticky = 0, e = 0;
@@ -66,6 +67,7 @@ static bool hex_real(const char *s, size_t n, double *out)
     if (++i < n && (s[i] == '+' || s[i] == '-')) minus = s[i++] == '-';
     if (!whole_of(s + i, n - i, 10, &e)) return false;
     if (e > 100000) e = 100000;
+    for (; m >> 53; m >>= 1, shift++) sticky |= m & 1;
     *out = ldexp((double)(m | (sticky != 0)),
                  (int)(shift + (minus ? -(long)e : (long)e)));
     return true;

@@ -283,6 +283,7 @@ static rc function(mil_parser *s, mil_func *f)
 static rc build_info(mil_parser *s, mil_value *dict)
 {
     mil_type key, val;
+    char a[96], b[96];
     int cap = 0;
     bool again = true;
     TRY(mil_step(s));
@@ -297,7 +298,8 @@ static rc build_info(mil_parser *s, mil_value *dict)
     TRY(mil_expect(s, ">", "after the type of a value"));
     if (key.dtype != MIL_STRING || val.dtype != MIL_STRING || key.rank || val.rank)
         return mil_fail(s->program, dict->pos, E_FORMAT,
-                        "wanted a dict of strings to strings");
+                        "wanted a dict of strings to strings, had dict<%s, %s>",
+                        mil_type_text(a, &key), mil_type_text(b, &val));
     dict->type = key;
     dict->old = key.tensor || val.tensor;
     TRY(mil_expect(s, "(", "after the type of a dict"));
