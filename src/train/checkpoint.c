@@ -193,11 +193,10 @@ rc checkpoint_verify(const char *dir, train_state *s)
     return r == OK ? OK : err_while(r, "checking %s", dir);
 }
 
-rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s)
+rc checkpoint_read(const char *dir, model *mo, float *m, float *v)
 {
     float *flat[] = {m, v};
     str path = {0};
-    TRY(checkpoint_verify(dir, s));
     TRY(model_load_weights(mo, dir));
     if (!m || !v) return OK;
     str_addf(&path, "%s/optim.safetensors", dir);
@@ -205,4 +204,10 @@ rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *
     if (r == OK) r = model_read(mo, 2, flat, moment_prefix, path.p);
     str_free(&path);
     return r;
+}
+
+rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s)
+{
+    TRY(checkpoint_verify(dir, s));
+    return checkpoint_read(dir, mo, m, v);
 }

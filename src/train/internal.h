@@ -1,7 +1,8 @@
 /* internal.h - between the files of the train room.
  *
  *   session.c   a model's graph planned, loaded and bound: one call, one pass
- *   open.c      a run's folder, log, data, model and state, until it can step
+ *   open.c      a run's folder, log, data and model, until it can step
+ *   restore.c   the checkpoint it goes on from
  *   step.c      one update: batches, gradients, norm, AdamW
  *   held.c      the loss on text never trained on
  *   report.c    events
@@ -60,6 +61,9 @@ typedef struct {
 rc run_open(const train_job *job, run *r);
 rc run_open_device(run *r); /* plan, load, bind: the slow part */
 void run_close(run *r);
+
+/* restore.c: fills weights, moments and r->s. */
+rc run_restore(run *r);
 
 /* step.c: advances r->s by one step. E_NUMERIC when it is hopeless. */
 rc run_step(run *r);

@@ -1,4 +1,5 @@
-/* state.h - between the files of the train room: state.json in and out. */
+/* state.h - between the files of the train room: state.json in and out, and the
+ * arrays beside it. */
 #ifndef TRAIN_STATE_H
 #define TRAIN_STATE_H
 
@@ -15,5 +16,8 @@ rc state_write(const char *path, const train_state *s, int n, const state_file *
 rc state_read(arena *mem, const char *path, train_state *s, int *n, state_file **files);
 /* Hash a file piece by piece: a mapping would count as memory of the run. */
 rc state_hash(const char *path, state_file *out);
+
+/* The arrays of a checkpoint that was verified before; m, v may be NULL. */
+rc checkpoint_read(const char *dir, model *mo, float *m, float *v);
 
 #endif
