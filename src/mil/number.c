@@ -85,6 +85,7 @@ static rc take_apart(const mil_program *p, const mil_tok *t, number *out)
     const char *s = t->p;
     size_t n = t->n;
     char text[128];
+    if (!n) return bad(p, t, "a number"); /* the end of the text: nothing to read */
     *out = (number){.negative = *s == '-'};
     if (*s == '-' || *s == '+') s++, n--;
     out->form = REAL;
