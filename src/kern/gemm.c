@@ -19,7 +19,7 @@
 #include "base/arena.h"
 #include "kern/table.h"
 
-#define K_BLOCK 256
+#define K_BLOCK 384
 #define TASK_TILES 8                    /* tiles of m in a task, at most */
 #define TASK_COLUMNS 512                /* columns in a task, about, at most */
 #define PACKED_FLOATS ((size_t)4 << 20) /* of B packed at a time, if it can be helped */
