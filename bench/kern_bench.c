@@ -1,7 +1,9 @@
 /* kern_bench.c - how fast the kernels are on this machine, beside its own peak.
  *
- *   make build/kern_bench && build/kern_bench [-t threads] [-i isa] [-r repeats] [word]
+ *   make build/kern_bench && build/kern_bench [-t threads] [-i isa] [-r repeats] [-c]
+ * [word]
  *
+ * -c makes A cold: copies of it are taken in turn, more than any cache holds.
  * `word` keeps the rows whose name contains it. Each product is timed many
  * times with a short measurement of the peak between; the best and the upper
  * quartile are shown, so that a busy machine blurs the result less. */
@@ -58,8 +60,11 @@ static const product products[] = {
 typedef struct {
     kern *k;
     int repeats;
+    bool cold;
     double *ms;
 } bench;
+
+#define COLD_BYTES ((size_t)160 << 20)
 
 static int ascending(const void *a, const void *b)
 {
@@ -90,13 +95,16 @@ static kern_mat matrix(const void *p, kern_type t, size_t rows, size_t cols, boo
 
 static void time_product(bench *b, const product *s)
 {
-    void *a = make(s->a, s->batch * s->m * s->k), *x = make(s->b, s->batch * s->k * s->n);
+    size_t a_len = s->batch * s->m * s->k;
+    size_t copies = b->cold ? COLD_BYTES / (a_len * kern_size(s->a)) + 1 : 1;
+    void *a = make(s->a, a_len * copies), *x = make(s->b, s->batch * s->k * s->n);
     void *c = make(s->c, s->batch * s->m * s->n);
     kern_mat am = matrix(a, s->a, s->m, s->k, s->turn[0] == 'T');
     kern_mat bm = matrix(x, s->b, s->k, s->n, s->turn[1] == 'T');
     kern_out out = {c, s->c, (ptrdiff_t)s->n, (ptrdiff_t)(s->m * s->n), s->add};
     double flops = 2.0 * (double)(s->batch * s->m * s->n) * (double)s->k, peak = 0;
     for (int i = -1; i < b->repeats; i++) {
+        am.p = (char *)a + (size_t)(i + 1) % copies * a_len * kern_size(s->a);
         double start = clock_ms();
         rc code = kern_gemm(b->k, s->batch, s->m, s->n, s->k, am, bm, out, NULL);
         if (code != OK) {
@@ -163,7 +171,8 @@ static void time_adamw(bench *b)
         b->ms[i] = clock_ms() - start;
     }
     ms = best_ms(b);
-    printf("%-18s %8.2f ms for 20 M, %.1f GB/s\n", "sum of squares", ms, 4.0 * N / ms / 1e6);
+    printf("%-18s %8.2f ms for 20 M, %.1f GB/s\n", "sum of squares", ms,
+           4.0 * N / ms / 1e6);
     for (int i = 0; i < 4; i++) mem_drop(p[i]);
     mem_drop(w16);
 }
@@ -171,7 +180,8 @@ static void time_adamw(bench *b)
 static void time_entropy(bench *b)
 {
     enum { VOCAB = 32000, COLS = 256 };
-    half *x = make(KERN_F16, (size_t)VOCAB * COLS), *d = make(KERN_F16, (size_t)VOCAB * COLS);
+    half *x = make(KERN_F16, (size_t)VOCAB * COLS),
+         *d = make(KERN_F16, (size_t)VOCAB * COLS);
     int32_t targets[COLS];
     double loss[COLS];
     for (int i = 0; i < COLS; i++) targets[i] = i * 100;
@@ -204,7 +214,8 @@ static void time_unary(bench *b)
     }
     for (int i = 0; i < b->repeats; i++) {
         double start = clock_ms();
-        for (size_t row = 0; row < N; row += 256) kern_softmax_row(b->k, KERN_F16, 256, x + row, z + row);
+        for (size_t row = 0; row < N; row += 256)
+            kern_softmax_row(b->k, KERN_F16, 256, x + row, z + row);
         b->ms[i] = clock_ms() - start;
     }
     printf("softmax rows of 256 %7.3f ns each\n", best_ms(b) * 1e6 / N);
@@ -214,7 +225,8 @@ static void time_unary(bench *b)
             kern_transpose(b->k, size, 128, 256, x, 256, z, 128);
             b->ms[i] = clock_ms() - start;
         }
-        printf("transpose %zu bytes    %7.3f ns each\n", size, best_ms(b) * 1e6 / (128 * 256));
+        printf("transpose %zu bytes    %7.3f ns each\n", size,
+               best_ms(b) * 1e6 / (128 * 256));
     }
     mem_drop(x);
     mem_drop(z);
@@ -225,9 +237,10 @@ int main(int argc, char **argv)
     bench b = {.repeats = 40};
     int threads = 0, c;
     const char *isa = NULL;
-    while ((c = getopt(argc, argv, "t:i:r:")) != -1) {
+    while ((c = getopt(argc, argv, "ct:i:r:")) != -1) {
         if (c == 't') threads = atoi(optarg);
         else if (c == 'i') isa = optarg;
+        else if (c == 'c') b.cold = true;
         else if (c == 'r') b.repeats = atoi(optarg);
         else return 2;
     }
@@ -238,8 +251,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "kern_bench: %s\n", err_text());
         return 1;
     }
-    printf("%s, %d threads\n%-18s %27s %4s %8s %8s %8s\n", kern_isa(b.k), kern_threads(b.k),
-           "", "batch x m x n x k", "", "best", "quartile", "peak GF/s");
+    printf("%s, %d threads\n%-18s %27s %4s %8s %8s %8s\n", kern_isa(b.k),
+           kern_threads(b.k), "", "batch x m x n x k", "", "best", "quartile",
+           "peak GF/s");
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         if (strstr(products[i].name, word)) time_product(&b, &products[i]);
     if (strstr("pool", word)) time_pool(&b);
