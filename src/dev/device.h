@@ -93,6 +93,9 @@ struct dev_driver {
     rc (*sample)(device *d, dev_sample *out);
     /* Can an op with these types run? *why is static text or NULL. */
     rc (*supports)(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+    /* Doubts about a loaded program (disputed rules it breaks), static for its
+     * life; may be NULL. */
+    size_t (*warnings)(dev_program *p, const char *const **out);
 };
 /* Every driver's device/program/surface begins with these. */
 struct device { const dev_driver *driver; };
@@ -125,6 +128,9 @@ rc dev_run(dev_program *p, dev_surface *const *in, int n_in,
 rc dev_wait(device *d, uint64_t ticket, dev_stats *stats);
 rc dev_sample_of(device *d, dev_sample *out);
 rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+/* What a program does that some sources say the chip gets wrong: one line per
+ * rule, "rule 'tile_poison' (disputed): ...". *out lives as long as p. */
+size_t dev_warnings(dev_program *p, const char *const **out);
 
 /* Drivers known, for `device ls`. */
 size_t dev_driver_count(void);

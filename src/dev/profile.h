@@ -65,5 +65,6 @@ bool dev_rule_holds(dev_rule r, dev_family f);
  * says why not (static). Unknown ops are not supported. */
 bool dev_op_supported(const char *mil_op, dev_family f, const char **why);
 size_t dev_support_count(void);
+const char *dev_support_op(size_t i); /* name of row i, NULL past the end */
 
 #endif

@@ -1,5 +1,10 @@
 /* Constructors: shapes they give, what they refuse and in which words. */
-#include "test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
 #include "ir/ir.h"
 
 static void has_shape(const ir_node *n, const char *type, const char *want)

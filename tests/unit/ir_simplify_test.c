@@ -1,5 +1,12 @@
 /* Simplification keeps the meaning, shares equal work and drops the rest. */
-#include "test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
 #include "base/rng.h"
 #include "ir/ir.h"
 

@@ -1,0 +1,113 @@
+/* code.h - a program that was read and found sound.
+ *
+ * Software drivers turn MIL text into dev_code: one function, its values
+ * numbered, every argument in its slot, attributes resolved to numbers, types
+ * and shapes checked against what is declared. Chip rules are not judged here
+ * but in rulecheck.h. Everything lives in the code's arena. */
+#ifndef DEV_CODE_H
+#define DEV_CODE_H
+
+#include "dev/device.h"
+#include "dev/profile.h"
+
+enum { DEV_SLOTS = 8 };
+enum { DEV_EQ, DEV_NE, DEV_GT, DEV_GE, DEV_LT, DEV_LE };
+typedef enum {
+#define DEVOP(id, args, rule, cls, kernel) DEV_OP_##id,
+#include "dev/ops.def"
+#undef DEVOP
+    DEV_OPS
+} dev_op_kind;
+typedef enum {
+    DEV_CONST,
+    DEV_BINARY,
+    DEV_COMPARE,
+    DEV_UNARY,
+    DEV_NOT,
+    DEV_SELECT,
+    DEV_CAST,
+    DEV_SOFTMAX,
+    DEV_REDUCE,
+    DEV_MATMUL,
+    DEV_CONV,
+    DEV_SDPA,
+    DEV_VIEW,
+    DEV_CONCAT
+} dev_op_class;
+
+typedef struct {
+    const char *name; /* NULL for a literal written in place */
+    mil_type type;
+    mil_pos pos;
+    int op;   /* that makes it, -1 for an input */
+    int uses; /* by ops and as output */
+    /* Constants: mil_count elements (one if splat), borrowed from the arena or,
+     * for blobs, from the files given last. */
+    bool constant, splat;
+    const void *data;
+    const char *text;      /* string constants */
+    const mil_value *blob; /* where it comes from a file */
+} dev_value;
+
+typedef struct {
+    int axis, n_axes, axes[MIL_RANK];
+    bool keep, tx, ty;
+    int perm[MIL_RANK];
+    int64_t begin[MIL_RANK], size[MIL_RANK]; /* slice; begin[0..] also of each split */
+    int64_t reps[MIL_RANK];
+    int64_t stride[2], dilation[2], pad[4]; /* conv: pad top bottom left right */
+    int64_t groups;
+} dev_attrs;
+
+typedef struct {
+    dev_op_kind kind;
+    const mil_op *mil;
+    int arg[DEV_SLOTS]; /* value numbers by slot, -1 absent */
+    int n_list, *list;  /* concat */
+    int n_out, *out;
+    dev_attrs a;
+} dev_op;
+
+typedef struct {
+    arena *mem;
+    mil_program *mil;
+    const mil_func *func;
+    int n_values;
+    dev_value *values;
+    int n_ops;
+    dev_op *ops;
+    int n_in, *in; /* value numbers, as declared */
+    int n_out, *out;
+    const char **out_names;
+    /* Binding order: in[in_order[i]] is bound to surface i. */
+    int *in_order, *out_order;
+    double flops; /* 2*MAC */
+    double const_bytes;
+} dev_code;
+
+/* Read, check, resolve. E_FORMAT with line and column for anything unsound;
+ * E_UNIMPL for an op that exists but that no software driver has. */
+rc dev_code_new(const dev_source *src, dev_code **out);
+void dev_code_free(dev_code *c);
+/* Point every blob constant into other files; all or nothing. */
+rc dev_code_bind(dev_code *c, const mil_blob_file *files, int n);
+
+dev_op_class dev_op_class_of(dev_op_kind k);
+int dev_op_kernel(dev_op_kind k);
+const char *dev_op_text(dev_op_kind k);
+int dev_op_find(const char *op); /* -1 if software drivers lack it */
+/* Is an op one that only renames or moves elements? */
+static inline bool dev_op_moves(dev_op_kind k)
+{
+    return dev_op_class_of(k) == DEV_VIEW || dev_op_class_of(k) == DEV_CONCAT;
+}
+/* A constant's element i as a number. */
+double dev_const_at(const dev_value *v, size_t i);
+double dev_flops(const dev_code *c, const dev_op *o); /* 2*MAC of one op */
+
+/* ---- shapes.c: infer the types of o's results into t[0..n_out) ---- */
+rc dev_infer(dev_code *c, dev_op *o, mil_type *t);
+/* E_FORMAT at an op. */
+rc dev_bad(const dev_code *c, const dev_op *o, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+#endif

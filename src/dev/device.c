@@ -1,0 +1,172 @@
+/* device.c - which drivers there are, and the one door to them.
+ *
+ * A URI is "driver:parameters". Each public call checks what no driver should
+ * have to check (null handles, surfaces of another device) and goes through
+ * the driver's table. */
+#include <string.h>
+#include "dev/device.h"
+#include "dev/profile.h"
+
+extern const dev_driver dev_emu_driver, dev_null_driver;
+
+static const dev_driver *const drivers[] = {&dev_emu_driver, &dev_null_driver};
+
+size_t dev_driver_count(void)
+{
+    return sizeof drivers / sizeof *drivers;
+}
+
+const dev_driver *dev_driver_at(size_t i)
+{
+    return i < dev_driver_count() ? drivers[i] : NULL;
+}
+
+/* "auto, emu:MODEL, null:MODEL; MODEL is m1, m1max, ..." */
+static rc no_device(const char *uri, const char *word)
+{
+    const char *names[8];
+    size_t n = 0;
+    str all = {0};
+    str_add(&all, "auto");
+    names[n++] = "auto";
+    for (size_t i = 0; i < dev_driver_count(); i++) {
+        str_addf(&all, ", %s:MODEL", drivers[i]->name);
+        names[n++] = drivers[i]->name;
+    }
+    str_add(&all, "; MODEL is one of");
+    for (size_t i = 0; i < dev_profile_count(); i++)
+        str_addf(&all, "%s %s", i ? "," : "", dev_profile_at(i)->name);
+    rc r = err_fail(E_DEVICE, "no device '%s'; there are: %s", uri, str_text(&all));
+    str_free(&all);
+    const char *near = err_nearest(word, names, n);
+    if (!near) return r;
+    const char *rest = strchr(uri, ':');
+    return err_hint(r, "did you mean '%s%s'?", near,
+                    !strcmp(near, "auto") ? ""
+                    : rest                ? rest
+                                          : ":m4");
+}
+
+rc dev_open(const char *uri, kern *k, device **out)
+{
+    *out = NULL;
+    if (!uri || !*uri) return no_device("", "");
+    /* The software M4 is the best there is until a real engine is driven. */
+    if (!strcmp(uri, "auto")) uri = "emu:m4";
+    char word[32];
+    size_t n = strcspn(uri, ":");
+    if (n >= sizeof word) n = sizeof word - 1;
+    memcpy(word, uri, n);
+    word[n] = 0;
+    for (size_t i = 0; i < dev_driver_count(); i++)
+        if (!strcmp(drivers[i]->name, word)) {
+            const char *params = uri + strcspn(uri, ":");
+            TRY_WHILE(drivers[i]->open(*params ? params + 1 : "", k, out),
+                      "while opening device '%s'", uri);
+            return OK;
+        }
+    return no_device(uri, word);
+}
+
+void dev_close(device *d)
+{
+    if (d) d->driver->close(d);
+}
+
+rc dev_caps_of(device *d, dev_caps *out)
+{
+    return d->driver->caps(d, out);
+}
+
+rc dev_load(device *d, const dev_source *src, dev_program **out)
+{
+    *out = NULL;
+    TRY_WHILE(d->driver->load(d, src, out), "while loading program '%s'",
+              src->name ? src->name : "?");
+    return OK;
+}
+
+rc dev_reload(dev_program *p, const mil_blob_file *files, int n)
+{
+    return p->driver->reload(p, files, n);
+}
+
+void dev_unload(dev_program *p)
+{
+    if (p) p->driver->unload(p);
+}
+
+rc dev_ports_of(dev_program *p, dev_ports *out)
+{
+    return p->driver->ports(p, out);
+}
+
+rc dev_surface_new(device *d, const dev_shape *shape, dev_surface **out)
+{
+    *out = NULL;
+    return d->driver->surface(d, shape, out);
+}
+
+rc dev_map(dev_surface *s, void **host)
+{
+    *host = NULL;
+    return s->driver->map(s, host);
+}
+
+rc dev_unmap(dev_surface *s)
+{
+    return s->driver->unmap(s);
+}
+
+void dev_drop(dev_surface *s)
+{
+    if (s) s->driver->drop(s);
+}
+
+static rc check_surfaces(dev_program *p, const char *what, dev_surface *const *s, int n,
+                         int want)
+{
+    if (n != want)
+        return err_fail(E_DEVICE, "the program has %d %s, but %d surfaces were given",
+                        want, what, n);
+    for (int i = 0; i < n; i++) {
+        if (!s[i]) return err_fail(E_DEVICE, "%s %d has no surface", what, i);
+        if (s[i]->dev != p->dev)
+            return err_fail(E_DEVICE, "the surface of %s %d belongs to another device",
+                            what, i);
+    }
+    return OK;
+}
+
+rc dev_run(dev_program *p, dev_surface *const *in, int n_in, dev_surface *const *out,
+           int n_out, uint64_t *ticket)
+{
+    dev_ports ports;
+    *ticket = 0;
+    TRY(p->driver->ports(p, &ports));
+    TRY(check_surfaces(p, "inputs", in, n_in, ports.n_in));
+    TRY(check_surfaces(p, "outputs", out, n_out, ports.n_out));
+    return p->driver->run(p, in, n_in, out, n_out, ticket);
+}
+
+rc dev_wait(device *d, uint64_t ticket, dev_stats *stats)
+{
+    return d->driver->wait(d, ticket, stats);
+}
+
+rc dev_sample_of(device *d, dev_sample *out)
+{
+    return d->driver->sample(d, out);
+}
+
+rc dev_supports(device *d, const char *op, int n, const mil_type *types, const char **why)
+{
+    const char *unused;
+    return d->driver->supports(d, op, n, types, why ? why : &unused);
+}
+
+size_t dev_warnings(dev_program *p, const char *const **out)
+{
+    *out = NULL;
+    return p->driver->warnings ? p->driver->warnings(p, out) : 0;
+}

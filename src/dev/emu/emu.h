@@ -1,0 +1,231 @@
+/* emu.h - how a program becomes a plan, and what a plan is.
+ *
+ * lower.c turns checked code into nodes that work on values. A value is a
+ * view (offset and strides) into a root; a root is one piece of memory: a
+ * surface, a constant, or a place in the program's workspace. Reshapes, slices
+ * and transposes only make new views. fuse.c joins elementwise nodes into
+ * groups and puts the steps in order; group.c plans a group's tiles and
+ * registers; memory.c gives roots their places by lifetime. run.c then only
+ * follows the list: nothing is allocated or decided while a program runs. */
+#ifndef DEV_EMU_EMU_H
+#define DEV_EMU_EMU_H
+
+#include <stdatomic.h>
+#include "dev/soft.h"
+
+enum { EMU_TILE = 2048, EMU_AXES = 16, EMU_GROUP_OPS = 48 };
+
+typedef enum { EMU_WORK, EMU_IN, EMU_OUT, EMU_CONST } emu_where;
+typedef struct {
+    emu_where where;
+    int port;             /* IN, OUT: which surface */
+    int value;            /* CONST: value of the code, for reloading */
+    size_t bytes, offset; /* offset: in the workspace */
+    int first, last;      /* steps between which a WORK root lives; last < 0 unused */
+    void *data;           /* CONST */
+} emu_root;
+
+typedef struct {
+    int root;
+    int64_t off, st[MIL_RANK];
+} emu_view; /* in elements */
+typedef struct {
+    int rank;
+    int64_t d[MIL_RANK];
+    mil_dtype store; /* how elements are held: fp16 is fp32 in wide */
+    emu_view v;
+} emu_val;
+
+typedef enum {
+    EMU_EW,
+    EMU_COPY,
+    EMU_GEMM,
+    EMU_IM2COL,
+    EMU_REDUCE,
+    EMU_SOFTMAX,
+    EMU_LOAD,
+    EMU_STORE
+} emu_kind;
+
+/* Elementwise work; EMU_CLAMP is the width slice of H13 and H14. */
+typedef enum {
+    EMU_BINARY,
+    EMU_UNARY,
+    EMU_COMPARE,
+    EMU_SELECT,
+    EMU_NOT,
+    EMU_CONVERT,
+    EMU_CLAMP
+} emu_ew;
+
+/* A strided copy of equal shapes. */
+typedef struct {
+    int rank;
+    int64_t d[EMU_AXES], from[EMU_AXES], to[EMU_AXES];
+    size_t size;
+    bool transpose; /* the last two axes: source walks the first of them */
+} emu_copy;
+
+typedef struct {
+    size_t m, n, k, n_batch;
+    kern_type type;
+    kern_mat a, b;
+    kern_out c; /* pointers filled in by the run */
+    int rank;
+    int64_t d[MIL_RANK], sa[MIL_RANK], sb[MIL_RANK], sc[MIL_RANK]; /* outer batches */
+    float alpha;
+    int bias;         /* value of [m], -1 none */
+    int a_val, b_val; /* values whose views a and b start from */
+} emu_gemm;
+
+typedef struct {
+    size_t outer, n, inner;
+    kern_reduce_op op;
+    bool mean;
+} emu_reduce;
+typedef struct {
+    size_t rows, n;
+} emu_softmax;
+/* Unfolded windows of one image: [I*kh*kw, oh*ow]. */
+typedef struct {
+    int64_t ch, h, w, kh, kw, oh, ow, stride[2], dilation[2], pad[2];
+} emu_im2col;
+
+typedef struct {
+    emu_kind kind;
+    int n_in, in[3], out; /* values */
+    int group;            /* EW: fused with the nodes of equal group */
+    emu_ew ew;
+    int kernel;
+    bool counts; /* EW; counts: can make an infinity */
+    union {
+        emu_copy copy;
+        emu_gemm gemm;
+        emu_reduce reduce;
+        emu_softmax softmax;
+        emu_im2col im2col;
+        int port;
+    };
+} emu_node;
+
+/* ---- a fused group ---- */
+enum { EMU_PORTS = 64, EMU_OPERANDS = 192 };
+typedef struct {
+    int val;
+    mil_dtype store;
+    int64_t st[MIL_RANK]; /* over the group's collapsed axes */
+    bool walk;            /* read by an op that takes no repeated element */
+} emu_port;
+typedef struct {
+    emu_ew ew;
+    int kernel;
+    bool counts;
+    mil_dtype store, to; /* of the operands, of the result */
+    int src[3], dst;     /* operands: ports, then registers; each port also
+                            has the register of its number, for gathering */
+} emu_tile_op;
+typedef struct {
+    int rank;
+    int64_t d[MIL_RANK];
+    int n_in, n_out;
+    emu_port port[EMU_PORTS]; /* inputs, then outputs */
+    int n_ops;
+    emu_tile_op *op;
+    int n_regs;
+    size_t tile, reg_bytes; /* elements of a tile, bytes of a register */
+    int64_t rows, cols;     /* of a tile */
+    size_t tiles, units;    /* units: pieces of work handed to threads */
+} emu_group;
+
+typedef struct {
+    emu_kind kind;
+    const emu_node *node;
+    emu_group *group; /* EW */
+} emu_step;
+
+typedef struct {
+    arena *mem;
+    const dev_code *code;
+    const soft_params *params;
+    kern *k;
+    int n_vals, cap_vals;
+    emu_val *vals;
+    int n_roots, cap_roots;
+    emu_root *roots;
+    int n_nodes, cap_nodes;
+    emu_node *nodes;
+    int *of; /* value of the code -> value of the plan, -1 not yet */
+    int n_steps;
+    emu_step *steps;
+    char **base; /* address of each root during a run */
+    char *work;
+    size_t work_bytes;
+    char *scratch;
+    size_t scratch_bytes; /* registers of all units */
+    char **stage;         /* per output: own memory when it is also an input */
+    bool finite_limit;    /* the 32768 cliff holds (not in wide) */
+} emu_plan;
+
+/* Compile p's code; everything lives in a fresh arena of the plan. */
+rc emu_compile(const dev_code *c, const soft_params *params, kern *k, emu_plan **out);
+void emu_plan_free(emu_plan *p);
+/* Take constants anew from the code (after dev_code_bind). */
+rc emu_fill_constants(emu_plan *p);
+/* Run on surfaces in binding order. */
+rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats);
+
+/* ---- lower.c ---- */
+rc emu_lower(emu_plan *p);
+int emu_add_val(emu_plan *p, int rank, const int64_t *d,
+                mil_dtype store); /* fresh root; -1 no memory */
+int emu_view_of(emu_plan *p, int val, int rank, const int64_t *d, emu_view v);
+emu_node *emu_add_node(emu_plan *p, emu_kind kind);
+/* The same elements packed: itself, or a copy. -1: no memory. */
+int emu_packed(emu_plan *p, int val);
+int emu_permuted(emu_plan *p, int val, const int *perm);
+bool emu_is_packed(const emu_val *v);
+bool emu_is_whole(const emu_plan *p, const emu_val *v); /* packed, and all of its root */
+int64_t emu_count(const emu_val *v);
+static inline size_t emu_size(const emu_val *v)
+{
+    return mil_dtype_bytes(v->store);
+}
+static inline kern_type emu_kern_type(mil_dtype s)
+{
+    return s == MIL_FP16 ? KERN_F16 : KERN_F32;
+}
+int emu_value(emu_plan *p, int code_value); /* -1 no memory */
+/* lower_mac.c */
+rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
+int emu_add_softmax(emu_plan *p, int val, int axis);
+
+/* ---- fuse.c, group.c, memory.c ---- */
+rc emu_fuse(emu_plan *p);
+rc emu_plan_group(emu_plan *p, int n, const int *nodes, emu_group **out);
+rc emu_place(emu_plan *p);
+
+/* ---- tile.c, move.c ---- */
+typedef struct {
+    const emu_plan *p;
+    const emu_group *g;
+    atomic_ullong *n_inf;
+} emu_tiles;
+void emu_tile_unit(void *ctx, size_t unit); /* a kern_task over emu_tiles */
+void emu_plan_copy(emu_copy *c);
+void emu_copy_run(kern *k, const emu_copy *c, const char *from, char *to);
+/* rows x cols of `size` bytes from strides rs, cs into packed rows. */
+void emu_gather(const kern *k, size_t size, int64_t rows, int64_t cols, const char *from,
+                int64_t rs, int64_t cs, char *to);
+void emu_im2col_run(kern *k, const emu_im2col *c, size_t size, const char *x, char *to);
+
+/* The address of a value's first element. */
+static inline char *emu_at(const emu_plan *p, int val)
+{
+    const emu_val *v = &p->vals[val];
+    return p->base[v->v.root] + v->v.off * (int64_t)mil_dtype_bytes(v->store);
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* params.c - the words after "emu:" in a device URI. */
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "dev/soft.h"
+
+static rc no_model(const char *driver, const char *model)
+{
+    const char *names[64];
+    size_t n = 0;
+    str all = {0};
+    for (size_t i = 0; i < dev_profile_count() && n < 64; i++) {
+        names[n] = dev_profile_at(i)->name;
+        str_addf(&all, "%s%s", n++ ? ", " : "", names[i]);
+    }
+    rc r = err_fail(E_DEVICE, "no chip '%s' is known to %s; there are: %s", model, driver,
+                    str_text(&all));
+    str_free(&all);
+    const char *near = err_nearest(model, names, n);
+    return near ? err_hint(r, "did you mean '%s:%s'?", driver, near) : r;
+}
+
+static rc whole_word(const char *word, const char *value, int64_t *out)
+{
+    if (str_to_int(value, out) == OK && *out >= 0 && *out <= INT32_MAX) return OK;
+    return err_fail(E_DEVICE, "device word '%s' needs a whole number, had '%s'", word,
+                    value);
+}
+
+static rc take_word(const char *driver, bool computes, const char *word, soft_params *p)
+{
+    static const char *const known[] = {"fast",      "wide", "strict",    "faithful",
+                                        "rules=all", "isa=", "compiles=", "fail="};
+    int64_t n = 0;
+    if (computes && !strcmp(word, "fast")) p->arithmetic = SOFT_FAST;
+    else if (computes && !strcmp(word, "wide")) p->arithmetic = SOFT_WIDE;
+    else if (computes && !strcmp(word, "exact"))
+        return err_hint(err_fail(E_DEVICE, "arithmetic 'exact' is not built yet"),
+                        "'fast' has fp16 tensors, fp32 sums and the limit of 32768");
+    else if (!strcmp(word, "strict")) p->faithful = false;
+    else if (!strcmp(word, "faithful")) p->faithful = true;
+    else if (!strcmp(word, "rules=all")) p->rules_all = true;
+    else if (computes && str_starts(word, "isa=") && strlen(word + 4) < sizeof p->isa)
+        strcpy(p->isa, word + 4);
+    else if (str_starts(word, "compiles=")) {
+        TRY(whole_word("compiles", word + 9, &n));
+        p->compiles_max = (int)n;
+    } else if (str_starts(word, "fail=")) {
+        TRY(whole_word("fail", word + 5, &n));
+        p->fail = (uint64_t)n;
+    } else {
+        rc r = err_fail(E_DEVICE, "device '%s' does not know the word '%s'", driver,
+                        word);
+        const char *near = err_nearest(word, known, sizeof known / sizeof *known);
+        return err_hint(r, "%s%s", near ? "did you mean " : "words: fast, wide, strict, ",
+                        near ? near : "faithful, rules=all, isa=NAME");
+    }
+    return OK;
+}
+
+rc soft_params_parse(const char *driver, bool computes, const char *text,
+                     soft_params *out)
+{
+    *out = (soft_params){0};
+    char word[64];
+    bool first = true;
+    do {
+        size_t n = strcspn(text, ",");
+        if (n >= sizeof word)
+            return err_fail(E_DEVICE, "device word '%.40s...' is too long", text);
+        memcpy(word, text, n);
+        word[n] = 0;
+        text += n;
+        if (first) {
+            out->profile = dev_profile_find(word);
+            if (!out->profile) return no_model(driver, word);
+            out->compiles_max = out->profile->compiles_max;
+        } else {
+            TRY(take_word(driver, computes, word, out));
+        }
+        first = false;
+    } while (*text++ == ',');
+    return OK;
+}

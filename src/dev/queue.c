@@ -1,0 +1,186 @@
+/* queue.c - runs in order: a ring of jobs, one worker, and each run's own
+ * result kept until 4096 later ones have ended.
+ *
+ * A program never overlaps with itself, and the engine serves one program at a
+ * time (rule one_in_flight), so one worker is the whole truth. At most 127
+ * runs are in flight; the 128th caller blocks (rule queue_depth). */
+#include <string.h>
+#include "base/clock.h"
+#include "dev/soft.h"
+
+/* A run cannot be trusted when a run before it failed to write its input. */
+static rc check_inputs(const soft_device *d, const soft_job *job)
+{
+    const soft_program *p = job->program;
+    if (d->params.fail && job->ticket == d->params.fail)
+        return err_fail(E_DEVICE, "run %llu fails because fail=%llu asks for it",
+                        (unsigned long long)job->ticket,
+                        (unsigned long long)d->params.fail);
+    if ((job->wrong & SOFT_RUN_FAILS) || d->poisoned)
+        return err_fail(E_DEVICE, "status=0x1d: program inference error");
+    for (int i = 0; i < p->ports.n_in; i++)
+        if (job->s[i]->invalid)
+            return err_fail(E_DEVICE, "input '%s' was to be written by a run that failed",
+                            p->ports.in[i].name);
+    return OK;
+}
+
+static void give_zeros(const soft_job *job)
+{
+    for (int i = job->program->ports.n_in; i < job->n; i++)
+        memset(job->s[i]->mem, 0, job->s[i]->bytes);
+}
+
+static rc serve(soft_device *d, soft_job *job, dev_stats *stats)
+{
+    double start = clock_ms();
+    rc r = OK;
+    *stats = (dev_stats){.predicted_ms = job->program->predicted_ms};
+    if (d->execute) r = d->execute(d, job, stats);
+    if (r == OK && (job->wrong & SOFT_ZEROS)) give_zeros(job);
+    stats->ms = clock_ms() - start;
+    return r;
+}
+
+/* Under the lock: let go of what the job held and publish its result. */
+static void finish(soft_device *d, soft_job *job, rc code, const dev_stats *stats)
+{
+    soft_program *p = job->program;
+    soft_result *r = &d->results[job->ticket % SOFT_RESULTS];
+    mem_drop(r->error);
+    *r = (soft_result){.ticket = job->ticket, .code = code, .stats = *stats};
+    if (code != OK) {
+        r->error = mem_take(sizeof *r->error);
+        if (r->error) err_save(code, r->error);
+    }
+    for (int i = 0; i < job->n; i++) {
+        if (i < p->ports.n_in) {
+            job->s[i]->readers--;
+        } else {
+            job->s[i]->writers--;
+            job->s[i]->invalid = code != OK;
+        }
+    }
+    if (job->wrong & SOFT_POISONS) d->poisoned = true;
+    p->in_flight--;
+    d->busy_ms += stats->ms;
+    d->finished = job->ticket;
+    d->head = (d->head + 1) % d->caps.queue_depth;
+    d->n_jobs--;
+    pthread_cond_broadcast(&d->done);
+}
+
+static void *work(void *ctx)
+{
+    soft_device *d = ctx;
+    pthread_mutex_lock(&d->lock);
+    for (;;) {
+        while (!d->n_jobs && !d->stop) pthread_cond_wait(&d->work, &d->lock);
+        if (!d->n_jobs) break;
+        soft_job *job = &d->jobs[d->head];
+        dev_stats stats = {0};
+        rc r = check_inputs(d, job);
+        if (r == OK) {
+            pthread_mutex_unlock(&d->lock);
+            r = serve(d, job, &stats);
+            pthread_mutex_lock(&d->lock);
+        }
+        finish(d, job, r, &stats);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+rc soft_queue_open(soft_device *d)
+{
+    d->jobs = mem_take(mem_mul((size_t)d->caps.queue_depth, sizeof *d->jobs));
+    d->results = mem_take(SOFT_RESULTS * sizeof *d->results);
+    if (!d->jobs || !d->results) return E_MEMORY;
+    if (pthread_create(&d->worker, NULL, work, d))
+        return err_fail(E_FAILED, "no thread could be started for the device");
+    d->started = true;
+    return OK;
+}
+
+void soft_queue_close(soft_device *d)
+{
+    if (d->started) {
+        pthread_mutex_lock(&d->lock);
+        d->stop = true;
+        pthread_cond_broadcast(&d->work);
+        pthread_mutex_unlock(&d->lock);
+        pthread_join(d->worker, NULL);
+    }
+    for (int i = 0; d->results && i < SOFT_RESULTS; i++) mem_drop(d->results[i].error);
+    mem_drop(d->results);
+    mem_drop(d->jobs);
+}
+
+/* May the surfaces be used like this now? Under the lock. */
+static const char *surface_fault(const soft_job *job)
+{
+    int n_in = job->program->ports.n_in;
+    for (int i = n_in; i < job->n; i++) {
+        if (job->s[i]->mapped) return "an output surface is mapped; unmap it first";
+        for (int j = n_in; j < i; j++)
+            if (job->s[i] == job->s[j]) return "two outputs have one surface";
+    }
+    return NULL;
+}
+
+rc soft_enqueue(soft_device *d, const soft_job *wanted, uint64_t *ticket)
+{
+    soft_program *p = wanted->program;
+    pthread_mutex_lock(&d->lock);
+    while (d->n_jobs == d->caps.queue_depth) pthread_cond_wait(&d->done, &d->lock);
+    const char *fault = surface_fault(wanted);
+    if (fault) {
+        pthread_mutex_unlock(&d->lock);
+        return err_fail(E_DEVICE, "the run cannot start: %s", fault);
+    }
+    soft_job *job = &d->jobs[(d->head + d->n_jobs) % d->caps.queue_depth];
+    *job = *wanted;
+    job->ticket = *ticket = ++d->next;
+    for (int i = 0; i < job->n; i++) {
+        if (i < p->ports.n_in) job->s[i]->readers++;
+        else job->s[i]->writers++;
+    }
+    p->in_flight++;
+    d->n_jobs++;
+    pthread_cond_signal(&d->work);
+    pthread_mutex_unlock(&d->lock);
+    return OK;
+}
+
+rc soft_wait(device *dev, uint64_t ticket, dev_stats *stats)
+{
+    soft_device *d = (soft_device *)dev;
+    err_saved error = {.code = OK};
+    pthread_mutex_lock(&d->lock);
+    if (ticket == 0 || ticket > d->next) {
+        pthread_mutex_unlock(&d->lock);
+        return err_fail(E_DEVICE, "no run has ticket %llu", (unsigned long long)ticket);
+    }
+    while (d->finished < ticket) pthread_cond_wait(&d->done, &d->lock);
+    const soft_result *r = &d->results[ticket % SOFT_RESULTS];
+    bool kept = r->ticket == ticket;
+    rc code = r->code;
+    if (kept && stats) *stats = r->stats;
+    if (kept && r->error) error = *r->error;
+    pthread_mutex_unlock(&d->lock);
+    if (!kept)
+        return err_fail(E_DEVICE, "the result of run %llu is gone: the last %d are kept",
+                        (unsigned long long)ticket, SOFT_RESULTS);
+    if (code == OK) return OK;
+    return error.code == OK
+               ? err_fail(code, "run %llu failed", (unsigned long long)ticket)
+               : err_restore(&error);
+}
+
+void soft_settle(soft_program *p)
+{
+    soft_device *d = (soft_device *)p->base.dev;
+    pthread_mutex_lock(&d->lock);
+    while (p->in_flight) pthread_cond_wait(&d->done, &d->lock);
+    pthread_mutex_unlock(&d->lock);
+}

@@ -1,0 +1,233 @@
+/* soft.c - opening, describing and loading of software devices. */
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "dev/soft.h"
+
+static void fill_caps(soft_device *d)
+{
+    const soft_params *p = &d->params;
+    dev_caps *c = &d->caps;
+    snprintf(c->uri, sizeof c->uri, "%s:%s%s%s%s%s%s", d->base.driver->name,
+             p->profile->name,
+             !d->execute                  ? ""
+             : p->arithmetic == SOFT_WIDE ? ",wide"
+                                          : ",fast",
+             p->faithful ? ",faithful" : "", p->rules_all ? ",rules=all" : "",
+             *p->isa ? ",isa=" : "", p->isa);
+    snprintf(c->model, sizeof c->model, "%s", p->profile->name);
+    c->profile = p->profile;
+    c->computes = d->execute != NULL;
+    c->programs_max = p->profile->programs_max;
+    c->compiles_max = p->compiles_max;
+    c->queue_depth = p->profile->queue_depth;
+    for (int i = 0; i < DEV_RULES; i++) {
+        c->rule_holds[i] = dev_rule_holds((dev_rule)i, p->profile->family);
+        c->rule_disputed[i] = c->rule_holds[i] && dev_rule_at((dev_rule)i)->disputed &&
+                              !p->rules_all;
+    }
+    if (p->rules_all) {
+        c->surface_min_bytes = 49152;
+        c->surface_align = 16384;
+    }
+}
+
+rc soft_start(soft_device *d, const dev_driver *driver, const soft_params *p, kern *k,
+              soft_execute *execute)
+{
+    d->base.driver = driver;
+    d->params = *p;
+    d->execute = execute;
+    d->k = k;
+    if (pthread_mutex_init(&d->lock, NULL) || pthread_cond_init(&d->work, NULL) ||
+        pthread_cond_init(&d->done, NULL))
+        return err_fail(E_FAILED, "no lock could be made for the device");
+    if (execute && *p->isa && (!k || strcmp(p->isa, kern_isa(k)) != 0)) {
+        TRY(kern_open(k ? kern_threads(k) : 0, p->isa, &d->own));
+        d->k = d->own;
+    }
+    if (execute && !d->k) {
+        TRY(kern_open(0, NULL, &d->own));
+        d->k = d->own;
+    }
+    fill_caps(d);
+    d->sampled_at_ms = clock_ms();
+    return soft_queue_open(d);
+}
+
+void soft_stop(soft_device *d)
+{
+    soft_queue_close(d);
+    if (d->own) kern_close(d->own);
+    pthread_mutex_destroy(&d->lock);
+    pthread_cond_destroy(&d->work);
+    pthread_cond_destroy(&d->done);
+}
+
+double soft_predict(const dev_profile *p, const dev_code *c)
+{
+    double bytes = c->const_bytes, compute, move = 0;
+    for (int i = 0; i < c->n_in; i++)
+        bytes += (double)soft_tensor_bytes(&c->values[c->in[i]].type);
+    for (int i = 0; i < c->n_out; i++)
+        bytes += (double)soft_tensor_bytes(&c->values[c->out[i]].type);
+    if (!dev_known(p->dispatch_us) || !dev_known(p->gemm_tflops)) return -1;
+    compute = c->flops / (p->gemm_tflops * 1e9);
+    if (dev_known(p->activation_gbs)) move = bytes / (p->activation_gbs * 1e6);
+    return p->dispatch_us / 1e3 + (compute > move ? compute : move);
+}
+
+/* ---- programs ---- */
+static rc reserve(soft_device *d)
+{
+    rc r = OK;
+    pthread_mutex_lock(&d->lock);
+    if (d->caps.compiles_max && d->compiles >= d->caps.compiles_max)
+        r = err_hint(err_fail(E_BUDGET,
+                              "the compile budget is used up: a process compiles "
+                              "%d programs",
+                              d->caps.compiles_max),
+                     "share equal programs, or open the device anew");
+    else if (d->caps.programs_max && d->loaded >= d->caps.programs_max)
+        r = err_hint(
+            err_fail(E_BUDGET, "all %d program slots are taken", d->caps.programs_max),
+            "unload a program first");
+    pthread_mutex_unlock(&d->lock);
+    return r;
+}
+
+static rc make_ports(soft_program *p)
+{
+    dev_code *c = p->code;
+    p->in = arena_array(c->mem, (size_t)c->n_in + 1, sizeof *p->in);
+    p->out = arena_array(c->mem, (size_t)c->n_out + 1, sizeof *p->out);
+    if (!p->in || !p->out) return E_MEMORY;
+    for (int i = 0; i < c->n_in; i++) {
+        const dev_value *v = &c->values[c->in[c->in_order[i]]];
+        p->in[i] = (dev_port){v->name, v->type};
+    }
+    for (int i = 0; i < c->n_out; i++) {
+        const dev_value *v = &c->values[c->out[c->out_order[i]]];
+        p->out[i] = (dev_port){v->name, v->type};
+    }
+    p->ports = (dev_ports){c->n_in, c->n_out, p->in, p->out};
+    return OK;
+}
+
+static rc read_program(soft_device *d, const dev_source *src, soft_program *p)
+{
+    TRY(dev_code_new(src, &p->code));
+    TRY(make_ports(p));
+    p->predicted_ms = soft_predict(d->params.profile, p->code);
+    return soft_judge_program(d, p);
+}
+
+rc soft_load(soft_device *d, const dev_source *src, soft_program *p)
+{
+    p->base = (dev_program){d->base.driver, &d->base};
+    TRY(reserve(d));
+    rc r = read_program(d, src, p);
+    if (r != OK) {
+        dev_code_free(p->code);
+        p->code = NULL;
+    }
+    return r;
+}
+
+void soft_loaded(soft_program *p)
+{
+    soft_device *d = (soft_device *)p->base.dev;
+    pthread_mutex_lock(&d->lock);
+    d->compiles++;
+    d->loaded++;
+    pthread_mutex_unlock(&d->lock);
+}
+
+void soft_unload(soft_program *p)
+{
+    soft_device *d = (soft_device *)p->base.dev;
+    soft_settle(p);
+    pthread_mutex_lock(&d->lock);
+    d->loaded--; /* the slot; the compile budget is not given back */
+    pthread_mutex_unlock(&d->lock);
+    dev_code_free(p->code);
+}
+
+rc soft_ports(dev_program *program, dev_ports *out)
+{
+    *out = ((soft_program *)program)->ports;
+    return OK;
+}
+
+size_t soft_warnings(dev_program *program, const char *const **out)
+{
+    soft_program *p = (soft_program *)program;
+    *out = p->warnings;
+    return (size_t)p->n_warnings;
+}
+
+rc soft_run(dev_program *program, dev_surface *const *in, int n_in,
+            dev_surface *const *out, int n_out, uint64_t *ticket)
+{
+    soft_program *p = (soft_program *)program;
+    soft_device *d = (soft_device *)program->dev;
+    soft_job job = {.program = p, .n = n_in + n_out};
+    for (int i = 0; i < n_in; i++) job.s[i] = (soft_surface *)in[i];
+    for (int i = 0; i < n_out; i++) job.s[n_in + i] = (soft_surface *)out[i];
+    TRY(soft_judge_run(d, p, job.s, &job.wrong));
+    return soft_enqueue(d, &job, ticket);
+}
+
+/* ---- questions ---- */
+rc soft_caps(device *dev, dev_caps *out)
+{
+    *out = ((soft_device *)dev)->caps;
+    return OK;
+}
+
+rc soft_supports(device *dev, const char *op, int n, const mil_type *types,
+                 const char **why)
+{
+    soft_device *d = (soft_device *)dev;
+    const dev_profile *f = d->params.profile;
+    const char *reason = NULL;
+    if (!dev_op_supported(op, f->family, &reason)) {
+        *why = reason;
+        return err_fail(E_RULE, "op '%s' does not run on %s: %s", op,
+                        dev_family_name(f->family), reason);
+    }
+    if (dev_op_find(op) < 0) reason = "software engines do not have it";
+    for (int i = 0; i < n && !reason; i++) {
+        const mil_type *t = &types[i];
+        if (t->rank > 5) reason = "a tensor has at most 5 axes";
+        for (int a = 0; a < t->rank && !reason; a++)
+            if (t->d[a] > (a >= t->rank - 2 && !(t->rank == 3 && a == 1)
+                               ? f->max_axis
+                               : f->max_channels))
+                reason = "an axis is longer than the chip allows";
+    }
+    *why = reason;
+    if (!reason) return OK;
+    return err_fail(dev_op_find(op) < 0 ? E_UNIMPL : E_RULE, "op '%s' cannot run: %s", op,
+                    reason);
+}
+
+/* Busy: the share of the time since the last sample spent in runs. */
+rc soft_sample(device *dev, dev_sample *out)
+{
+    soft_device *d = (soft_device *)dev;
+    double now = clock_ms();
+    *out = (dev_sample){0};
+    pthread_mutex_lock(&d->lock);
+    double gone = now - d->sampled_at_ms;
+    double busy = gone > 0 ? (d->busy_ms - d->sampled_busy_ms) / gone : 0;
+    out->value[DEV_BUSY] = busy > 1 ? 1 : busy;
+    out->value[DEV_LOADS] = d->compiles;
+    out->value[DEV_LOADED] = d->loaded;
+    out->value[DEV_BYTES] = (double)d->bytes;
+    d->sampled_at_ms = now;
+    d->sampled_busy_ms = d->busy_ms;
+    pthread_mutex_unlock(&d->lock);
+    out->valid = 1u << DEV_BUSY | 1u << DEV_LOADS | 1u << DEV_LOADED | 1u << DEV_BYTES;
+    return OK;
+}
