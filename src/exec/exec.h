@@ -11,9 +11,9 @@
 typedef struct exec exec;
 typedef struct {
     double ms, engine_ms, host_ms, wait_ms, staging_ms;
-    double flops;                /* of all matmul-like work, engine and host */
-    uint64_t infinities;         /* seen by the engine in this step */
-    const char *first_infinity;  /* scope of the first program that made one, or NULL */
+    double flops;               /* of all matmul-like work, engine and host */
+    uint64_t infinities;        /* seen by the engine in this step */
+    const char *first_infinity; /* scope of the first program that made one, or NULL */
     int launches;
 } exec_stats;
 
@@ -42,9 +42,18 @@ rc exec_step(exec *x, exec_stats *stats);
 /* A named output of the last step, as fp32. */
 rc exec_output(exec *x, const char *name, float *out, size_t n);
 
-/* For `explain --stage mil` and tests: save each program's text and blobs, and
- * the surfaces of the next step's runs, under a folder:
- *   DIR/NAME.mil, DIR/NAME.weights/..., DIR/call-NNN/{in,out}.PORT.npy */
-rc exec_save_calls(exec *x, const char *dir);
+/* What goes in and comes out of each run of the next step, as the engine sees
+ * it (padding included): `tap` is called for every input port before a run and
+ * for every output port after it, with fp16 data of the port's shape. Whoever
+ * keeps it can repeat any run by itself. Runs do not overlap in such a step. */
+typedef struct {
+    int call;                   /* engine runs of the step, from 0 */
+    const char *program, *port; /* names of the plan's program and its port */
+    bool output;
+    const dev_shape *shape;
+    const void *data; /* only during the call */
+} exec_port;
+typedef rc (*exec_tap)(void *ctx, const exec_port *port);
+void exec_tap_next(exec *x, exec_tap tap, void *ctx);
 
 #endif

@@ -20,89 +20,151 @@
 #include "dev/profile.h"
 #include "ir/ir.h"
 
-typedef enum { PLAN_STREAMED, PLAN_BAKED } plan_weights;   /* inputs of a program, or constants in it */
+typedef enum {
+    PLAN_STREAMED,
+    PLAN_BAKED
+} plan_weights; /* inputs of a program, or constants in it */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
 typedef struct {
     plan_weights weights;
-    plan_dw dw;                  /* where weight gradients are computed */
-    bool rules_all;              /* also keep disputed rules that cost something */
-    double memory_limit_bytes;   /* refuse a plan that needs more; 0 = none */
+    plan_dw dw;                /* where weight gradients are computed */
+    bool rules_all;            /* also keep disputed rules that cost something */
+    double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
+    /* Tests only: rules whose guard is off, by bit (rule / 64, rule % 64). */
+    uint64_t guards_off[DEV_RULES_MAX / 64];
     /* PLAN_BAKED: values of the params, by name. */
-    int n_baked; const ir_binding *baked;
+    int n_baked;
+    const ir_binding *baked;
 } plan_options;
 
 /* A place for values. SURFACE: device memory, fp16. WEIGHT: a surface that
  * keeps one param over all steps (restaged after each update). HOST: host
- * memory of the plan. GRAD: the caller's fp32 gradient of a param, summed into
- * (`+=`). INPUT: bytes the caller gives each step. */
-typedef enum { PLAN_SURFACE, PLAN_WEIGHT, PLAN_HOST, PLAN_GRAD, PLAN_INPUT } plan_home;
+ * memory of the plan, fp32 or int32. MASTER, GRAD: the caller's fp32 param and
+ * its gradient, summed into (`+=`). INPUT: bytes the caller gives each step
+ * (an fp16 input is a SURFACE with a name instead). A param whose rows are
+ * used in pieces has several WEIGHT buffers, each from element `at` on; a
+ * MASTER may begin there too. */
+typedef enum {
+    PLAN_SURFACE,
+    PLAN_WEIGHT,
+    PLAN_HOST,
+    PLAN_GRAD,
+    PLAN_INPUT,
+    PLAN_MASTER
+} plan_home;
 typedef struct {
     plan_home home;
-    const char *name;            /* param, input or output name; else NULL */
-    dev_shape shape;             /* as allocated (surfaces: padded) */
-    ir_type type;                /* FP16 on surfaces; FP32, INT32 on the host */
-    ir_shape logical;            /* the value's own shape */
-    int64_t row, row_stride;     /* logical last axis and its stride in elements */
+    const char *name;        /* param, input or output name; else NULL */
+    dev_shape shape;         /* as allocated (surfaces: padded) */
+    ir_type type;            /* FP16 on surfaces; FP32, INT32 on the host */
+    ir_shape logical;        /* the value's own shape */
+    int64_t row, row_stride; /* logical last axis and its stride in elements */
+    bool input;              /* SURFACE: of a named fp16 input */
+    int64_t at;              /* WEIGHT, MASTER: first element of the param */
     size_t bytes;
-    int slot;                    /* memory shared by lifetime: buffers of one
-                                    slot never live at once; -1 = own */
+    int slot; /* memory shared by lifetime: buffers of one
+                 slot never live at once; -1 = own */
 } plan_buffer;
 
 typedef struct {
-    const char *name;            /* "layer.fwd" */
-    const char *mil; size_t mil_bytes;
-    mil_blob_file *files; int n_files;
-    int n_in, n_out;             /* ports in binding order */
+    const char *name; /* "layer.fwd" */
+    const char *mil;
+    size_t mil_bytes;
+    mil_blob_file *files;
+    int n_files;
+    int n_in, n_out; /* ports in binding order */
     const char **in_names, **out_names;
     dev_shape *in_shapes, *out_shapes;
-    int calls;                   /* per step */
-    size_t in_bytes, out_bytes;  /* per call */
-    double flops, predicted_ms;  /* per call */
-    const char *cause;           /* why these nodes stand together */
-    ir_graph *graph;             /* the dialect graph it was made from */
+    int calls;                  /* per step */
+    size_t in_bytes, out_bytes; /* per call */
+    double flops, predicted_ms; /* per call */
+    const char *cause;          /* why these nodes stand together */
+    ir_graph *graph;            /* the dialect graph it was made from */
 } plan_program;
 
-/* Work the host does, by IR op; matmul covers weight gradients (fp16 operands,
- * fp32 sums added into GRAD). */
+/* Work the host does. Operands in plan_step.in, results in .out:
+ *   EMBEDDING     (master table, ids) -> surface
+ *   EMBEDDING_DW  (ids, dy) -> GRAD, added row by row
+ *   LOSS          (n_parts of the logits, ids, [d]) -> (n_parts of d_logits,
+ *                 [loss]); the node is cross_entropy_dx, or cross_entropy and
+ *                 then only (loss); without a buffer, d is `factor`
+ *   MATMUL        (x, y) -> GRAD from element `at` on: fp16 operands, fp32 sums
+ *   ADD           (x) -> GRAD from element `at` on
+ *   EVAL          any op by the slow path: `graph` has inputs v0, v1, ... and
+ *                 one output */
+typedef enum {
+    PLAN_HOST_EVAL,
+    PLAN_HOST_EMBEDDING,
+    PLAN_HOST_EMBEDDING_DW,
+    PLAN_HOST_LOSS,
+    PLAN_HOST_MATMUL,
+    PLAN_HOST_ADD
+} plan_host;
+
 typedef struct {
     bool engine;
-    int program;                 /* engine: index */
-    const ir_node *node;         /* host: the op (attributes, shapes) */
-    bool background;             /* host: may overlap the engine's next programs */
+    int program; /* engine: index */
+    plan_host host;
+    const ir_node *node; /* host: the op (attributes, shapes) */
+    ir_graph *graph;     /* EVAL */
+    int64_t at;          /* MATMUL, ADD: first element of GRAD */
+    int n_parts, n_loss; /* LOSS; n_loss 1: the last out is the loss */
+    double factor;       /* LOSS */
+    bool background;     /* host: may overlap the engine's next programs */
     int n_in, n_out;
-    int *in, *out;               /* buffers; engine: in port order */
-    int n_wait; int *wait;       /* earlier steps that must be done first
-                                    (values read, and memory reused) */
-    const char *scope;           /* "layer.3 backward" */
-    const char *cause;           /* why here */
+    int *in, *out; /* buffers; engine: in port order */
+    int n_wait;
+    int *wait;         /* earlier steps that must be done first
+                          (values read, and memory reused) */
+    const char *scope; /* "layer.3 backward" */
+    const char *cause; /* why here */
     double predicted_ms;
 } plan_step;
 
+/* In bytes. weights, moments, gradients: fp32, the caller's. surfaces: fp16
+ * weights and what lives as long as the plan; activations: slots. */
 typedef struct {
-    double weights, moments, gradients, surfaces, activations, host; /* bytes */
+    double weights, moments, gradients, surfaces, activations, host;
 } plan_memory;
+
+/* A named output (gradients excepted): the buffers that hold its elements, one
+ * after the other. */
+typedef struct {
+    const char *name;
+    ir_shape shape;
+    int n_parts;
+    int *part;
+} plan_output;
 
 typedef struct plan plan;
 struct plan {
     arena *mem;
     dev_caps caps;
     plan_options options;
-    ir_graph *given, *legal;     /* before and after legal (owned) */
-    int n_programs; plan_program *programs;
-    int n_buffers; plan_buffer *buffers;
-    int n_slots; size_t *slot_bytes;
-    int n_steps; plan_step *steps;
-    int loads, launches;         /* programs to compile; engine steps a step */
-    plan_memory memory;          /* moments: 8 bytes a param when there are gradients */
+    ir_graph *given, *legal; /* before and after legal (owned) */
+    int n_programs;
+    plan_program *programs;
+    int n_buffers;
+    plan_buffer *buffers;
+    int n_slots;
+    size_t *slot_bytes;
+    int n_steps;
+    plan_step *steps;
+    int n_outputs;
+    plan_output *outputs;
+    int loads, launches; /* programs to compile; engine steps a step */
+    plan_memory memory;  /* moments: 8 bytes a param when there are gradients */
     double engine_ms, host_ms, staging_ms, optimizer_ms, step_ms; /* predicted */
-    int n_notes; const char **notes; /* rules kept at a cost, rules not kept and why */
+    int n_notes;
+    const char **notes; /* rules kept at a cost, rules not kept and why */
 };
 
 /* Output names: anything; an output named "grad:NAME" is the gradient of param
  * NAME and gets a GRAD buffer. Errors: E_RULE when no placement keeps a rule
  * (names rule, node, scope), E_MEMORY when it needs more than the limit (says
  * what takes how much). `given` is copied. */
-rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o, plan **out);
+rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+              plan **out);
 void plan_free(plan *p);
 int plan_find_buffer(const plan *p, const char *name); /* named buffers; -1 */
 
@@ -112,7 +174,7 @@ int plan_find_buffer(const plan *p, const char *name); /* named buffers; -1 */
 rc plan_verify(const plan *p);
 
 /* Text forms for `explain`. */
-rc plan_print(const plan *p, str *out);       /* programs, steps, causes, memory */
-rc plan_json(const plan *p, str *out);        /* keys of docs/cli.md */
+rc plan_print(const plan *p, str *out); /* programs, steps, causes, memory */
+rc plan_json(const plan *p, str *out);  /* keys of docs/cli.md */
 
 #endif

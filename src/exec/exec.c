@@ -1,0 +1,227 @@
+/* exec.c - one step: issue the plan's steps in order, each once what it waits
+ * for is done. The engine runs while this thread issues and the worker sums
+ * weight gradients; at the end everything is joined. */
+#include "exec/internal.h"
+
+#include <string.h>
+#include "base/clock.h"
+
+/* ---- open ---- */
+static rc open_programs(exec *x)
+{
+    const plan *p = x->p;
+    for (int i = 0; i < p->n_programs; i++) {
+        const plan_program *q = &p->programs[i];
+        dev_source source = {q->name, q->mil, q->mil_bytes, q->files, q->n_files};
+        dev_ports ports;
+        TRY_WHILE(dev_load(x->d, &source, &x->programs[i]), "loading program %s",
+                  q->name);
+        TRY(dev_ports_of(x->programs[i], &ports));
+        bool same = ports.n_in == q->n_in && ports.n_out == q->n_out;
+        for (int j = 0; same && j < q->n_in; j++)
+            same = strcmp(ports.in[j].name, q->in_names[j]) == 0;
+        for (int j = 0; same && j < q->n_out; j++)
+            same = strcmp(ports.out[j].name, q->out_names[j]) == 0;
+        if (!same)
+            return err_fail(E_DEVICE,
+                            "program %s: the device binds its ports in another order",
+                            q->name);
+    }
+    return OK;
+}
+
+static rc open_surfaces(exec *x)
+{
+    const plan *p = x->p;
+    for (int i = 0; i < p->n_slots; i++) {
+        dev_shape s = {.dtype = MIL_FP16,
+                       .rank = 4,
+                       .d = {1, 1, 1, (int64_t)(p->slot_bytes[i] / 2)},
+                       .bytes = p->slot_bytes[i]};
+        TRY(dev_surface_new(x->d, &s, &x->slots[i]));
+    }
+    for (int i = 0; i < p->n_buffers; i++) {
+        const plan_buffer *q = &p->buffers[i];
+        if (q->home != PLAN_SURFACE && q->home != PLAN_WEIGHT) {
+            if (q->home != PLAN_HOST && q->home != PLAN_INPUT) continue;
+            if (!(x->host[i] = arena_take(x->mem, q->bytes))) return E_MEMORY;
+        } else if (q->slot >= 0) {
+            x->surfaces[i] = x->slots[q->slot];
+        } else {
+            TRY_WHILE(dev_surface_new(x->d, &q->shape, &x->surfaces[i]),
+                      "making the surface of %s", q->name ? q->name : "a value");
+        }
+    }
+    return OK;
+}
+
+static rc open_bindings(exec *x)
+{
+    const plan *p = x->p;
+    const ir_graph *g = p->given;
+    x->bindings = arena_array(x->mem, (size_t)g->n_nodes + 1, sizeof *x->bindings);
+    if (!x->bindings) return E_MEMORY;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op == IR_param)
+            x->bindings[x->n_bindings++] = (binding){
+                .name = g->nodes[i]->name, .count = ir_count(g->nodes[i]->shape)};
+    for (int i = 0; i < p->n_buffers; i++) {
+        plan_home home = p->buffers[i].home;
+        x->bound[i] = -1;
+        if (home != PLAN_WEIGHT && home != PLAN_MASTER && home != PLAN_GRAD) continue;
+        for (int j = 0; j < x->n_bindings; j++)
+            if (strcmp(x->bindings[j].name, p->buffers[i].name) == 0) x->bound[i] = j;
+    }
+    return OK;
+}
+
+static rc take_arrays(exec *x)
+{
+    const plan *p = x->p;
+    size_t buffers = (size_t)p->n_buffers + 1, steps = (size_t)p->n_steps + 1, ports = 1;
+    for (int i = 0; i < p->n_programs; i++)
+        if (ports < (size_t)(p->programs[i].n_in + p->programs[i].n_out))
+            ports = (size_t)(p->programs[i].n_in + p->programs[i].n_out);
+    struct {
+        void **at;
+        size_t n, size;
+    } all[] = {
+        {(void **)&x->programs, (size_t)p->n_programs + 1, sizeof *x->programs},
+        {(void **)&x->surfaces, buffers, sizeof *x->surfaces},
+        {(void **)&x->slots, (size_t)p->n_slots + 1, sizeof *x->slots},
+        {(void **)&x->host, buffers, sizeof *x->host},
+        {(void **)&x->bound, buffers, sizeof *x->bound},
+        {(void **)&x->mapped, buffers, sizeof *x->mapped},
+        {(void **)&x->address, buffers, sizeof *x->address},
+        {(void **)&x->work, steps, sizeof *x->work},
+        {(void **)&x->state, steps, sizeof *x->state},
+        {(void **)&x->ticket, steps, sizeof *x->ticket},
+        {(void **)&x->queue, steps, sizeof *x->queue},
+        {(void **)&x->args, ports, sizeof *x->args},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!(*all[i].at = arena_array(x->mem, all[i].n, all[i].size))) return E_MEMORY;
+    return OK;
+}
+
+static rc open_all(exec *x)
+{
+    TRY(take_arrays(x));
+    TRY(open_bindings(x));
+    TRY(open_programs(x));
+    TRY(open_surfaces(x));
+    for (int i = 0; i < x->p->n_steps; i++)
+        if (!x->p->steps[i].engine) TRY(exec_host_prepare(x, i));
+    return exec_worker_start(x);
+}
+
+rc exec_open(const plan *p, device *d, kern *k, exec **out)
+{
+    arena *mem = arena_new();
+    exec *x = mem ? arena_take(mem, sizeof *x) : NULL;
+    if (!x) {
+        arena_free(mem);
+        return E_MEMORY;
+    }
+    *x = (exec){.p = p, .d = d, .k = k, .mem = mem};
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_cond_init(&x->moved, NULL);
+    rc r = open_all(x);
+    if (r != OK) {
+        exec_close(x);
+        return r;
+    }
+    *out = x;
+    return OK;
+}
+
+void exec_close(exec *x)
+{
+    if (!x) return;
+    const plan *p = x->p;
+    exec_worker_stop(x);
+    for (int i = 0; x->args && i < p->n_steps; i++) exec_host_release(x, i);
+    for (int i = 0; x->args && i < p->n_buffers; i++) {
+        if (x->surfaces[i] && x->mapped[i] > 0) dev_unmap(x->surfaces[i]);
+        if (x->surfaces[i] && p->buffers[i].slot < 0) dev_drop(x->surfaces[i]);
+    }
+    for (int i = 0; x->args && i < p->n_slots; i++)
+        if (x->slots[i]) dev_drop(x->slots[i]);
+    for (int i = 0; x->args && i < p->n_programs; i++)
+        if (x->programs[i]) dev_unload(x->programs[i]);
+    pthread_cond_destroy(&x->moved);
+    pthread_mutex_destroy(&x->lock);
+    arena_free(x->mem);
+}
+
+/* ---- one step ---- */
+static rc issue_engine(exec *x, int i)
+{
+    const plan_step *s = &x->p->steps[i];
+    rc r = OK;
+    for (int w = 0; w < s->n_wait && r == OK; w++) r = exec_await(x, s->wait[w]);
+    if (r == OK && x->tap) r = exec_show_call(x, i, false);
+    for (int j = 0; j < s->n_in; j++) x->args[j] = x->surfaces[s->in[j]];
+    for (int j = 0; j < s->n_out; j++) x->args[s->n_in + j] = x->surfaces[s->out[j]];
+    if (r == OK)
+        r = dev_run(x->programs[s->program], x->args, s->n_in, x->args + s->n_in,
+                    s->n_out, &x->ticket[i]);
+    pthread_mutex_lock(&x->lock);
+    x->state[i] = r == OK ? STEP_FLYING : STEP_DONE;
+    pthread_cond_broadcast(&x->moved);
+    pthread_mutex_unlock(&x->lock);
+    if (r != OK) exec_fail(x, i, r);
+    else x->stats.launches++;
+    if (r == OK && x->tap && (r = exec_await(x, i)) == OK) {
+        r = exec_show_call(x, i, true);
+        if (r != OK) exec_fail(x, i, r);
+    }
+    return r;
+}
+
+static void begin(exec *x)
+{
+    pthread_mutex_lock(&x->lock);
+    for (int i = 0; i < x->p->n_steps; i++) x->state[i] = STEP_WAITING;
+    x->queue_n = x->queue_at = 0;
+    x->failure.code = OK;
+    x->failed_step = x->infinite_step = -1;
+    double staging = x->stats.staging_ms; /* done since the last step */
+    x->stats = (exec_stats){.staging_ms = staging};
+    pthread_mutex_unlock(&x->lock);
+}
+
+static rc end(exec *x, int issued, double from, exec_stats *stats)
+{
+    double waiting = clock_ms();
+    for (int i = 0; i < issued; i++) exec_await(x, i);
+    x->stats.wait_ms = clock_ms() - waiting;
+    x->stats.ms = clock_ms() - from;
+    if (x->infinite_step >= 0)
+        x->stats.first_infinity = x->p->steps[x->infinite_step].scope;
+    if (stats) *stats = x->stats;
+    x->stats.staging_ms = 0;
+    x->tap = NULL;
+    if (x->failure.code == OK) return OK;
+    rc r = err_restore(&x->failure);
+    const plan_step *s = &x->p->steps[x->failed_step];
+    return err_while(r, "running step %d, %s%s%s", x->failed_step,
+                     s->engine ? x->p->programs[s->program].name
+                               : ir_op_name(s->node->op),
+                     *s->scope ? " of " : "", s->scope);
+}
+
+rc exec_step(exec *x, exec_stats *stats)
+{
+    double from = clock_ms();
+    int i = 0;
+    TRY(exec_halves_end(x));
+    begin(x);
+    for (rc r = OK; i < x->p->n_steps && r == OK; i++) {
+        const plan_step *s = &x->p->steps[i];
+        if (s->engine) r = issue_engine(x, i);
+        else if (s->background) exec_worker_give(x, i);
+        else r = exec_run_host(x, i);
+    }
+    return end(x, i, from, stats);
+}

@@ -1,0 +1,279 @@
+/* host_ops.c - the host's share of a step, on the kernels of `kern`.
+ *
+ * Gradients are summed in fp32 into the caller's arrays. Each element belongs
+ * to one task and its terms come in a fixed order, so the bits do not depend
+ * on the number of threads. */
+#include "exec/internal.h"
+
+#include <string.h>
+
+enum { BLOCK = 32 }; /* channels of a task in table look-ups */
+
+/* ---- operands ---- */
+static rc open_operand(exec *x, int buffer, void **out)
+{
+    return x->surfaces[buffer] ? exec_map(x, buffer, out) : exec_memory(x, buffer, out);
+}
+
+static rc close_operand(exec *x, int buffer)
+{
+    return x->surfaces[buffer] ? exec_unmap(x, buffer) : OK;
+}
+
+static rc check_ids(const int32_t *ids, size_t n, int64_t vocab)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return err_fail(E_NUMERIC,
+                            "token id %d at %zu is not in the vocabulary of %lld",
+                            (int)ids[i], i, (long long)vocab);
+    return OK;
+}
+
+/* ---- embedding ---- */
+typedef struct {
+    exec *x;
+    const int32_t *ids;
+    float *table;  /* [V,D]: master or gradient */
+    half *columns; /* [D rows of T] */
+    size_t width, n_ids, stride;
+} lookup;
+
+/* columns[d][t] = table[ids[t]][d] */
+static void gather(void *ctx, size_t task)
+{
+    const lookup *l = ctx;
+    size_t from = task * BLOCK, n = l->width - from < BLOCK ? l->width - from : BLOCK;
+    half row[BLOCK];
+    for (size_t t = 0; t < l->n_ids; t++) {
+        kern_convert(l->x->k, KERN_F32, KERN_F16, n,
+                     l->table + (size_t)l->ids[t] * l->width + from, row);
+        for (size_t i = 0; i < n; i++) l->columns[(from + i) * l->stride + t] = row[i];
+    }
+}
+
+/* table[ids[t]][d] += columns[d][t], in order of t */
+static void scatter(void *ctx, size_t task)
+{
+    const lookup *l = ctx;
+    size_t from = task * BLOCK, n = l->width - from < BLOCK ? l->width - from : BLOCK;
+    for (size_t t = 0; t < l->n_ids; t++) {
+        float *row = l->table + (size_t)l->ids[t] * l->width + from;
+        for (size_t i = 0; i < n; i++)
+            row[i] += half_to_float(l->columns[(from + i) * l->stride + t]);
+    }
+}
+
+static rc look_up(exec *x, const plan_step *s, bool back)
+{
+    int columns = back ? s->in[1] : s->out[0], table = back ? s->out[0] : s->in[0];
+    const ir_node *n = s->node;
+    ir_shape y = back ? n->in[1]->shape : n->shape;
+    const plan_buffer *q = &x->p->buffers[columns];
+    lookup l = {.x = x, .width = (size_t)y.d[1], .n_ids = (size_t)y.d[3]};
+    int64_t vocab = back ? n->attr.vocab : n->in[0]->shape.d[0];
+    void *ids, *weights, *p;
+    l.stride = q->row == q->row_stride ? l.n_ids : (size_t)q->row_stride;
+    TRY(exec_memory(x, back ? s->in[0] : s->in[1], &ids));
+    TRY(exec_memory(x, table, &weights));
+    TRY(check_ids(ids, l.n_ids, vocab));
+    l.ids = ids;
+    l.table = weights;
+    TRY(open_operand(x, columns, &p));
+    l.columns = p;
+    kern_for(x->k, (l.width + BLOCK - 1) / BLOCK, back ? scatter : gather, &l);
+    return close_operand(x, columns);
+}
+
+/* ---- loss ---- */
+/* The logits and their gradient may be cut differently: parts for the kernel
+ * end wherever either does. */
+static int cut_parts(exec *x, const plan_step *s, void *const *logits, void *const *d,
+                     int n_d, host_work *w)
+{
+    const plan_buffer *q = x->p->buffers;
+    int64_t columns = s->node->in[0]->shape.d[3], row = 0,
+            rows = s->node->in[0]->shape.d[1];
+    int64_t first_x = 0, first_d = 0;
+    int count = 0;
+    for (int i = 0, j = 0; row < rows; count++) {
+        const plan_buffer *a = &q[s->in[i]], *b = n_d ? &q[s->out[j]] : NULL;
+        int64_t stride = a->row == a->row_stride ? columns : a->row_stride;
+        int64_t end_x = first_x + ir_count(a->logical) / columns;
+        int64_t end_d = b ? first_d + ir_count(b->logical) / columns : end_x;
+        int64_t end = end_x < end_d ? end_x : end_d;
+        w->parts[count].rows = (size_t)(end - row);
+        w->parts[count].logits = (half *)logits[i] + (row - first_x) * stride;
+        w->parts[count].d = b ? (half *)d[j] + (row - first_d) * stride : NULL;
+        row = end;
+        if (end == end_x) first_x = end, i++;
+        if (end == end_d) first_d = end, j++;
+    }
+    return count;
+}
+
+static rc compute_loss(exec *x, const plan_step *s, host_work *w)
+{
+    const ir_node *n = s->node;
+    bool back = n->op == IR_cross_entropy_dx;
+    int at_d = s->n_parts + 1;
+    int n_d = back ? s->n_out - (s->n_loss ? 1 : 0) : 0;
+    const plan_buffer *q = &x->p->buffers[s->in[0]];
+    size_t columns = (size_t)n->in[0]->shape.d[3], counted = 0;
+    size_t stride = q->row == q->row_stride ? columns : (size_t)q->row_stride;
+    void *p, *ids;
+    double sum = 0, d = s->factor;
+    for (int i = 0; i < s->n_parts; i++) TRY(open_operand(x, s->in[i], &w->map[i]));
+    for (int i = 0; i < n_d; i++)
+        TRY(open_operand(x, s->out[i], &w->map[s->n_parts + i]));
+    TRY(exec_memory(x, s->in[s->n_parts], &ids));
+    if (back && s->n_in > at_d) {
+        TRY(exec_memory(x, s->in[at_d], &p));
+        d = *(float *)p;
+    }
+    for (size_t i = 0; i < columns; i++) counted += ((int32_t *)ids)[i] >= 0;
+    int n_parts = cut_parts(x, s, w->map, w->map + s->n_parts, n_d, w);
+    TRY(kern_cross_entropy(x->k, KERN_F16, (size_t)n_parts, w->parts, columns, stride,
+                           ids, (float)(counted ? d / (double)counted : 0), w->loss));
+    for (size_t i = 0; i < columns; i++) sum += w->loss[i];
+    if (s->n_loss) {
+        TRY(exec_memory(x, s->out[s->n_out - 1], &p));
+        *(float *)p = (float)(counted ? sum / (double)counted : 0);
+    }
+    for (int i = 0; i < s->n_parts; i++) TRY(close_operand(x, s->in[i]));
+    for (int i = 0; i < n_d; i++) TRY(close_operand(x, s->out[i]));
+    return OK;
+}
+
+/* ---- weight gradients ---- */
+/* Operand j as a matrix of `rows` by `cols`, after its transposition. */
+static kern_mat matrix(const exec *x, const plan_step *s, int j, const void *p)
+{
+    const plan_buffer *q = &x->p->buffers[s->in[j]];
+    const ir_node *n = s->node;
+    ir_shape shape = n->in[j]->shape;
+    int64_t width = shape.d[shape.rank - 1];
+    ptrdiff_t stride = (ptrdiff_t)(q->row == q->row_stride ? width : q->row_stride);
+    bool turned = j == 0 ? n->attr.tx : n->attr.ty;
+    return (kern_mat){p, KERN_F16, turned ? 1 : stride, turned ? stride : 1, 0};
+}
+
+static void product_size(const ir_node *n, size_t *m, size_t *cols, size_t *inner)
+{
+    ir_shape a = n->in[0]->shape, c = n->shape;
+    *m = (size_t)c.d[c.rank - 2];
+    *cols = (size_t)c.d[c.rank - 1];
+    *inner = (size_t)a.d[n->attr.tx ? a.rank - 2 : a.rank - 1];
+}
+
+static rc multiply(exec *x, const plan_step *s)
+{
+    size_t m, n, k;
+    void *p[2], *grad;
+    product_size(s->node, &m, &n, &k);
+    TRY(exec_memory(x, s->out[0], &grad));
+    for (int j = 0; j < 2; j++) TRY(open_operand(x, s->in[j], &p[j]));
+    kern_out c = {(float *)grad + s->at, KERN_F32, (ptrdiff_t)n, 0, true};
+    rc r = kern_gemm(x->k, 1, m, n, k, matrix(x, s, 0, p[0]), matrix(x, s, 1, p[1]), c,
+                     NULL);
+    for (int j = 0; j < 2; j++) TRY(close_operand(x, s->in[j]));
+    return r;
+}
+
+static rc accumulate(exec *x, const plan_step *s, host_work *w)
+{
+    void *p;
+    TRY(exec_memory(x, s->out[0], &p));
+    float *grad = (float *)p + s->at;
+    for (int j = 0; j < s->n_in; j++) {
+        size_t n = (size_t)ir_count(x->p->buffers[s->in[j]].logical);
+        TRY(exec_read(x, s->in[j], w->floats));
+        kern_binary(x->k, KERN_ADD, KERN_F32, n, grad, 1, w->floats, 1, grad);
+        grad += n;
+    }
+    return OK;
+}
+
+/* ---- anything else, by the oracle ---- */
+static rc evaluate(exec *x, const plan_step *s, host_work *w)
+{
+    double **values;
+    arena_reset(w->mem);
+    for (int i = 0; i < s->n_in; i++) {
+        size_t n = (size_t)ir_count(x->p->buffers[s->in[i]].logical);
+        double *v = arena_array(w->mem, n, sizeof *v);
+        if (!v) return E_MEMORY;
+        TRY(exec_read(x, s->in[i], w->floats));
+        for (size_t k = 0; k < n; k++) v[k] = w->floats[k];
+        w->bind[i].v = v;
+    }
+    TRY(ir_eval(s->graph, w->mem, s->n_in, w->bind, &values));
+    const double *y = values[s->graph->outputs[0].node->id];
+    for (int i = 0; i < s->n_out; i++) {
+        size_t n = (size_t)ir_count(x->p->buffers[s->out[i]].logical);
+        for (size_t k = 0; k < n; k++) w->floats[k] = (float)y[k];
+        TRY(exec_write(x, s->out[i], w->floats));
+        y += n;
+    }
+    return OK;
+}
+
+/* ---- one step ---- */
+rc exec_host_run(exec *x, int step)
+{
+    const plan_step *s = &x->p->steps[step];
+    switch (s->host) {
+    case PLAN_HOST_EMBEDDING:
+        return look_up(x, s, false);
+    case PLAN_HOST_EMBEDDING_DW:
+        return look_up(x, s, true);
+    case PLAN_HOST_LOSS:
+        return compute_loss(x, s, &x->work[step]);
+    case PLAN_HOST_MATMUL:
+        return multiply(x, s);
+    case PLAN_HOST_ADD:
+        return accumulate(x, s, &x->work[step]);
+    case PLAN_HOST_EVAL:
+        return evaluate(x, s, &x->work[step]);
+    }
+    return err_fail(E_FAILED, "no host work of kind %d", (int)s->host);
+}
+
+rc exec_host_prepare(exec *x, int step)
+{
+    const plan_step *s = &x->p->steps[step];
+    host_work *w = &x->work[step];
+    size_t most = 1, operands = (size_t)(s->n_in + s->n_out) + 1;
+    for (int i = 0; i < s->n_in + s->n_out; i++) {
+        int buffer = i < s->n_in ? s->in[i] : s->out[i - s->n_in];
+        size_t n = (size_t)ir_count(x->p->buffers[buffer].logical);
+        if (n > most) most = n;
+    }
+    if (s->host == PLAN_HOST_ADD || s->host == PLAN_HOST_EVAL)
+        if (!(w->floats = arena_array(x->mem, most, sizeof *w->floats))) return E_MEMORY;
+    if (s->host == PLAN_HOST_MATMUL) {
+        size_t m, n, k;
+        product_size(s->node, &m, &n, &k);
+        return kern_gemm_reserve(x->k, m, n, k);
+    }
+    if (s->host == PLAN_HOST_LOSS) {
+        w->loss = arena_array(x->mem, (size_t)s->node->in[0]->shape.d[3],
+                              sizeof *w->loss);
+        w->parts = arena_array(x->mem, operands, sizeof *w->parts);
+        w->map = arena_array(x->mem, operands, sizeof *w->map);
+        return w->loss && w->parts && w->map ? OK : E_MEMORY;
+    }
+    if (s->host == PLAN_HOST_EVAL) {
+        w->mem = arena_new();
+        w->bind = arena_array(x->mem, operands, sizeof *w->bind);
+        if (!w->mem || !w->bind) return E_MEMORY;
+        for (int i = 0; i < s->n_in; i++)
+            if (!(w->bind[i].name = arena_printf(x->mem, "v%d", i))) return E_MEMORY;
+    }
+    return OK;
+}
+
+void exec_host_release(exec *x, int step)
+{
+    arena_free(x->work[step].mem);
+}

@@ -1,0 +1,92 @@
+/* internal.h - the parts of an exec. */
+#ifndef EXEC_INTERNAL_H
+#define EXEC_INTERNAL_H
+
+#include <pthread.h>
+#include "exec/exec.h"
+
+/* A step is WAITING until issued; an engine step is then FLYING until some
+ * thread, LANDING, waits for its ticket; a host step is FLYING while queued or
+ * run. */
+typedef enum { STEP_WAITING, STEP_FLYING, STEP_LANDING, STEP_DONE } step_state;
+
+typedef struct {
+    const char *name;
+    float *weights, *grad;
+    int64_t count;
+} binding;
+
+/* What one host step needs, made at open so that a step allocates nothing. */
+typedef struct {
+    arena *mem;       /* EVAL: reset each time */
+    ir_binding *bind; /* EVAL */
+    float *floats;
+    size_t n_floats; /* EVAL: to convert operands */
+    double *loss;    /* LOSS: by column */
+    kern_ce_part *parts;
+    void **map; /* LOSS */
+} host_work;
+
+struct exec {
+    const plan *p;
+    device *d;
+    kern *k;
+    arena *mem;
+    dev_program **programs;
+    dev_surface **surfaces; /* by buffer; NULL off the device; slots shared */
+    dev_surface **slots;
+    void **host; /* by buffer: HOST and INPUT memory */
+    int n_bindings;
+    binding *bindings;
+    int *bound;         /* by buffer: MASTER, GRAD, WEIGHT -> binding */
+    host_work *work;    /* by step */
+    dev_surface **args; /* ports of the run being issued */
+
+    /* Shared by the caller's thread and the worker, under `lock`. */
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    step_state *state; /* by step */
+    uint64_t *ticket;  /* by step */
+    int *mapped;       /* by buffer with its own or its slot's surface */
+    void **address;
+    int *queue;
+    int queue_n, queue_at;
+    bool stop, threaded;
+    err_saved failure; /* first of this step; code OK = none */
+    int failed_step;
+    exec_stats stats;
+    int infinite_step; /* first with infinities, or -1 */
+    pthread_t worker;
+    exec_tap tap; /* of the next step, or NULL */
+    void *tap_ctx;
+    bool halves_open;
+};
+
+/* Which mapping a buffer shares: its slot's first buffer, or itself. */
+rc exec_map(exec *x, int buffer, void **out);
+rc exec_unmap(exec *x, int buffer);
+
+/* host_ops.c: carry out one host step. */
+rc exec_host_prepare(exec *x, int step);
+rc exec_host_run(exec *x, int step);
+void exec_host_release(exec *x, int step);
+
+/* worker.c */
+rc exec_worker_start(exec *x);
+void exec_worker_stop(exec *x);
+void exec_worker_give(exec *x, int step);
+/* Wait until step `i`, issued before, is done; OK or the step's failure. */
+rc exec_await(exec *x, int i);
+/* Record the first failure of a step. Called with the lock held or not. */
+void exec_fail(exec *x, int step, rc code);
+rc exec_run_host(exec *x, int step);
+
+/* io.c: a buffer's elements, row-major without padding, as fp32 and back. */
+rc exec_read(exec *x, int buffer, float *out);
+rc exec_write(exec *x, int buffer, const float *in);
+rc exec_memory(exec *x, int buffer, void **out); /* host homes only */
+
+/* tap.c: show a run's inputs or outputs. */
+rc exec_show_call(exec *x, int step, bool outputs);
+
+#endif

@@ -1,0 +1,242 @@
+/* io.c - values in and out of buffers: weights to surfaces, inputs, outputs.
+ *
+ * A surface holds a value's rows one after the other, each perhaps followed by
+ * padding (plan_buffer.row, row_stride); staging converts fp32 to fp16 with
+ * one rounding, to nearest even. */
+#include "exec/internal.h"
+
+#include <string.h>
+#include "base/clock.h"
+
+enum { PIECE = 1 << 16 }; /* elements a task converts */
+
+/* A slot's surface is mapped once, whichever of its values is asked for. */
+static int mapping_of(const exec *x, int buffer)
+{
+    for (int i = 0; i < buffer; i++)
+        if (x->surfaces[i] == x->surfaces[buffer]) return i;
+    return buffer;
+}
+
+rc exec_map(exec *x, int buffer, void **out)
+{
+    int m = mapping_of(x, buffer);
+    rc r = OK;
+    pthread_mutex_lock(&x->lock);
+    if (x->mapped[m] == 0) r = dev_map(x->surfaces[m], &x->address[m]);
+    if (r == OK) x->mapped[m]++;
+    *out = x->address[m];
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+rc exec_unmap(exec *x, int buffer)
+{
+    int m = mapping_of(x, buffer);
+    rc r = OK;
+    pthread_mutex_lock(&x->lock);
+    if (--x->mapped[m] == 0) r = dev_unmap(x->surfaces[m]);
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+rc exec_memory(exec *x, int buffer, void **out)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    *out = x->host[buffer];
+    if (q->home == PLAN_MASTER || q->home == PLAN_GRAD) {
+        const binding *b = &x->bindings[x->bound[buffer]];
+        float *p = q->home == PLAN_MASTER ? b->weights : b->grad;
+        if (!p)
+            return err_fail(E_FAILED, "no %s bound for %s",
+                            q->home == PLAN_MASTER ? "weights" : "gradient", q->name);
+        *out = p + q->at;
+    }
+    return OK;
+}
+
+/* ---- conversion, threaded ---- */
+typedef struct {
+    exec *x;
+    const plan_buffer *q;
+    half *surface;
+    float *out;
+    const float *in;
+    size_t rows; /* of one task */
+    size_t n_rows;
+} transfer;
+
+static void move_rows(void *ctx, size_t task)
+{
+    const transfer *t = ctx;
+    size_t row = (size_t)t->q->row, stride = (size_t)t->q->row_stride;
+    size_t from = task * t->rows,
+           to = from + t->rows < t->n_rows ? from + t->rows : t->n_rows;
+    size_t step = row == stride ? to - from : 1; /* rows moved at a time */
+    for (size_t r = from; r < to; r += step) {
+        half *s = t->surface + r * stride;
+        if (t->out) {
+            kern_convert(t->x->k, KERN_F16, KERN_F32, row * step, s, t->out + r * row);
+        } else {
+            kern_convert(t->x->k, KERN_F32, KERN_F16, row * step, t->in + r * row, s);
+            if (step == 1 && stride > row) memset(s + row, 0, (stride - row) * sizeof *s);
+        }
+    }
+}
+
+static rc move(exec *x, int buffer, float *out, const float *in)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    size_t n = (size_t)ir_count(q->logical), row = (size_t)q->row;
+    transfer t = {.x = x, .q = q, .out = out, .in = in, .n_rows = n / row};
+    void *p;
+    t.rows = row < PIECE ? PIECE / row : 1;
+    TRY(exec_map(x, buffer, &p));
+    t.surface = p;
+    kern_for(x->k, (t.n_rows + t.rows - 1) / t.rows, move_rows, &t);
+    return exec_unmap(x, buffer);
+}
+
+rc exec_read(exec *x, int buffer, float *out)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    size_t n = (size_t)ir_count(q->logical);
+    void *p;
+    if (x->surfaces[buffer]) return move(x, buffer, out, NULL);
+    TRY(exec_memory(x, buffer, &p));
+    if (q->type == IR_INT32)
+        for (size_t i = 0; i < n; i++) out[i] = (float)((int32_t *)p)[i];
+    else memcpy(out, p, n * sizeof *out);
+    return OK;
+}
+
+rc exec_write(exec *x, int buffer, const float *in)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    size_t n = (size_t)ir_count(q->logical);
+    void *p;
+    if (x->surfaces[buffer]) return move(x, buffer, NULL, in);
+    TRY(exec_memory(x, buffer, &p));
+    if (q->type == IR_INT32)
+        for (size_t i = 0; i < n; i++) ((int32_t *)p)[i] = (int32_t)in[i];
+    else memcpy(p, in, n * sizeof *in);
+    return OK;
+}
+
+/* ---- weights ---- */
+rc exec_bind(exec *x, const char *param, float *weights, float *grad)
+{
+    for (int i = 0; i < x->n_bindings; i++)
+        if (strcmp(x->bindings[i].name, param) == 0) {
+            x->bindings[i].weights = weights;
+            x->bindings[i].grad = grad;
+            return OK;
+        }
+    return err_fail(E_CONFIG, "the plan has no param %s", param);
+}
+
+static rc stage(exec *x, int buffer)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    const float *w = x->bindings[x->bound[buffer]].weights;
+    if (!w) return err_fail(E_FAILED, "no weights bound for %s", q->name);
+    TRY_WHILE(exec_write(x, buffer, w + q->at), "staging %s", q->name);
+    return OK;
+}
+
+static rc stage_all(exec *x, const char *param)
+{
+    double from = clock_ms();
+    for (int i = 0; i < x->p->n_buffers; i++)
+        if (x->p->buffers[i].home == PLAN_WEIGHT &&
+            (!param || strcmp(x->p->buffers[i].name, param) == 0))
+            TRY(stage(x, i));
+    x->stats.staging_ms += clock_ms() - from;
+    return OK;
+}
+
+rc exec_stage(exec *x)
+{
+    return stage_all(x, NULL);
+}
+
+rc exec_stage_param(exec *x, const char *param)
+{
+    return stage_all(x, param);
+}
+
+/* The one WEIGHT buffer that holds all of a param, packed; -1 if none does. */
+static int whole(const exec *x, const char *param)
+{
+    int found = -1;
+    for (int i = 0; i < x->p->n_buffers; i++) {
+        const plan_buffer *q = &x->p->buffers[i];
+        if (q->home != PLAN_WEIGHT || strcmp(q->name, param) != 0) continue;
+        if (found >= 0 || q->row != q->row_stride ||
+            ir_count(q->logical) != x->bindings[x->bound[i]].count)
+            return -1;
+        found = i;
+    }
+    return found;
+}
+
+rc exec_halves_begin(exec *x)
+{
+    if (x->halves_open) return OK;
+    for (int i = 0; i < x->p->n_buffers; i++) {
+        void *p;
+        if (x->p->buffers[i].home == PLAN_WEIGHT) TRY(exec_map(x, i, &p));
+    }
+    x->halves_open = true;
+    return OK;
+}
+
+half *exec_half(exec *x, const char *param)
+{
+    int i = x->halves_open ? whole(x, param) : -1;
+    return i < 0 ? NULL : x->address[mapping_of(x, i)];
+}
+
+rc exec_halves_end(exec *x)
+{
+    if (!x->halves_open) return OK;
+    x->halves_open = false;
+    for (int i = 0; i < x->p->n_buffers; i++)
+        if (x->p->buffers[i].home == PLAN_WEIGHT) TRY(exec_unmap(x, i));
+    return OK;
+}
+
+/* ---- inputs and outputs ---- */
+rc exec_input(exec *x, const char *name, const void *data, size_t bytes)
+{
+    for (int i = 0; i < x->p->n_buffers; i++) {
+        const plan_buffer *q = &x->p->buffers[i];
+        bool surface = q->home == PLAN_SURFACE && q->input;
+        if ((q->home != PLAN_INPUT && !surface) || strcmp(q->name, name) != 0) continue;
+        size_t want = (size_t)ir_count(q->logical) * 4;
+        if (bytes != want)
+            return err_fail(E_SHAPE, "input %s has %zu bytes, wanted %zu", name, bytes,
+                            want);
+        if (surface) return exec_write(x, i, data);
+        memcpy(x->host[i], data, bytes);
+        return OK;
+    }
+    return err_fail(E_CONFIG, "the plan has no input %s", name);
+}
+
+rc exec_output(exec *x, const char *name, float *out, size_t n)
+{
+    for (int i = 0; i < x->p->n_outputs; i++) {
+        const plan_output *o = &x->p->outputs[i];
+        if (strcmp(o->name, name) != 0) continue;
+        if (n != (size_t)ir_count(o->shape))
+            return err_fail(E_SHAPE, "output %s has %lld elements, not %zu", name,
+                            (long long)ir_count(o->shape), n);
+        for (int j = 0; j < o->n_parts; j++) {
+            TRY(exec_read(x, o->part[j], out));
+            out += ir_count(x->p->buffers[o->part[j]].logical);
+        }
+        return OK;
+    }
+    return err_fail(E_CONFIG, "the plan has no output %s", name);
+}

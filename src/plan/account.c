@@ -1,0 +1,101 @@
+/* account.c - what a plan takes: memory before anything is allocated, and
+ * predicted time. */
+#include "plan/passes.h"
+
+#include <math.h>
+#include <string.h>
+
+static void count_params(planner *b)
+{
+    plan_memory *m = &b->p->memory;
+    const ir_graph *g = b->p->given;
+    bool training = false;
+    for (int i = 0; i < b->p->n_buffers; i++)
+        if (b->p->buffers[i].home == PLAN_GRAD) {
+            m->gradients += (double)b->p->buffers[i].bytes;
+            training = true;
+        }
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op == IR_param)
+            m->weights += 4.0 * (double)ir_count(g->nodes[i]->shape);
+    if (training) m->moments = 2 * m->weights;
+}
+
+static void count_buffers(planner *b)
+{
+    const plan *p = b->p;
+    plan_memory *m = &b->p->memory;
+    for (int i = 0; i < p->n_buffers; i++) {
+        const plan_buffer *q = &p->buffers[i];
+        double bytes = (double)q->bytes;
+        if (q->home == PLAN_WEIGHT || (q->home == PLAN_SURFACE && q->slot < 0))
+            m->surfaces += bytes;
+        if (q->home == PLAN_HOST || q->home == PLAN_INPUT) m->host += bytes;
+    }
+    for (int i = 0; i < p->n_slots; i++) m->activations += (double)p->slot_bytes[i];
+    for (int i = 0; i < p->n_programs; i++)
+        for (int k = 0; k < p->programs[i].n_files; k++)
+            m->host += (double)p->programs[i].files[k].size;
+}
+
+static double host_ms(const planner *b, const plan_step *s)
+{
+    double bytes = 0;
+    for (int i = 0; i < s->n_in; i++)
+        if (b->p->buffers[s->in[i]].home != PLAN_MASTER)
+            bytes += (double)b->p->buffers[s->in[i]].bytes;
+    for (int i = 0; i < s->n_out; i++) bytes += (double)b->p->buffers[s->out[i]].bytes;
+    return plan_cost_host(ir_flops(s->node),
+                          s->host == PLAN_HOST_EMBEDDING_DW ? 0 : bytes);
+}
+
+static void predict(planner *b)
+{
+    plan *p = b->p;
+    double front = 0, back = 0;
+    for (int i = 0; i < p->n_steps; i++) {
+        plan_step *s = &p->steps[i];
+        if (!s->engine) s->predicted_ms = host_ms(b, s);
+        if (s->engine) p->engine_ms += s->predicted_ms;
+        else if (s->background) back += s->predicted_ms;
+        else front += s->predicted_ms;
+    }
+    p->host_ms = front + back;
+    if (p->memory.moments > 0) {
+        double n = p->memory.weights / 4;
+        /* w, m, v read and written, g read, all fp32; the fp16 copy written */
+        p->optimizer_ms = plan_cost_host(0, 28 * n);
+        for (int i = 0; i < p->n_buffers; i++)
+            if (p->buffers[i].home == PLAN_WEIGHT)
+                p->staging_ms += plan_cost_host(0, (double)p->buffers[i].bytes);
+    }
+    /* Background work fits under the engine's, or sticks out. */
+    p->step_ms = front + fmax(p->engine_ms, back) + p->staging_ms + p->optimizer_ms;
+}
+
+static rc check_limit(const planner *b)
+{
+    const plan_memory *m = &b->p->memory;
+    double limit = b->p->options.memory_limit_bytes;
+    double all = m->weights + m->moments + m->gradients + m->surfaces + m->activations +
+                 m->host;
+    char t[7][32];
+    if (limit <= 0 || all <= limit) return OK;
+    err_fail(E_MEMORY, "the plan needs %s, the limit is %s", str_bytes(t[0], all),
+             str_bytes(t[1], limit));
+    err_while(
+        E_MEMORY,
+        "planning: weights %s, moments %s, gradients %s, surfaces %s, activations %s",
+        str_bytes(t[2], m->weights), str_bytes(t[3], m->moments),
+        str_bytes(t[4], m->gradients), str_bytes(t[5], m->surfaces),
+        str_bytes(t[6], m->activations));
+    return err_hint(E_MEMORY, "try a smaller train.batch or model.seq");
+}
+
+rc plan_account(planner *b)
+{
+    count_params(b);
+    count_buffers(b);
+    predict(b);
+    return check_limit(b);
+}

@@ -1,0 +1,262 @@
+/* build.c - the nodes of one item as a graph of their own.
+ *
+ * A program sees nothing of the model's names: its inputs are i000, i001, ...
+ * and its outputs o000, o001, ... in the order in which surfaces are bound
+ * (which the engine does alphabetically), so two layers that compute the same
+ * thing become the same text. Inputs go from small to large and outputs from
+ * large to small, because the M1 reads zeros otherwise (rule slot_sizes); with
+ * that guard off they keep the order of first use. */
+#include "plan/passes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- ports ---- */
+static int falling(const void *x, const void *y)
+{
+    const plan_port *a = x, *b = y;
+    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes > b->shape.bytes ? -1 : 1;
+    return a->order - b->order;
+}
+
+static int rising(const void *x, const void *y)
+{
+    const plan_port *a = x, *b = y;
+    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes < b->shape.bytes ? -1 : 1;
+    return a->order - b->order;
+}
+
+static rc add_port(planner *b, plan_port **ports, int *n, int *cap, plan_view v)
+{
+    for (int i = 0; i < *n; i++)
+        if (plan_view_eq((*ports)[i].view, v)) return OK;
+    TRY(plan_grow(b->mem, (void **)ports, *n, cap, sizeof **ports));
+    plan_port *p = &(*ports)[*n];
+    *p = (plan_port){.view = v, .order = *n};
+    p->baked = b->p->options.weights == PLAN_BAKED && v.base->op == IR_param;
+    plan_port_shape(b->p, plan_view_shape(v), &p->shape, &p->row, &p->stride);
+    ++*n;
+    return OK;
+}
+
+/* What an item reads that it does not make itself. */
+static rc find_inputs(planner *b, int index, plan_view *leaf)
+{
+    plan_item *item = &b->items[index];
+    int cap = 0;
+    for (int i = 0; i < item->n_nodes; i++)
+        for (int j = 0; j < item->nodes[i]->n_in; j++) {
+            int n = plan_leaves(b, item->nodes[i]->in[j], leaf, 0);
+            for (int l = 0; l < n; l++) {
+                const node_info *at = &b->info[leaf[l].base->id];
+                if (at->at == PLACE_GIVEN || at->item != index)
+                    TRY(add_port(b, &item->in, &item->n_in, &cap, leaf[l]));
+            }
+        }
+    return OK;
+}
+
+static void mark_read(planner *b, int by, const plan_view *leaf, int n)
+{
+    for (int i = 0; i < n; i++) {
+        node_info *at = &b->info[leaf[i].base->id];
+        if (at->at == PLACE_ENGINE && at->item != by) at->read_outside = true;
+    }
+}
+
+static rc mark_all_read(planner *b, plan_view *leaf)
+{
+    for (int i = 0; i < b->n_items; i++)
+        for (int j = 0; j < b->items[i].n_nodes; j++) {
+            const ir_node *n = b->items[i].nodes[j];
+            if (b->items[i].host == PLAN_HOST_ADD)
+                mark_read(b, i, leaf, plan_leaves(b, n, leaf, 0));
+            else
+                for (int k = 0; k < n->n_in; k++)
+                    mark_read(b, i, leaf, plan_leaves(b, n->in[k], leaf, 0));
+        }
+    for (int i = 0; i < b->g->n_outputs; i++)
+        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+            mark_read(b, -1, leaf, plan_leaves(b, b->g->outputs[i].node, leaf, 0));
+    return OK;
+}
+
+rc plan_find_ports(planner *b)
+{
+    plan_view *leaf = arena_array(b->mem, PLAN_LEAVES, sizeof *leaf);
+    if (!leaf) return E_MEMORY;
+    TRY(mark_all_read(b, leaf));
+    bool sort = !plan_guard_off(b->p, RULE_slot_sizes);
+    for (int i = 0; i < b->n_items; i++) {
+        plan_item *item = &b->items[i];
+        int cap = 0;
+        if (item->host != PLAN_HOST_ADD || item->engine) TRY(find_inputs(b, i, leaf));
+        if (!item->engine) continue;
+        for (int j = 0; j < item->n_nodes; j++)
+            if (b->info[item->nodes[j]->id].read_outside)
+                TRY(add_port(b, &item->out, &item->n_out, &cap,
+                             plan_view_of(b, item->nodes[j])));
+        if (!sort) continue;
+        qsort(item->in, (size_t)item->n_in, sizeof *item->in, rising);
+        qsort(item->out, (size_t)item->n_out, sizeof *item->out, falling);
+    }
+    return OK;
+}
+
+/* ---- the graph ---- */
+typedef struct {
+    const planner *b;
+    const plan_item *item;
+    ir_graph *to;
+    ir_node **map; /* by old node id */
+    ir_node **in;  /* of each port: the value, in some shape */
+} builder;
+
+static ir_node *shaped(ir_graph *g, ir_node *x, ir_shape s)
+{
+    if (!x || ir_shape_eq(x->shape, s)) return x;
+    if (x->op == IR_reshape) x = x->in[0];
+    return ir_shape_eq(x->shape, s) ? x : ir_reshape(g, x, s);
+}
+
+static ir_node *imported(const builder *k, plan_view v)
+{
+    for (int i = 0; i < k->item->n_in; i++)
+        if (plan_view_eq(k->item->in[i].view, v)) return k->in[i];
+    return NULL;
+}
+
+/* n again in the new graph: imported, made already, or made from operands. */
+static ir_node *value(builder *k, const ir_node *n)
+{
+    ir_graph *g = k->to;
+    if (k->map[n->id]) return k->map[n->id];
+    ir_node *x = imported(k, plan_view_of(k->b, n)), *y;
+    if (x) {
+        y = shaped(g, x, n->shape);
+    } else if (n->op == IR_constant) {
+        y = n->uniform ? ir_fill(g, n->type, n->shape, n->data[0])
+                       : ir_const(g, n->type, n->shape, n->data);
+    } else if (n->op == IR_reshape) {
+        y = shaped(g, value(k, n->in[0]), n->shape);
+    } else {
+        ir_node **in = arena_array(g->mem, (size_t)n->n_in + 1, sizeof *in);
+        if (!in) return NULL;
+        for (int i = 0; i < n->n_in; i++)
+            if (!(in[i] = value(k, n->in[i]))) return NULL;
+        y = ir_make(g, n->op, n->n_in, in, n->type, n->shape, &n->attr);
+    }
+    return k->map[n->id] = y;
+}
+
+static ir_shape port_dims(const plan_port *p)
+{
+    return ir_s4(p->shape.d[0], p->shape.d[1], p->shape.d[2], p->shape.d[3]);
+}
+
+/* A port's rows without their padding. */
+static ir_node *unpadded(builder *k, ir_node *x, const plan_port *p)
+{
+    int64_t from[4] = {0}, size[4];
+    if (!x || p->row == p->stride) return x;
+    for (int i = 0; i < 4; i++) size[i] = p->shape.d[i];
+    size[3] = p->row;
+    return ir_slice(k->to, x, from, size);
+}
+
+static ir_node *padded(builder *k, ir_node *x, const plan_port *p)
+{
+    ir_shape s = port_dims(p);
+    if (p->row == p->stride) return shaped(k->to, x, s);
+    s.d[3] = p->row;
+    ir_node *pair[2] = {shaped(k->to, x, s), NULL};
+    s.d[3] = p->stride - p->row;
+    pair[1] = ir_fill(k->to, IR_FP16, s, 0);
+    return ir_concat(k->to, 2, pair, 3);
+}
+
+static rc start(planner *b, const plan_item *item, builder *k)
+{
+    *k = (builder){.b = b, .item = item, .to = ir_new()};
+    if (!k->to) return E_MEMORY;
+    k->map = arena_array(k->to->mem, (size_t)b->g->n_nodes + 1, sizeof *k->map);
+    k->in = arena_array(k->to->mem, (size_t)item->n_in + 1, sizeof *k->in);
+    return k->map && k->in ? OK : E_MEMORY;
+}
+
+static rc bake(planner *b, const plan_port *p, const char *name, ir_binding *out)
+{
+    const plan_options *o = &b->p->options;
+    for (int i = 0; i < o->n_baked; i++)
+        if (strcmp(o->baked[i].name, p->view.base->name) == 0) {
+            *out = (ir_binding){name, o->baked[i].v + p->view.at};
+            return OK;
+        }
+    return err_fail(E_CONFIG, "no values to bake for %s", p->view.base->name);
+}
+
+static rc fill(planner *b, builder *k, int *n_bind, ir_binding **bind)
+{
+    const plan_item *item = k->item;
+    char name[16];
+    int streamed = 0;
+    *n_bind = 0;
+    *bind = arena_array(k->to->mem, (size_t)item->n_in + 1, sizeof **bind);
+    if (!*bind) return E_MEMORY;
+    for (int i = 0; i < item->n_in; i++) {
+        const plan_port *p = &item->in[i];
+        if (p->baked) {
+            const char *own = arena_printf(k->to->mem, "w%03d", *n_bind);
+            if (!own) return E_MEMORY;
+            k->in[i] = ir_param(k->to, own, plan_view_shape(p->view));
+            TRY(bake(b, p, own, &(*bind)[(*n_bind)++]));
+        } else {
+            snprintf(name, sizeof name, "i%03d", streamed++);
+            k->in[i] = unpadded(k, ir_input(k->to, name, IR_FP16, port_dims(p)), p);
+        }
+    }
+    for (int i = 0; i < item->n_nodes; i++) value(k, item->nodes[i]);
+    for (int i = 0; i < item->n_out; i++) {
+        snprintf(name, sizeof name, "o%03d", i);
+        ir_output(k->to, name,
+                  padded(k, value(k, item->out[i].view.base), &item->out[i]));
+    }
+    return ir_rc(k->to);
+}
+
+rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_bind,
+                      ir_binding **bind)
+{
+    builder k;
+    rc r = start(b, item, &k);
+    if (r == OK) r = fill(b, &k, n_bind, bind);
+    if (r != OK) {
+        ir_free(k.to);
+        return r;
+    }
+    *out = k.to;
+    return OK;
+}
+
+rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out)
+{
+    builder k;
+    rc r = start(b, item, &k);
+    for (int i = 0; r == OK && i < item->n_in; i++) {
+        const plan_view v = item->in[i].view;
+        char name[16];
+        snprintf(name, sizeof name, "v%d", i);
+        k.in[i] = ir_input(k.to, name, v.base->type, plan_view_shape(v));
+    }
+    if (r == OK) {
+        ir_output(k.to, "y", value(&k, item->nodes[0]));
+        r = ir_rc(k.to);
+    }
+    if (r != OK) {
+        ir_free(k.to);
+        return r;
+    }
+    *out = k.to;
+    return OK;
+}

@@ -1,0 +1,114 @@
+/* legal_layers.c - layers of transformers in primitive ops.
+ *
+ * Everything here is arranged so that fp16 cannot lose a value unseen: what
+ * may overflow is divided by its largest element first. */
+#include "plan/legal.h"
+
+#include <math.h>
+
+ir_node *legal_attention(legal *l, const ir_node *n, ir_node *const *in)
+{
+    return ir_attention_parts(l->to, in[0], in[1], in[2], &n->attr, NULL);
+}
+
+/* cos or signed sin of every (row of a head, column): [1,1,head_dim,T]. The
+ * partner of row r is r +- head_dim/2 (half) or its neighbour (interleaved);
+ * the first of a pair takes -sin, the second +sin. */
+static ir_node *rope_table(legal *l, const ir_node *n, bool sine)
+{
+    const ir_attr *a = &n->attr;
+    int64_t hd = a->head_dim, t = n->shape.d[3], seq = t / a->batch;
+    double *v = mem_take(mem_mul(sizeof *v, (size_t)(hd * t)));
+    if (!v) return NULL;
+    for (int64_t r = 0; r < hd; r++) {
+        int64_t pair = a->interleaved ? r / 2 : r % (hd / 2);
+        bool second = a->interleaved ? r % 2 : r >= hd / 2;
+        double rate = pow(a->theta, -2.0 * (double)pair / (double)hd);
+        double sign = (second ? 1 : -1) * (a->inverse ? -1 : 1);
+        for (int64_t c = 0; c < t; c++) {
+            double angle = (double)(c % seq) * rate;
+            v[r * t + c] = sine ? sign * sin(angle) : cos(angle);
+        }
+    }
+    ir_node *table = ir_const(l->to, IR_FP16, ir_s4(1, 1, hd, t), v);
+    mem_drop(v);
+    return table;
+}
+
+/* y = x * cos + partner(x) * sin, pairs swapped by slices of axis 2, never of
+ * the width, which older engines clamp. */
+ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
+{
+    ir_graph *g = l->to;
+    const ir_attr *a = &n->attr;
+    int64_t h = a->heads, hd = a->head_dim, t = n->shape.d[3];
+    ir_shape heads = ir_s4(1, h, hd, t);
+    ir_shape pairs = a->interleaved ? ir_s4(1, h * hd / 2, 2, t) : heads;
+    int64_t mid = pairs.d[2] / 2;
+    ir_node *cosine = rope_table(l, n, false), *sine = rope_table(l, n, true);
+    if (!cosine || !sine) return NULL;
+    ir_node *x = ir_reshape(g, in[0], heads), *p = ir_reshape(g, in[0], pairs);
+    ir_node *swapped[] = {legal_cut(l, p, 2, mid, mid), legal_cut(l, p, 2, 0, mid)};
+    ir_node *partner = ir_reshape(g, ir_concat(g, 2, swapped, 2), heads);
+    ir_node *y = ir_add(g, ir_mul(g, x, cosine), ir_mul(g, partner, sine));
+    return ir_reshape(g, y, n->shape);
+}
+
+/* 1 / sqrt(mean(x^2) + eps) without a square that can overflow: with
+ * m = max|x|, y = x / m has squares of at most 1, and
+ *   r = (mean(y^2) + (sqrt(eps)/m)^2)^-0.5 / m.
+ * m is kept from 0 so far that (sqrt(eps)/m)^2 <= 2^14. */
+static ir_node *inverse_rms(legal *l, ir_node *x, int axis, double eps)
+{
+    ir_graph *g = l->to;
+    double root = sqrt(eps), least = fmax(ldexp(1, -14), root / 128);
+    ir_node *m = ir_reduce(g, IR_reduce_max, ir_unary(g, IR_abs, x), 1, &axis, true);
+    m = ir_binary(g, IR_maximum, m, ir_scalar(g, least));
+    ir_node *y = ir_div(g, x, m);
+    ir_node *s = ir_reduce(g, IR_reduce_mean, ir_mul(g, y, y), 1, &axis, true);
+    ir_node *e = ir_div(g, ir_scalar(g, root), m);
+    s = ir_add(g, s, ir_mul(g, e, e));
+    return ir_div(g, ir_binary(g, IR_pow, s, ir_scalar(g, -0.5)), m);
+}
+
+ir_node *legal_rms_scale(legal *l, const ir_node *n, ir_node *const *in)
+{
+    return inverse_rms(l, in[0], n->attr.axis, n->attr.eps);
+}
+
+ir_node *legal_rms_norm(legal *l, const ir_node *n, ir_node *const *in)
+{
+    ir_node *r = inverse_rms(l, in[0], n->attr.axis, n->attr.eps);
+    return ir_mul(l->to, ir_mul(l->to, in[0], r), in[1]);
+}
+
+ir_node *legal_layer_norm(legal *l, const ir_node *n, ir_node *const *in)
+{
+    ir_graph *g = l->to;
+    int axis = n->attr.axis;
+    ir_node *mean = ir_reduce(g, IR_reduce_mean, in[0], 1, &axis, true);
+    ir_node *x = ir_sub(g, in[0], mean);
+    x = ir_mul(g, x, inverse_rms(l, x, axis, n->attr.eps));
+    return ir_add(g, ir_mul(g, x, in[1]), in[2]);
+}
+
+/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the cube of x cut to +-10,
+ * where tanh has long been 1, so that it makes no infinity. */
+ir_node *legal_gelu(legal *l, const ir_node *n, ir_node *const *in)
+{
+    ir_graph *g = l->to;
+    if (!plan_keeps(l->b->p, RULE_gelu_refused)) return legal_copy(l, n, in);
+    ir_node *x = ir_binary(g, IR_minimum, in[0], ir_scalar(g, 10));
+    x = ir_binary(g, IR_maximum, x, ir_scalar(g, -10));
+    ir_node *c = ir_mul(g, ir_mul(g, x, x), ir_scalar(g, 0.044715));
+    c = ir_mul(g, x, ir_add(g, c, ir_scalar(g, 1)));
+    ir_node *t = ir_unary(g, IR_tanh, ir_mul(g, c, ir_scalar(g, sqrt(2 / acos(-1.0)))));
+    t = ir_add(g, ir_mul(g, t, ir_scalar(g, 0.5)), ir_scalar(g, 0.5));
+    return ir_mul(g, in[0], t);
+}
+
+ir_node *legal_rsqrt(legal *l, const ir_node *n, ir_node *const *in)
+{
+    if (!plan_keeps(l->b->p, RULE_rsqrt_refused)) return legal_copy(l, n, in);
+    return ir_binary(l->to, IR_pow, in[0], ir_scalar(l->to, -0.5));
+}

@@ -1,0 +1,98 @@
+/* plan.c - the passes, called in order. */
+#include "plan/passes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+rc plan_grow(arena *mem, void **array, int n, int *cap, size_t size)
+{
+    if (n < *cap) return OK;
+    int more = *cap ? 2 * *cap : 8;
+    void *grown = arena_array(mem, (size_t)more, size);
+    if (!grown) return E_MEMORY;
+    if (n) memcpy(grown, *array, (size_t)n * size);
+    *array = grown;
+    *cap = more;
+    return OK;
+}
+
+bool plan_guard_off(const plan *p, dev_rule r)
+{
+    return p->options.guards_off[r / 64] >> (r % 64) & 1;
+}
+
+bool plan_keeps(const plan *p, dev_rule r)
+{
+    return p->caps.rule_holds[r] && !plan_guard_off(p, r);
+}
+
+rc plan_note(planner *b, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    TRY(plan_grow(b->mem, (void **)&b->p->notes, b->p->n_notes, &b->cap_notes,
+                  sizeof *b->p->notes));
+    const char *copy = arena_text(b->mem, text);
+    if (!copy) return E_MEMORY;
+    b->p->notes[b->p->n_notes++] = copy;
+    return OK;
+}
+
+static rc run_passes(planner *b, const ir_graph *given)
+{
+    plan *p = b->p;
+    TRY_WHILE(ir_simplify(given, &p->given, NULL), "reading the graph");
+    TRY(plan_legal(b));
+    TRY_WHILE(plan_place(b), "placing nodes");
+    TRY_WHILE(plan_split(b), "cutting programs");
+    TRY(plan_share(b));
+    TRY_WHILE(plan_pack(b), "laying out surfaces");
+    TRY(plan_slots(b));
+    TRY(plan_waits(b));
+    return plan_account(b);
+}
+
+rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+              plan **out)
+{
+    arena *mem = arena_new();
+    plan *p = mem ? arena_take(mem, sizeof *p) : NULL;
+    if (!p) {
+        arena_free(mem);
+        return E_MEMORY;
+    }
+    p->mem = mem;
+    p->caps = *caps;
+    if (o) p->options = *o;
+    planner b = {.p = p, .mem = mem, .chip = caps->profile};
+    rc r = run_passes(&b, given);
+    if (r != OK) {
+        plan_free(p);
+        return r;
+    }
+    *out = p;
+    return OK;
+}
+
+void plan_free(plan *p)
+{
+    if (!p) return;
+    for (int i = 0; i < p->n_programs; i++) ir_free(p->programs[i].graph);
+    for (int i = 0; i < p->n_steps; i++) ir_free(p->steps[i].graph);
+    ir_free(p->given);
+    ir_free(p->legal);
+    arena_free(p->mem);
+}
+
+int plan_find_buffer(const plan *p, const char *name)
+{
+    for (int i = 0; i < p->n_buffers; i++)
+        if (p->buffers[i].name && strcmp(p->buffers[i].name, name) == 0) return i;
+    for (int i = 0; i < p->n_outputs; i++)
+        if (strcmp(p->outputs[i].name, name) == 0) return p->outputs[i].part[0];
+    return -1;
+}

@@ -1,0 +1,162 @@
+/* share.c - programs-to-be become MIL text, and equal texts one program.
+ *
+ * Whether two programs are equal is asked of the bytes that a device would
+ * compile, so nothing can differ between two layers that share one. */
+#include "plan/passes.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <xxhash.h>
+
+static uint64_t digest(const mil_emitted *e)
+{
+    uint64_t h = XXH3_64bits(e->text.p, e->text.n);
+    for (int i = 0; i < e->n_files; i++)
+        h = XXH3_64bits_withSeed(e->files[i].bytes, e->files[i].size, h);
+    return h;
+}
+
+static bool equal(const plan_program *p, const mil_emitted *e)
+{
+    if (p->mil_bytes != e->text.n || memcmp(p->mil, e->text.p, e->text.n) != 0)
+        return false;
+    if (p->n_files != e->n_files) return false;
+    for (int i = 0; i < e->n_files; i++)
+        if (p->files[i].size != e->files[i].size ||
+            memcmp(p->files[i].bytes, e->files[i].bytes, e->files[i].size) != 0)
+            return false;
+    return true;
+}
+
+/* "layer.3" backward -> "layer.bwd"; numbers fall away, they will be many. */
+static const char *name_of(planner *b, const plan_item *item)
+{
+    char stem[64] = "";
+    size_t n = 0;
+    for (const char *s = item->scope; *s && n + 1 < sizeof stem;) {
+        size_t len = strcspn(s, "."), digits = strspn(s, "0123456789");
+        bool number = digits == len && len > 0;
+        if (!number && n && n + 1 < sizeof stem) stem[n++] = '.';
+        for (size_t i = 0; !number && i < len && n + 1 < sizeof stem; i++)
+            stem[n++] = isalnum((unsigned char)s[i]) ? s[i] : '_';
+        s += len + (s[len] == '.');
+    }
+    stem[n] = 0;
+    const char *base = arena_printf(b->mem, "%s.%s", n ? stem : "main",
+                                    item->backward ? "bwd" : "fwd");
+    const char *name = base;
+    for (int i = 0, turn = 2; name && i < b->p->n_programs; i++) {
+        if (strcmp(b->p->programs[i].name, name) != 0) continue;
+        name = arena_printf(b->mem, "%s.%d", base, turn++);
+        i = -1;
+    }
+    return name;
+}
+
+static rc copy_files(planner *b, plan_program *p, const mil_emitted *e)
+{
+    p->n_files = e->n_files;
+    p->files = arena_array(b->mem, (size_t)e->n_files + 1, sizeof *p->files);
+    p->mil = arena_textn(b->mem, e->text.p, e->text.n);
+    p->mil_bytes = e->text.n;
+    if (!p->files || !p->mil) return E_MEMORY;
+    for (int i = 0; i < e->n_files; i++) {
+        void *bytes = arena_take(b->mem, e->files[i].size ? e->files[i].size : 1);
+        const char *path = arena_text(b->mem, e->files[i].path);
+        if (!bytes || !path) return E_MEMORY;
+        memcpy(bytes, e->files[i].bytes, e->files[i].size);
+        p->files[i] = (mil_blob_file){path, bytes, e->files[i].size};
+    }
+    return OK;
+}
+
+static rc copy_ports(planner *b, plan_program *p, const plan_item *item)
+{
+    p->in_names = arena_array(b->mem, (size_t)item->n_in + 1, sizeof *p->in_names);
+    p->in_shapes = arena_array(b->mem, (size_t)item->n_in + 1, sizeof *p->in_shapes);
+    p->out_names = arena_array(b->mem, (size_t)item->n_out + 1, sizeof *p->out_names);
+    p->out_shapes = arena_array(b->mem, (size_t)item->n_out + 1, sizeof *p->out_shapes);
+    if (!p->in_names || !p->in_shapes || !p->out_names || !p->out_shapes) return E_MEMORY;
+    for (int i = 0; i < item->n_in; i++) {
+        if (item->in[i].baked) continue;
+        p->in_shapes[p->n_in] = item->in[i].shape;
+        p->in_bytes += item->in[i].shape.bytes;
+        if (!(p->in_names[p->n_in] = arena_printf(b->mem, "i%03d", p->n_in)))
+            return E_MEMORY;
+        p->n_in++;
+    }
+    for (int i = 0; i < item->n_out; i++) {
+        p->out_shapes[i] = item->out[i].shape;
+        p->out_bytes += item->out[i].shape.bytes;
+        if (!(p->out_names[i] = arena_printf(b->mem, "o%03d", i))) return E_MEMORY;
+    }
+    p->n_out = item->n_out;
+    return OK;
+}
+
+static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitted *e)
+{
+    plan *p = b->p;
+    TRY(plan_grow(b->mem, (void **)&p->programs, p->n_programs, &b->cap_programs,
+                  sizeof *p->programs));
+    plan_program *q = &p->programs[p->n_programs];
+    *q = (plan_program){.cause = item->cause};
+    if (!(q->name = name_of(b, item))) return E_MEMORY;
+    TRY(copy_files(b, q, e));
+    TRY(copy_ports(b, q, item));
+    double weights = 0;
+    for (int i = 0; i < item->n_in; i++)
+        if (item->in[i].view.base->op == IR_param)
+            weights += (double)item->in[i].shape.bytes;
+    for (int i = 0; i < g->n_nodes; i++) q->flops += ir_flops(g->nodes[i]);
+    double moved = (double)(q->in_bytes + q->out_bytes) - weights;
+    q->predicted_ms = plan_cost_program(b, q->flops, moved > 0 ? moved : 0, weights);
+    q->graph = g;
+    item->program = p->n_programs++;
+    return OK;
+}
+
+static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
+{
+    plan *p = b->p;
+    const dev_profile *c = b->chip;
+    mil_emit_options o = {.old_spelling = c && c->old_mil,
+                          .blob_path = "@model_path/weights/weight.bin",
+                          .inline_max = 64,
+                          .blob_each = plan_keeps(p, RULE_blob_single_file)};
+    ir_graph *g;
+    ir_binding *bind;
+    mil_emitted e = {0};
+    int n_bind;
+    TRY(plan_build_program(b, item, &g, &n_bind, &bind));
+    arena *scratch = arena_new();
+    rc r = scratch ? mil_emit(scratch, g, &o, n_bind, bind, &e) : E_MEMORY;
+    if (r == OK) {
+        uint64_t h = digest(&e);
+        for (int i = 0; i < p->n_programs && item->program < 0; i++)
+            if (hashes[i] == h && equal(&p->programs[i], &e)) item->program = i;
+        if (item->program < 0) {
+            hashes[p->n_programs] = h;
+            r = add_program(b, item, g, &e);
+            if (r == OK) g = NULL;
+        }
+    }
+    str_free(&e.text);
+    arena_free(scratch);
+    ir_free(g);
+    if (r == OK) p->programs[item->program].calls++;
+    return r;
+}
+
+rc plan_share(planner *b)
+{
+    uint64_t *hashes = arena_array(b->mem, (size_t)b->n_items + 1, sizeof *hashes);
+    if (!hashes) return E_MEMORY;
+    TRY(plan_find_ports(b));
+    for (int i = 0; i < b->n_items; i++)
+        if (b->items[i].engine)
+            TRY_WHILE(share_one(b, &b->items[i], hashes), "making a program of '%s'%s",
+                      b->items[i].scope, b->items[i].backward ? " backward" : "");
+    b->p->loads = b->p->n_programs;
+    return OK;
+}

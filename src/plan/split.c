@@ -1,0 +1,253 @@
+/* split.c - a list of nodes becomes a list of items: programs-to-be, and host
+ * nodes between them.
+ *
+ * List scheduling: take the first engine node that can run, and with it every
+ * node of the same scope and direction that can run once those before it have;
+ * what the host does waits until that program is closed. A layer's forward
+ * nodes thus make one program and its backward nodes another, which is what
+ * `share` needs: equal layers, equal programs. */
+#include "plan/passes.h"
+
+#include <string.h>
+
+typedef struct {
+    planner *b;
+    int *open;                   /* by node: operands (stored values) not yet made */
+    int *first_user, *next_user; /* chains of users, by edge */
+    int *user;
+    int n_edges;
+} schedule;
+
+/* Which node's run makes this stored value? A fused loss comes with its
+ * gradient. */
+static const ir_node *maker(const planner *b, const ir_node *n)
+{
+    const ir_node *partner = b->info[n->id].partner;
+    return partner && n->op == IR_cross_entropy ? partner : n;
+}
+
+static bool runs(const planner *b, const ir_node *n)
+{
+    const node_info *at = &b->info[n->id];
+    if (at->at == PLACE_FREE) return at->handed_out;
+    return (at->at == PLACE_ENGINE || at->at == PLACE_HOST) && maker(b, n) == n &&
+           at->n_uses > 0;
+}
+
+rc plan_item_add(planner *b, const plan_item *item)
+{
+    TRY(plan_grow(b->mem, (void **)&b->items, b->n_items, &b->cap_items,
+                  sizeof *b->items));
+    b->items[b->n_items++] = *item;
+    return OK;
+}
+
+/* ---- who waits for whom ---- */
+static rc count_open(schedule *s, int *edges)
+{
+    planner *b = s->b;
+    plan_view *leaf = arena_array(b->mem, PLAN_LEAVES, sizeof *leaf);
+    if (!leaf) return E_MEMORY;
+    *edges = 0;
+    for (int i = 0; i < b->g->n_nodes; i++) {
+        const ir_node *n = b->g->nodes[i];
+        if (!runs(b, n)) continue;
+        int count = 0;
+        for (int j = 0; j < n->n_in; j++) count = plan_leaves(b, n->in[j], leaf, count);
+        if (count > PLAN_LEAVES)
+            return err_fail(E_RULE, "%s of '%s' reads %d values, more than %d",
+                            ir_op_name(n->op), n->scope, count, (int)PLAN_LEAVES);
+        for (int j = 0; j < count; j++) {
+            const ir_node *from = maker(b, leaf[j].base);
+            if (b->info[from->id].at == PLACE_GIVEN) continue;
+            if (s->user) {
+                s->user[*edges] = i;
+                s->next_user[*edges] = s->first_user[from->id];
+                s->first_user[from->id] = *edges;
+            }
+            if (s->user) s->open[i]++;
+            ++*edges;
+        }
+    }
+    return OK;
+}
+
+static rc find_users(schedule *s)
+{
+    planner *b = s->b;
+    int edges;
+    TRY(count_open(s, &edges));
+    size_t nodes = (size_t)b->g->n_nodes + 1, n = (size_t)edges + 1;
+    s->open = arena_array(b->mem, nodes, sizeof *s->open);
+    s->first_user = arena_array(b->mem, nodes, sizeof *s->first_user);
+    s->next_user = arena_array(b->mem, n, sizeof *s->next_user);
+    s->user = arena_array(b->mem, n, sizeof *s->user);
+    if (!s->open || !s->first_user || !s->next_user || !s->user) return E_MEMORY;
+    for (size_t i = 0; i < nodes; i++) s->first_user[i] = -1;
+    return count_open(s, &edges);
+}
+
+static void made(schedule *s, const ir_node *n)
+{
+    for (int e = s->first_user[n->id]; e >= 0; e = s->next_user[e]) s->open[s->user[e]]--;
+}
+
+static bool ready(const schedule *s, const ir_node *n)
+{
+    const node_info *at = &s->b->info[n->id];
+    return runs(s->b, n) && at->item < 0 && s->open[n->id] == 0;
+}
+
+/* ---- host items ---- */
+static plan_host host_work(const planner *b, const ir_node *n)
+{
+    const node_info *at = &b->info[n->id];
+    if (n->op == IR_embedding_dw && at->sink >= 0) return PLAN_HOST_EMBEDDING_DW;
+    if (n->op == IR_matmul && at->sink >= 0) return PLAN_HOST_MATMUL;
+    if (n->op == IR_embedding && n->in[0]->op == IR_param && n->in[1]->op == IR_input)
+        return PLAN_HOST_EMBEDDING;
+    bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
+    if (loss && n->in[0]->type == IR_FP16 && n->in[1]->op == IR_input &&
+        b->info[plan_view_of(b, n->in[0]).base->id].at != PLACE_GIVEN)
+        return PLAN_HOST_LOSS;
+    return PLAN_HOST_EVAL;
+}
+
+static rc add_host(schedule *s, const ir_node *n)
+{
+    planner *b = s->b;
+    node_info *at = &b->info[n->id];
+    const ir_node **self = arena_array(b->mem, 1, sizeof *self);
+    if (!self) return E_MEMORY;
+    self[0] = n;
+    plan_item item = {.n_nodes = 1,
+                      .nodes = self,
+                      .scope = n->scope,
+                      .backward = n->backward,
+                      .program = -1,
+                      .host = host_work(b, n),
+                      .sink = at->sink,
+                      .cause = at->cause};
+    if (!item.cause) item.cause = "a constant is handed out";
+    TRY(plan_item_add(b, &item));
+    at->item = b->n_items - 1;
+    if (at->partner) b->info[at->partner->id].item = at->item;
+    made(s, n);
+    return OK;
+}
+
+/* Values that are stored first and then added to a gradient. */
+static rc add_stored_sinks(schedule *s, bool *done)
+{
+    planner *b = s->b;
+    for (int i = 0; i < b->n_sinks; i++) {
+        grad_sink *k = &b->sinks[i];
+        const ir_node *base = plan_view_of(b, k->node).base;
+        const node_info *at = &b->info[base->id];
+        if (!k->stored || done[i] || (at->at != PLACE_GIVEN && at->item < 0)) continue;
+        plan_item item = {.n_nodes = 1,
+                          .nodes = &k->node,
+                          .scope = k->node->scope,
+                          .program = -1,
+                          .backward = true,
+                          .host = PLAN_HOST_ADD,
+                          .sink = i,
+                          .cause = k->cause};
+        TRY(plan_item_add(b, &item));
+        done[i] = true;
+    }
+    return OK;
+}
+
+static rc add_host_nodes(schedule *s, bool *sinks_done)
+{
+    planner *b = s->b;
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = 0; i < b->g->n_nodes; i++) {
+            const ir_node *n = b->g->nodes[i];
+            if (b->info[i].at == PLACE_ENGINE || !ready(s, n)) continue;
+            TRY(add_host(s, n));
+            again = true;
+        }
+    }
+    return add_stored_sinks(s, sinks_done);
+}
+
+/* ---- programs ---- */
+static bool same_key(const ir_node *a, const ir_node *b)
+{
+    return a->backward == b->backward && strcmp(a->scope, b->scope) == 0;
+}
+
+static rc add_program(schedule *s, const ir_node *first)
+{
+    planner *b = s->b;
+    int n = 0;
+    const ir_node **nodes = arena_array(b->mem, (size_t)(b->g->n_nodes - first->id),
+                                        sizeof *nodes);
+    if (!nodes) return E_MEMORY;
+    for (int i = first->id; i < b->g->n_nodes; i++) {
+        const ir_node *node = b->g->nodes[i];
+        if (b->info[i].at != PLACE_ENGINE || !ready(s, node) || !same_key(node, first))
+            continue;
+        nodes[n++] = node;
+        b->info[i].item = b->n_items;
+        made(s, node);
+    }
+    const char *cause = arena_printf(b->mem, "nodes of %s%s that need nothing in between",
+                                     *first->scope ? first->scope : "the graph",
+                                     first->backward ? ", backward" : "");
+    if (!cause) return E_MEMORY;
+    plan_item item = {.engine = true,
+                      .n_nodes = n,
+                      .nodes = nodes,
+                      .scope = first->scope,
+                      .backward = first->backward,
+                      .program = -1,
+                      .sink = -1,
+                      .cause = cause};
+    return plan_item_add(b, &item);
+}
+
+/* A constant or bool that is an output has to be put somewhere once. */
+static void hand_out(planner *b, const ir_node *n)
+{
+    node_info *at = &b->info[plan_view_of(b, n).base->id];
+    if (at->at == PLACE_FREE) at->handed_out = true;
+}
+
+static void hand_out_outputs(planner *b)
+{
+    for (int i = 0; i < b->n_sinks; i++) hand_out(b, b->sinks[i].node);
+    for (int i = 0; i < b->g->n_outputs; i++)
+        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+            hand_out(b, b->g->outputs[i].node);
+}
+
+rc plan_split(planner *b)
+{
+    schedule s = {.b = b};
+    bool *sinks_done = arena_array(b->mem, (size_t)b->n_sinks + 1, sizeof *sinks_done);
+    if (!sinks_done) return E_MEMORY;
+    hand_out_outputs(b);
+    TRY(find_users(&s));
+    for (int from = 0;;) {
+        TRY(add_host_nodes(&s, sinks_done));
+        while (from < b->g->n_nodes &&
+               (b->info[from].at != PLACE_ENGINE || b->info[from].item >= 0 ||
+                !runs(b, b->g->nodes[from])))
+            from++;
+        int next = from;
+        while (next < b->g->n_nodes &&
+               (b->info[next].at != PLACE_ENGINE || !ready(&s, b->g->nodes[next])))
+            next++;
+        if (next == b->g->n_nodes) break;
+        TRY(add_program(&s, b->g->nodes[next]));
+    }
+    for (int i = 0; i < b->g->n_nodes; i++)
+        if (runs(b, b->g->nodes[i]) && b->info[i].item < 0)
+            return err_fail(E_FAILED, "planner: %s of '%s' is never ready",
+                            ir_op_name(b->g->nodes[i]->op), b->g->nodes[i]->scope);
+    return OK;
+}

@@ -1,0 +1,133 @@
+/* text.c - a plan for people (plan_print) and for programs (plan_json). */
+#include "plan/passes.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *host_words[] = {
+    [PLAN_HOST_EVAL] = "slow path",
+    [PLAN_HOST_EMBEDDING] = "look-up",
+    [PLAN_HOST_EMBEDDING_DW] = "summed into the gradient",
+    [PLAN_HOST_LOSS] = "loss",
+    [PLAN_HOST_MATMUL] = "summed into the gradient",
+    [PLAN_HOST_ADD] = "added to the gradient",
+};
+
+static const char *what(const plan *p, const plan_step *s)
+{
+    return s->engine ? p->programs[s->program].name : ir_op_name(s->node->op);
+}
+
+static void print_programs(const plan *p, str *out)
+{
+    char t[3][32];
+    str_addf(out, "programs: %d to load, %d launches a step\n", p->loads, p->launches);
+    for (int i = 0; i < p->n_programs; i++) {
+        const plan_program *q = &p->programs[i];
+        str_addf(out, "  %-14s x%-3d in %d (%s) out %d (%s) %s flop %.3f ms: %s\n",
+                 q->name, q->calls, q->n_in, str_bytes(t[0], (double)q->in_bytes),
+                 q->n_out, str_bytes(t[1], (double)q->out_bytes),
+                 str_count(t[2], q->flops), q->predicted_ms, q->cause);
+    }
+}
+
+static void print_steps(const plan *p, str *out)
+{
+    str_add(out, "steps:\n");
+    for (int i = 0; i < p->n_steps; i++) {
+        const plan_step *s = &p->steps[i];
+        str_addf(out, "  %3d %s %s", i,
+                 s->engine       ? "engine"
+                 : s->background ? "beside"
+                                 : "host  ",
+                 what(p, s));
+        if (!s->engine) str_addf(out, " (%s)", host_words[s->host]);
+        if (*s->scope) str_addf(out, " of %s", s->scope);
+        for (int j = 0; j < s->n_wait; j++)
+            str_addf(out, "%s%d", j ? "," : " after ", s->wait[j]);
+        str_addf(out, ": %s\n", s->cause);
+    }
+}
+
+static void print_memory(const plan *p, str *out)
+{
+    const plan_memory *m = &p->memory;
+    char t[6][32];
+    str_addf(out,
+             "memory: weights %s, moments %s, gradients %s, surfaces %s, activations %s, "
+             "host %s\n",
+             str_bytes(t[0], m->weights), str_bytes(t[1], m->moments),
+             str_bytes(t[2], m->gradients), str_bytes(t[3], m->surfaces),
+             str_bytes(t[4], m->activations), str_bytes(t[5], m->host));
+    str_addf(out,
+             "predicted: %.3f ms a step (engine %.3f, host %.3f, staging %.3f, optimizer "
+             "%.3f)\n",
+             p->step_ms, p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
+}
+
+rc plan_print(const plan *p, str *out)
+{
+    print_programs(p, out);
+    print_steps(p, out);
+    print_memory(p, out);
+    for (int i = 0; i < p->n_notes; i++) str_addf(out, "note: %s\n", p->notes[i]);
+    return str_done(out);
+}
+
+static json_t *json_programs(const plan *p)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < p->n_programs; i++) {
+        const plan_program *q = &p->programs[i];
+        json_array_append_new(
+            all, json_pack("{s:s, s:i, s:I, s:I, s:f, s:s, s:f}", "name", q->name,
+                           "calls", q->calls, "in_bytes", (json_int_t)q->in_bytes,
+                           "out_bytes", (json_int_t)q->out_bytes, "flops", q->flops,
+                           "cause", q->cause, "predicted_ms", q->predicted_ms));
+    }
+    return all;
+}
+
+static json_t *json_host(const plan *p)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < p->n_steps; i++) {
+        const plan_step *s = &p->steps[i];
+        if (s->engine) continue;
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:b, s:f}", "op",
+                                             what(p, s), "cause", s->cause, "scope",
+                                             s->scope, "background", (int)s->background,
+                                             "predicted_ms", s->predicted_ms));
+    }
+    return all;
+}
+
+static json_t *json_notes(const plan *p)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < p->n_notes; i++)
+        json_array_append_new(all, json_string(p->notes[i]));
+    return all;
+}
+
+rc plan_json(const plan *p, str *out)
+{
+    const plan_memory *m = &p->memory;
+    json_t *memory = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "weights", m->weights,
+                               "moments", m->moments, "gradients", m->gradients,
+                               "surfaces", m->surfaces, "activations", m->activations,
+                               "host", m->host);
+    json_t *all = json_pack(
+        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "programs",
+        json_programs(p), "loads", p->loads, "launches_per_step", p->launches, "host",
+        json_host(p), "memory", memory, "predicted_step_ms", p->step_ms, "engine_ms",
+        p->engine_ms, "host_ms", p->host_ms, "staging_ms", p->staging_ms, "optimizer_ms",
+        p->optimizer_ms, "notes", json_notes(p));
+    char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(all);
+    if (!text) return err_fail(E_MEMORY, "no memory for the plan as text");
+    str_add(out, text);
+    free(text);
+    return str_done(out);
+}
