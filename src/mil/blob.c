@@ -27,12 +27,14 @@ struct mil_blob_writer {
     uint32_t count;
 };
 
+/* By element type: its code in a record, 0 = it has none. */
 static const int codes[] = {
 #define X(id, text, bytes, blob) blob,
     MIL_DTYPES(X)
 #undef X
 };
 
+/* Little endian by hand, so that a file is the same from any machine. */
 static void put(unsigned char *p, size_t bytes, uint64_t v)
 {
     for (size_t i = 0; i < bytes; i++) p[i] = (unsigned char)(v >> 8 * i);
@@ -52,6 +54,8 @@ static uint64_t align(uint64_t n)
 
 /* ---- writing ---- */
 
+/* Room for `need` bytes in all, by doubling; SIZE_MAX is what an overflow
+ * became, and no allocation gives that. */
 static rc reserve(mil_blob_writer *w, size_t need)
 {
     if (need <= w->cap) return OK;
@@ -80,6 +84,8 @@ rc mil_blob_new(mil_blob_writer **out)
     return OK;
 }
 
+/* The gap before the record and the record's reserved words are zeroed here:
+ * nothing of what the memory held before may get into a file. */
 rc mil_blob_add(mil_blob_writer *w, mil_dtype t, const void *data, size_t bytes,
                 uint64_t *offset)
 {
@@ -126,6 +132,7 @@ typedef struct {
     uint64_t bytes, data, padding;
 } record;
 
+/* Version 1 is Espresso's older format, of another layout. */
 static rc read_header(const unsigned char *p, size_t n, uint32_t *count)
 {
     if (n < HEADER)
@@ -139,7 +146,9 @@ static rc read_header(const unsigned char *p, size_t n, uint32_t *count)
     return OK;
 }
 
-/* The record at `offset`, with every field checked against the file. */
+/* The record at `offset`, with every field checked against the file. All
+ * comparisons are in 64 bits and written so that none can wrap: "n - offset <
+ * RECORD" after "offset > n", never "offset + RECORD > n". */
 static rc read_record(const unsigned char *p, size_t n, uint64_t offset, record *out)
 {
     typedef unsigned long long big;
@@ -178,6 +187,8 @@ static const char *code_text(uint32_t code)
     return "an unknown type";
 }
 
+/* The count in the header is not asked: writers of files with several chunks
+ * are known to leave it at 1 (maderix/ANE), and the offset says it all. */
 rc mil_blob_read(const void *bytes, size_t n, uint64_t offset, mil_dtype want,
                  size_t want_bytes, const void **data)
 {
@@ -203,6 +214,7 @@ rc mil_blob_read(const void *bytes, size_t n, uint64_t offset, mil_dtype want,
     return OK;
 }
 
+/* Here the count matters, since nothing else says where the chunks end. */
 rc mil_blob_list(arena *mem, const void *bytes, size_t n, uint64_t **offsets,
                  size_t *count)
 {

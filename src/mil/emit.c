@@ -16,6 +16,7 @@ static const mil_dtype dtype_of[IR_TYPES] = {
     [IR_BOOL] = MIL_BOOL,
 };
 
+/* Values of the graph are tensors, also those of shape [1]. */
 mil_type mil_node_type(const ir_node *n)
 {
     mil_type t = {.dtype = dtype_of[n->type], .tensor = true, .rank = n->shape.rank};
@@ -54,6 +55,8 @@ const char *mil_plain_name(mil_emitter *e, const char *base)
     return name->text;
 }
 
+/* Every operation carries a `name` attribute, as all known writers give it;
+ * here it is the variable's own name. A const brings its attributes along. */
 rc mil_push(mil_emitter *e, const mil_draft *d, const char *op, const char *name,
             mil_type type)
 {
@@ -82,6 +85,7 @@ rc mil_push(mil_emitter *e, const mil_draft *d, const char *op, const char *name
 
 /* ---- names that are given ---- */
 
+/* Names are not repaired: whoever binds surfaces by name must find them. */
 static rc take_name(mil_emitter *e, const char *what, const char *name)
 {
     if (!mil_is_name(name)) {
@@ -104,6 +108,7 @@ static const char *own(mil_emitter *e, const char *name)
     return mil_name_of(&e->names, name, strlen(name))->text;
 }
 
+/* NULL for anything but a param that was given values. */
 static const double *baked_values(const mil_emitter *e, const ir_node *n)
 {
     for (int i = 0; n->op == IR_param && i < e->n_baked; i++)
@@ -151,14 +156,14 @@ static rc declare_inputs(mil_emitter *e)
 
 /* ---- the walk ---- */
 
-static rc find_live(mil_emitter *e)
+/* Operands come before their users, so one pass from the end marks all. */
+static void find_live(mil_emitter *e)
 {
     const ir_graph *g = e->g;
     for (int i = 0; i < g->n_outputs; i++) e->live[g->outputs[i].node->id] = true;
     for (int i = g->n_nodes - 1; i >= 0; i--)
         for (int j = 0; e->live[i] && j < g->nodes[i]->n_in; j++)
             e->live[g->nodes[i]->in[j]->id] = true;
-    return OK;
 }
 
 /* The first output that names this node, or a name made up. */
@@ -181,6 +186,8 @@ static rc bake_operands(mil_emitter *e, const ir_node *n)
     return OK;
 }
 
+/* Node order is an order of computation, and so becomes statement order.
+ * Constants have no turn of their own: whoever reads one declares it. */
 static rc emit_nodes(mil_emitter *e)
 {
     for (int i = 0; i < e->g->n_nodes; i++) {
@@ -240,6 +247,8 @@ static rc build_info(mil_emitter *e, mil_value *dict)
     return OK;
 }
 
+/* The whole of it, in order. Names that were given are taken first, since a
+ * made-up name must step aside for an output that comes last. */
 static rc emit(mil_emitter *e, mil_program *p)
 {
     const ir_graph *g = e->g;
@@ -248,7 +257,7 @@ static rc emit(mil_emitter *e, mil_program *p)
     e->value = arena_array(e->mem, (size_t)g->n_nodes, sizeof *e->value);
     if (!e->live || !e->value) return E_MEMORY;
     TRY(build_info(e, &p->build_info));
-    TRY(find_live(e));
+    find_live(e);
     TRY(declare_inputs(e));
     TRY(emit_nodes(e));
     TRY(emit_outputs(e));

@@ -30,6 +30,7 @@ static rc declare(mil_emitter *e, const char *name, mil_value value)
     return mil_push(e, &d, "const", name, value.type);
 }
 
+/* The same value as a chunk of the weight file in hand (below). */
 static rc to_blob(mil_emitter *e, const mil_value *v, size_t bytes, mil_value *out);
 
 /* Too long for the text, and of a type a weight file can hold? */
@@ -40,7 +41,9 @@ static bool is_large(const mil_emitter *e, const mil_value *v)
 }
 
 /* The constant with this type and content, declared now if it is new, under
- * the name `what` or a numbered one. */
+ * the name `what` or a numbered one. Content is compared as bytes, so 0 and -0
+ * stay two constants. A large one is found again as well: its bytes stay in
+ * the arena, and the program holds the offset. */
 static rc shared(mil_emitter *e, const char *what, const mil_value *v, size_t n,
                  const char **name)
 {
@@ -64,6 +67,7 @@ static rc shared(mil_emitter *e, const char *what, const mil_value *v, size_t n,
     return declare(e, *name, value);
 }
 
+/* A shared constant from bytes on the caller's stack. */
 static rc literal(mil_emitter *e, const char *what, mil_type t, const void *data,
                   size_t n, const char **name)
 {
@@ -75,7 +79,9 @@ static rc literal(mil_emitter *e, const char *what, mil_type t, const void *data
 }
 
 /* Arguments are named by what they hold (ints_0_1_3_2, bool_false), since
- * operations of different kinds share them. */
+ * operations of different kinds share them: the strides of a convolution and
+ * the shape of a reshape may be one constant. Attributes of the device dialect
+ * are never negative, so the content always makes a name. */
 rc mil_const_ints(mil_emitter *e, int n, const int64_t *v, const char **name)
 {
     mil_type t = {MIL_INT32, true, 1, {n}};
@@ -114,6 +120,7 @@ rc mil_const_text(mil_emitter *e, const char *text, const char **name)
 
 /* ---- numbers ---- */
 
+/* Infinity may be meant (a mask); a finite number that would become one is not. */
 static rc beyond(double v, ir_type t)
 {
     err_fail(E_NUMERIC, "the constant %g is beyond the range of %s", v, ir_type_name(t));
@@ -121,7 +128,8 @@ static rc beyond(double v, ir_type t)
                         : E_NUMERIC;
 }
 
-/* n values (or one n times) in the type of the program. */
+/* n values (or one n times) in the type of the program, from double with one
+ * rounding: going through float first would round ties twice. */
 static rc round_values(ir_type t, const double *v, bool uniform, size_t n, void *out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -158,6 +166,7 @@ static const char *numbered(mil_emitter *e, const char *path, int number)
                         path + n - tail);
 }
 
+/* The bytes move to the arena of the program, which outlives the writer. */
 rc mil_close_weights(mil_emitter *e)
 {
     const void *bytes;
@@ -175,6 +184,8 @@ rc mil_close_weights(mil_emitter *e)
     return OK;
 }
 
+/* A file to write the next chunk to: the one in hand, or with blob_each a new
+ * one for every chunk. */
 static rc open_weights(mil_emitter *e)
 {
     if (e->weights && !e->o->blob_each) return OK;
@@ -198,6 +209,7 @@ static rc to_blob(mil_emitter *e, const mil_value *v, size_t bytes, mil_value *o
 
 /* ---- constants of the graph ---- */
 
+/* All values of a node in its own shape and type, a uniform one spread out. */
 static rc values_of(mil_emitter *e, const ir_node *n, const double *v, bool uniform,
                     mil_value *out, size_t *bytes)
 {
@@ -219,6 +231,9 @@ rc mil_const_node(mil_emitter *e, const ir_node *n, bool scalar, const char **na
     return shared(e, NULL, &v, bytes, name);
 }
 
+/* Not shared, however equal or small: the text must not change when the values
+ * do, or a program retrained every few updates would be compiled anew each time
+ * two of its weights happen to agree. */
 rc mil_const_baked(mil_emitter *e, const ir_node *n, const double *values)
 {
     mil_value v, blob;

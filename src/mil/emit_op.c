@@ -1,8 +1,14 @@
 /* emit_op.c - how each operation of the device dialect is spelled in MIL: its
  * arguments by name, in alphabetical order as coremltools prints them, every
- * constant argument as a named const. The operation's own name is in ops.def. */
+ * constant argument as a named const. The operation's own name is in ops.def.
+ *
+ * A constant that an argument needs is declared the moment the speller asks for
+ * it, so it stands just before the operation that reads it first. Sources of
+ * the keywords: coremltools, maderix/ANE; where they disagree with a chip, the
+ * planner stays away (plan), this file only spells. */
 #include "mil/emit.h"
 
+/* Fills the arguments of `d` for node `n`. */
 typedef rc speller(mil_emitter *e, const ir_node *n, mil_draft *d);
 
 static void add_ref(mil_draft *d, const char *name, const char *ref)
@@ -35,6 +41,7 @@ static rc operand_name(mil_emitter *e, const ir_node *n, int i, bool broadcasts,
     return OK;
 }
 
+/* Operand i as argument `name`, in exactly its own shape. */
 static rc operand(mil_emitter *e, const ir_node *n, int i, mil_draft *d, const char *name)
 {
     const char *ref;
@@ -43,6 +50,7 @@ static rc operand(mil_emitter *e, const ir_node *n, int i, mil_draft *d, const c
     return OK;
 }
 
+/* Operand i of an operation that broadcasts. */
 static rc broadcast_operand(mil_emitter *e, const ir_node *n, int i, mil_draft *d,
                             const char *name)
 {
@@ -52,6 +60,7 @@ static rc broadcast_operand(mil_emitter *e, const ir_node *n, int i, mil_draft *
     return OK;
 }
 
+/* Arguments that are constants of the operation, one function a type. */
 static rc int_arg(mil_emitter *e, mil_draft *d, const char *name, int v)
 {
     const char *ref;
@@ -115,6 +124,7 @@ static rc spell_epsilon(mil_emitter *e, const ir_node *n, mil_draft *d)
     return operand(e, n, 0, d, "x");
 }
 
+/* The mode must be named (ANEForge); the graph's gelu is the tanh form. */
 static rc spell_gelu(mil_emitter *e, const ir_node *n, mil_draft *d)
 {
     TRY(text_arg(e, d, "mode", "TANH_APPROXIMATION"));
@@ -136,6 +146,7 @@ static rc spell_reduce(mil_emitter *e, const ir_node *n, mil_draft *d)
     return operand(e, n, 0, d, "x");
 }
 
+/* Both flags always: the raw compiler wants them as consts (Orion). */
 static rc spell_matmul(mil_emitter *e, const ir_node *n, mil_draft *d)
 {
     TRY(bool_arg(e, d, "transpose_x", n->attr.tx));
@@ -144,6 +155,8 @@ static rc spell_matmul(mil_emitter *e, const ir_node *n, mil_draft *d)
     return operand(e, n, 1, d, "y");
 }
 
+/* pad is given in both cases, as every known writer does; with "valid" it is
+ * zero. There is no bias argument: the raw compiler refuses one (Orion). */
 static rc spell_conv(mil_emitter *e, const ir_node *n, mil_draft *d)
 {
     const ir_attr *a = &n->attr;
@@ -182,6 +195,7 @@ static rc spell_tile(mil_emitter *e, const ir_node *n, mil_draft *d)
     return operand(e, n, 0, d, "x");
 }
 
+/* interleave is required, though only false has a use here. */
 static rc spell_concat(mil_emitter *e, const ir_node *n, mil_draft *d)
 {
     TRY(int_arg(e, d, "axis", n->attr.axis));
@@ -210,6 +224,7 @@ static rc spell_select(mil_emitter *e, const ir_node *n, mil_draft *d)
     return operand(e, n, 0, d, "cond");
 }
 
+/* Leaves and constants have no speller: they are not operations of a program. */
 static speller *const spellers[IR_OPS] = {
     [IR_add] = spell_binary,         [IR_sub] = spell_binary,
     [IR_mul] = spell_binary,         [IR_real_div] = spell_binary,

@@ -2,7 +2,12 @@
  *
  * Space is free. A token is a word, a number (with its sign), a string in
  * double quotes on one line, the arrow, or one mark of punctuation. The
- * grammar has no comments; they get an error of their own. */
+ * grammar has no comments; they get an error of their own.
+ *
+ * The text is not terminated: every look at a byte goes through byte_at(),
+ * which gives -1 at the end. A token is a piece of the text, not a copy; what
+ * it is worth is decided by whoever wanted it, since "0x10" is sixteen in an
+ * int32 and a bit pattern in an fp16. */
 #include <stdio.h>
 #include <string.h>
 #include "mil/mil_in.h"
@@ -44,6 +49,8 @@ static const char *number_end(const mil_lex *l, const char *p)
     }
 }
 
+/* Past the closing quote. A backslash hides the next byte, whatever it is; if
+ * the two mean anything, mil_tok_string decides. */
 static rc string_end(const mil_lex *l, const char **end)
 {
     const mil_tok *t = &l->tok;
@@ -61,6 +68,7 @@ static rc string_end(const mil_lex *l, const char **end)
     return OK;
 }
 
+/* A byte that begins nothing. People do try comments. */
 static rc strange(const mil_lex *l)
 {
     int c = byte_at(l, l->p), d = byte_at(l, l->p + 1);
@@ -75,6 +83,8 @@ static rc strange(const mil_lex *l)
     return mil_fail(l->program, at, E_FORMAT, "no token begins with the byte 0x%02x", c);
 }
 
+/* Lines count from 1 at each '\n', columns from 1 in bytes. '?' is a mark only
+ * so that sizes that vary get an error that knows what they are. */
 rc mil_lex_next(mil_lex *l)
 {
     mil_tok *t = &l->tok;
@@ -134,7 +144,9 @@ static int hex_digit(int c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One escape after its backslash: \" \\ \n \t \r \xHH. */
+/* One escape after its backslash: \" \\ \n \t \r \xHH; -1 for any other. A
+ * zero byte would end the string early for every reader in C, so \x00 is
+ * refused by the caller. */
 static int escape(const char **at, const char *end)
 {
     static const char from[] = "\"\\ntr", to[] = "\"\\\n\t\r";

@@ -13,6 +13,8 @@
 #include <string.h>
 #include "mil/parse.h"
 
+/* An unknown word gets the nearest known one as a hint: a slip in a type is
+ * the most usual fault in text written by hand. */
 static rc dtype(mil_parser *s, mil_dtype *out)
 {
     const mil_tok *t = &s->lex.tok;
@@ -33,6 +35,7 @@ static rc dtype(mil_parser *s, mil_dtype *out)
     return near ? err_hint(E_FORMAT, "did you mean '%s'?", near) : E_FORMAT;
 }
 
+/* MIL itself knows '?' and symbols; the engine's compiler takes neither. */
 static rc dimension(mil_parser *s, int64_t *out)
 {
     const mil_tok *t = &s->lex.tok;
@@ -60,6 +63,8 @@ static rc dimensions(mil_parser *s, mil_type *out)
     return mil_step(s);
 }
 
+/* Counting the elements here, once, means that no later product of sizes can
+ * overflow. */
 rc mil_parse_type(mil_parser *s, mil_type *out)
 {
     mil_pos at = s->lex.tok.pos;
@@ -84,6 +89,7 @@ typedef struct {
     const mil_type *type;
 } filler;
 
+/* One more element. Only a list that is too long can meet a full reserve. */
 static rc element(mil_parser *s, filler *f)
 {
     if (f->n == f->room) {
@@ -98,6 +104,7 @@ static rc element(mil_parser *s, filler *f)
     return mil_step(s);
 }
 
+/* Enters after '['. */
 static rc flat_list(mil_parser *s, filler *f)
 {
     bool again = !mil_at(s, "]");
@@ -156,6 +163,8 @@ static rc reserve(mil_parser *s, const mil_type *t, filler *f)
     return f->data ? OK : E_MEMORY;
 }
 
+/* What stands between the parentheses of a numeric type. The first bracket
+ * after the first decides between a nested and a flat list. */
 static rc numbers(mil_parser *s, mil_value *out)
 {
     filler f = {0};
@@ -197,6 +206,8 @@ static rc blob_field(mil_parser *s, mil_dtype want, bool *old, void *out)
     return mil_expect(s, ")", "after the value");
 }
 
+/* Only the reference: the file itself is read and checked by mil_blob_read,
+ * when somebody knows where it is. */
 static rc blob(mil_parser *s, mil_value *out)
 {
     bool have_path = false, have_offset = false, again = true;
@@ -222,6 +233,8 @@ static rc blob(mil_parser *s, mil_value *out)
     return mil_expect(s, ")", "after BLOBFILE");
 }
 
+/* A tensor of strings of rank 1 and more exists in MIL, and no operation of
+ * the engine takes one. */
 rc mil_parse_literal(mil_parser *s, mil_value *out)
 {
     out->kind = MIL_LITERAL;
@@ -245,6 +258,7 @@ static bool looks_whole(const mil_tok *t)
     return true;
 }
 
+/* A spelling without a type; printed, it gets one. */
 rc mil_parse_bare(mil_parser *s, mil_value *out)
 {
     const mil_tok *t = &s->lex.tok;

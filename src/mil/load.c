@@ -10,6 +10,7 @@
 #define PREFIX "@model_path/weights/"
 #define FILE_MAX ((size_t)16 << 30) /* larger than any engine's address space */
 
+/* One walk over a program: the files found so far, and the paths seen. */
 typedef struct {
     arena *mem;
     const mil_program *program;
@@ -19,7 +20,8 @@ typedef struct {
     int n, cap;
 } loader;
 
-/* No empty, "." or ".." part. */
+/* No empty, "." or ".." part between slashes, and no backslash, which is a
+ * separator on other systems. A link inside the folder is the owner's choice. */
 static bool stays_inside(const char *name)
 {
     while (true) {
@@ -31,6 +33,7 @@ static bool stays_inside(const char *name)
     }
 }
 
+/* Read the file of one blob, unless it was read before. */
 static rc load(loader *l, const mil_value *v)
 {
     mil_blob_file f = {.path = v->text};
@@ -60,6 +63,7 @@ static rc load(loader *l, const mil_value *v)
     return OK;
 }
 
+/* A blob may stand as an argument, in a tuple, or as an attribute. */
 static rc load_all(loader *l, int n, const mil_arg *args)
 {
     for (int i = 0; i < n; i++) {

@@ -47,6 +47,8 @@ bool mil_type_eq(const mil_type *a, const mil_type *b)
     return true;
 }
 
+/* 96 bytes hold any type that passed mil_count: at most 19 digits over all
+ * sizes above 1, and 8 sizes. */
 const char *mil_type_text(char out[96], const mil_type *t)
 {
     size_t n = 0;
@@ -70,6 +72,7 @@ const mil_func *mil_find_func(const mil_program *p, const char *name)
     return NULL;
 }
 
+/* Operations have a handful of arguments; a walk is the fastest search. */
 static const mil_value *named(int n, const mil_arg *list, const char *name)
 {
     for (int i = 0; i < n; i++)
@@ -91,7 +94,8 @@ const mil_value *mil_attr_of(const mil_op *op, const char *name)
 
 enum { VIEW = 76, BEFORE = 56 }; /* columns of source shown; of them before the caret */
 
-/* The bytes of source line `line`, or NULL. */
+/* The bytes of source line `line`, or NULL. Searched from the start: an error
+ * ends the reading, so it happens once. */
 static const char *source_line(const mil_program *p, int line, size_t *n)
 {
     const char *at = p->source, *end = at ? at + p->source_bytes : NULL;
@@ -127,6 +131,8 @@ static void show_source(char *out, size_t room, const mil_program *p, mil_pos at
     snprintf(out, room, "\n%5d | %s\n      | %s^", at.line, view, under);
 }
 
+/* The source lines are part of the fault, not context: they come right after
+ * the message, before what callers add on the way up. */
 rc mil_fail(const mil_program *p, mil_pos at, rc code, const char *fmt, ...)
 {
     char message[256], shown[2 * VIEW + 40] = "";

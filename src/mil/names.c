@@ -1,4 +1,9 @@
-/* names.c - a set of names in an arena: open addressing, at most half full. */
+/* names.c - a set of names in an arena: open addressing, at most half full.
+ *
+ * A name found once has one address for ever, so the reader compares pointers,
+ * and its mark answers "is this defined here?" without a second look-up. An
+ * outgrown table stays in the arena; all of them together are no larger than
+ * the last. */
 #include <string.h>
 #include "mil/mil_in.h"
 
@@ -10,6 +15,7 @@ uint64_t mil_hash(const void *bytes, size_t n, uint64_t seed)
     return h ^ h >> 29;
 }
 
+/* The slot that holds the name, or the free one where it belongs. */
 static mil_name **find(mil_name **slot, size_t cap, const char *text, size_t n)
 {
     size_t i = (size_t)mil_hash(text, n, 0) & (cap - 1);
@@ -43,6 +49,7 @@ mil_name *mil_name_of(mil_names *set, const char *text, size_t n)
     return *find(set->slot, set->cap, text, n) = name;
 }
 
+/* Spelled out rather than isalpha(), which follows the locale. */
 bool mil_is_name(const char *text)
 {
     size_t n = text ? strlen(text) : 0;
@@ -53,6 +60,8 @@ bool mil_is_name(const char *text)
     return strcmp(text, "true") && strcmp(text, "false");
 }
 
+/* `array` is the address of a pointer of any type, so it is copied as bytes.
+ * What was outgrown stays in the arena: at most as much again. */
 rc mil_grow(arena *mem, void *array, int n, int *cap, size_t size)
 {
     if (n < *cap) return OK;

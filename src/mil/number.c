@@ -9,11 +9,12 @@
 #include <string.h>
 #include "mil/mil_in.h"
 
+/* A token taken apart, before it is known which type wants it. */
 typedef struct {
     bool negative, hex;
-    enum { WHOLE, REAL, NOT_A_NUMBER_TOKEN } form;
-    uint64_t whole; /* WHOLE */
-    double real;    /* REAL, and WHOLE as a real */
+    enum { WHOLE, REAL } form;
+    uint64_t whole; /* WHOLE: the magnitude */
+    double real;    /* the magnitude, of both forms */
 } number;
 
 static rc bad(const mil_program *p, const mil_tok *t, const char *wanted)
@@ -23,6 +24,8 @@ static rc bad(const mil_program *p, const mil_tok *t, const char *wanted)
                     mil_tok_text(had, t));
 }
 
+/* The worth of a digit, or -1. A capital letter differs from a small one in
+ * bit 5 alone. */
 static int digit_of(char c, int base)
 {
     int d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' ? (c | 32) - 'a' + 10 : 99;
@@ -80,6 +83,8 @@ static bool word_is(const char *s, size_t n, const char *word)
     return !word[n];
 }
 
+/* The three spellings: a word, a hexadecimal number (float with 'p', else
+ * whole), a decimal number (whole if it has digits only). */
 static rc take_apart(const mil_program *p, const mil_tok *t, number *out)
 {
     const char *s = t->p;
@@ -117,6 +122,9 @@ static rc take_apart(const mil_program *p, const mil_tok *t, number *out)
     return str_to_real(text, &out->real) == OK ? OK : bad(p, t, "a number");
 }
 
+/* bfloat16 is the upper half of a float: round to nearest, ties to even, by
+ * adding just under half of the last bit that stays, and that bit itself. The
+ * carry may reach infinity, as it should. A NaN must keep a fraction bit. */
 static uint16_t bf16_from_double(double v)
 {
     float f = (float)v;
@@ -152,6 +160,8 @@ static rc read_bits(const mil_program *p, const mil_tok *t, mil_dtype d, const n
     return OK;
 }
 
+/* One value of fp16, fp32 or bf16. A finite number that turns infinite would
+ * change a program silently, so it is an error; infinity has a spelling. */
 static rc read_real(const mil_program *p, const mil_tok *t, mil_dtype d, const number *v,
                     void *out)
 {
@@ -189,6 +199,7 @@ static const struct {
     [MIL_UINT64] = {0, UINT64_MAX},
 };
 
+/* One value of an integer type, in its width and two's complement. */
 static rc read_whole(const mil_program *p, const mil_tok *t, mil_dtype d, const number *v,
                      void *out)
 {
@@ -228,6 +239,9 @@ rc mil_number_read(const mil_program *p, const mil_tok *t, mil_dtype d, void *ou
 
 /* ---- printing ---- */
 
+/* The bits of the double, printed from the top: sign, 1.fraction, exponent.
+ * printf's %a may not be used: it follows the locale, and C libraries differ
+ * in the leading digit. */
 static void print_real(str *out, double v)
 {
     uint64_t u;
@@ -259,6 +273,7 @@ static void print_bits_or_real(str *out, uint32_t bits, uint32_t nan, int digits
     else str_addf(out, "0x%0*lx", digits, (unsigned long)bits);
 }
 
+/* Widen without sign, then give the sign back to those that have one. */
 static void print_whole(str *out, mil_dtype d, const void *element)
 {
     size_t bytes = mil_dtype_bytes(d);

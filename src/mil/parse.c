@@ -52,6 +52,8 @@ static rc more(mil_parser *s, const char *close, const char *what, bool *out)
     return mil_wanted(s, wanted);
 }
 
+/* Any word: variables, arguments, operations and functions share one form, and
+ * one set, in which each spelling is stored once. */
 static rc name(mil_parser *s, const char *what, mil_name **out)
 {
     const mil_tok *t = &s->lex.tok;
@@ -92,6 +94,8 @@ static rc used(mil_parser *s, const mil_name *n, mil_pos at)
                     n->text);
 }
 
+/* Type and name. The name is not defined yet: an input is at once, a result
+ * only after its operation. true and false would be taken for literals. */
 static rc variable(mil_parser *s, mil_var *out, mil_name **entry)
 {
     TRY(mil_parse_type(s, &out->type));
@@ -103,6 +107,8 @@ static rc variable(mil_parser *s, mil_var *out, mil_name **entry)
     return OK;
 }
 
+/* Attributes are part of an operation, not inputs of it, so they cannot refer
+ * to variables. */
 static rc reference(mil_parser *s, mil_value *out)
 {
     mil_name *n;
@@ -117,6 +123,7 @@ static rc reference(mil_parser *s, mil_value *out)
 
 static rc value(mil_parser *s, bool in_tuple, mil_value *out);
 
+/* (a, b, ...), at least one; concat's values. Tuples do not nest. */
 static rc tuple(mil_parser *s, mil_value *out)
 {
     int cap = 0;
@@ -151,7 +158,9 @@ static rc value(mil_parser *s, bool in_tuple, mil_value *out)
     return mil_parse_bare(s, out);
 }
 
-/* name = value, ... up to `close`, which may come at once. */
+/* name = value, ... up to `close`, which may come at once. Names are stored
+ * once, so a repeated one is an equal pointer; with MIL_ARGS_MAX of them the
+ * square is small. */
 static rc arguments(mil_parser *s, const char *close, int *n, mil_arg **list)
 {
     bool again = !mil_at(s, close), attributes = s->attributes;
@@ -181,6 +190,7 @@ static rc arguments(mil_parser *s, const char *close, int *n, mil_arg **list)
     return OK;
 }
 
+/* One statement. */
 static rc operation(mil_parser *s, mil_op *op)
 {
     mil_name *entry, *outs[MIL_ARGS_MAX];
@@ -210,6 +220,7 @@ static rc operation(mil_parser *s, mil_op *op)
     return OK;
 }
 
+/* A function may have none, and more than an operation has arguments. */
 static rc inputs(mil_parser *s, mil_func *f)
 {
     int cap = 0;
@@ -253,6 +264,7 @@ static rc outputs(mil_parser *s, mil_func *f)
     return mil_at(s, ";") ? mil_step(s) : OK;
 }
 
+/* Each function has its own variables: its number marks those it defined. */
 static rc function(mil_parser *s, mil_func *f)
 {
     mil_name *entry;
@@ -279,17 +291,29 @@ static rc function(mil_parser *s, mil_func *f)
     return outputs(s, f);
 }
 
-/* [buildInfo = dict<string, string>({{"key", "value"}, ...})] */
-static rc build_info(mil_parser *s, mil_value *dict)
+/* {"key", "value"} */
+static rc pair(mil_parser *s, mil_value *dict, int *cap)
+{
+    TRY(mil_expect(s, "{", "before a pair of a dict"));
+    TRY(one_more(s, dict->n / 2, "pairs in a dict"));
+    for (int i = 0; i < 2; i++) {
+        TRY(mil_grow(s->mem, &dict->items, dict->n, cap, sizeof *dict->items));
+        mil_value *item = &dict->items[dict->n++];
+        *item = (mil_value){
+            .kind = MIL_LITERAL, .pos = s->lex.tok.pos, .type = dict->type};
+        if (s->lex.tok.kind != TOK_STRING) return mil_wanted(s, "a string");
+        TRY(mil_tok_string(s->program, s->mem, &s->lex.tok, &item->text));
+        TRY(mil_step(s));
+        if (!i) TRY(mil_expect(s, ",", "after a key"));
+    }
+    return mil_expect(s, "}", "after a pair of a dict");
+}
+
+/* dict<string, string>, either spelling of string, kept in `old`. */
+static rc dict_type(mil_parser *s, mil_value *dict)
 {
     mil_type key, val;
     char a[96], b[96];
-    int cap = 0;
-    bool again = true;
-    TRY(mil_step(s));
-    TRY(mil_expect(s, "buildInfo", "as the only attribute of a program"));
-    TRY(mil_expect(s, "=", "after buildInfo"));
-    *dict = (mil_value){.kind = MIL_DICT, .pos = s->lex.tok.pos};
     TRY(mil_expect(s, "dict", "after buildInfo ="));
     TRY(mil_expect(s, "<", "after dict"));
     TRY(mil_parse_type(s, &key));
@@ -302,6 +326,19 @@ static rc build_info(mil_parser *s, mil_value *dict)
                         mil_type_text(a, &key), mil_type_text(b, &val));
     dict->type = key;
     dict->old = key.tensor || val.tensor;
+    return OK;
+}
+
+/* [buildInfo = dict<string, string>({{"key", "value"}, ...})] */
+static rc build_info(mil_parser *s, mil_value *dict)
+{
+    int cap = 0;
+    bool again = true;
+    TRY(mil_step(s));
+    TRY(mil_expect(s, "buildInfo", "as the only attribute of a program"));
+    TRY(mil_expect(s, "=", "after buildInfo"));
+    *dict = (mil_value){.kind = MIL_DICT, .pos = s->lex.tok.pos};
+    TRY(dict_type(s, dict));
     TRY(mil_expect(s, "(", "after the type of a dict"));
     TRY(mil_expect(s, "{", "before the pairs of a dict"));
     if (mil_at(s, "}")) {
@@ -309,18 +346,7 @@ static rc build_info(mil_parser *s, mil_value *dict)
         TRY(mil_step(s));
     }
     while (again) {
-        TRY(mil_expect(s, "{", "before a pair of a dict"));
-        for (int i = 0; i < 2; i++) {
-            TRY(one_more(s, dict->n / 2, "pairs in a dict"));
-            TRY(mil_grow(s->mem, &dict->items, dict->n, &cap, sizeof *dict->items));
-            mil_value *item = &dict->items[dict->n++];
-            *item = (mil_value){.kind = MIL_LITERAL, .pos = s->lex.tok.pos, .type = key};
-            if (s->lex.tok.kind != TOK_STRING) return mil_wanted(s, "a string");
-            TRY(mil_tok_string(s->program, s->mem, &s->lex.tok, &item->text));
-            TRY(mil_step(s));
-            if (!i) TRY(mil_expect(s, ",", "after a key"));
-        }
-        TRY(mil_expect(s, "}", "after a pair of a dict"));
+        TRY(pair(s, dict, &cap));
         TRY(more(s, "}", "after a pair of a dict", &again));
     }
     TRY(mil_expect(s, ")", "after a dict"));
@@ -344,6 +370,8 @@ static rc version(mil_parser *s)
     return mil_step(s);
 }
 
+/* A function joins the program when it is complete, so that a search for its
+ * name while it is read finds only the ones before it. */
 static rc whole_program(mil_parser *s)
 {
     mil_program *p = s->program;

@@ -1,10 +1,17 @@
 /* print.c - a program as canonical text: one operation on a line, a blank
  * after every comma and round every '=', lists flat, reals as exact
  * hexadecimal floats. Reading that text and printing it again gives the same
- * bytes, so equal programs are equal text. */
+ * bytes, so equal programs are equal text.
+ *
+ * What was spelled in two ways but means one thing is printed in one: nested
+ * lists become flat, a bare `true` becomes bool(true), "0.5" becomes 0x1p-1.
+ * What a device may tell apart is kept: fp16 against tensor<fp16, []>, the
+ * order of arguments, the older spelling inside BLOBFILE. */
 #include <string.h>
 #include "mil/mil_in.h"
 
+/* Quoted; every byte that could end the line or the string is escaped. Bytes
+ * from 128 up pass as they are: text is UTF-8. */
 static void print_string(str *out, const char *text)
 {
     str_addc(out, '"');
@@ -32,6 +39,8 @@ void mil_print_type(str *out, const mil_type *t)
     str_add(out, "]>");
 }
 
+/* type(value): a scalar, a splat or rank 0 without brackets, else a flat list.
+ * The reader knows a splat of a tensor by its missing brackets. */
 static void print_literal(str *out, const mil_value *v)
 {
     mil_print_type(out, &v->type);
@@ -52,6 +61,7 @@ static void print_literal(str *out, const mil_value *v)
     str_addc(out, ')');
 }
 
+/* path first, then offset, as coremltools writes them. */
 static void print_blob(str *out, const mil_value *v)
 {
     mil_print_type(out, &v->type);
@@ -74,6 +84,7 @@ static void print_list(str *out, const mil_value *v)
     str_addc(out, ')');
 }
 
+/* Keys and values alternate in items; both have one spelling of their type. */
 static void print_dict(str *out, const mil_value *v)
 {
     const char *type = v->old ? "tensor<string, []>" : "string";
@@ -126,6 +137,7 @@ static void print_args(str *out, int n, const mil_arg *a)
     }
 }
 
+/* One line; an empty attribute list is left away, as reading allows. */
 static void print_op(str *out, const mil_op *op)
 {
     str_add(out, "        ");
@@ -141,6 +153,8 @@ static void print_op(str *out, const mil_op *op)
     str_add(out, ";\n");
 }
 
+/* A buildInfo that was read is printed even when it is empty. The buffer keeps
+ * the first failure, so one check at the end is enough. */
 rc mil_print(const mil_program *p, str *out)
 {
     str_addf(out, "program(%d.%d)\n", p->major, p->minor);
