@@ -126,6 +126,10 @@ $(B)/tests/%_fuzz: tests/fuzz/%_fuzz.c $(B)/tests/fuzz/replay.o $(B)/libanneal.a
 $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a
 	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 
+# Timing programs, run by hand.
+$(B)/%_bench: bench/%_bench.c $(B)/libanneal.a
+	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) -o $@
+
 units: $(UNITBIN) $(FUZZBIN)
 
 # Installing may change what pkg-config says, so the rest is a new make, with a

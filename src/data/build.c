@@ -9,12 +9,10 @@
 #include <jansson.h>
 #include <xxhash.h>
 #include "base/file.h"
-#include "data/source.h"
-#include "data/tokenizer.h"
+#include "data/bpe_train.h"
 #include "data/tokens.h"
 
 #define DATASET_VERSION 1
-#define PIECE ((size_t)1 << 20)
 
 typedef struct {
     source src;
@@ -24,46 +22,67 @@ typedef struct {
     tokens_header train, held;
 } build;
 
-static rc make_tokenizer(const data_options *o, tokenizer **out)
+static rc make_tokenizer(const source *s, const data_options *o, tokenizer **out)
 {
     if (o->byte) return tokenizer_byte(out);
+    if (o->bpe_vocab > 0) return bpe_train(s, o->bpe_vocab, out);
     if (o->tokenizer_path) return tokenizer_open(o->tokenizer_path, out);
-    return err_fail(E_CONFIG, "no tokenizer was named");
+    err_fail(E_CONFIG, "wanted a tokenizer, had none");
+    return err_hint(E_CONFIG,
+                    "--tokenizer byte, bpe:32000 or the path of a tokenizer.json");
 }
 
-static rc add_document(build *b, source_reader *from, const source_doc *doc, char *buffer,
+static rc add_document(build *b, source_reader *from, encoder *e, char *buffer,
                        token_list *ids, token_writer *to)
 {
-    size_t got;
-    TRY(source_reader_seek(from, doc));
+    size_t have = 0, got, used;
+    bool last;
     do {
+        TRY(source_read(from, buffer + have, 2 * SPLIT_WINDOW - have, &got));
+        have += got;
+        last = have < 2 * SPLIT_WINDOW;
         ids->n = 0;
-        TRY(source_read(from, buffer, PIECE, &got));
-        TRY(tokenizer_encode(b->tok, buffer, got, ids));
+        TRY(encoder_feed(e, buffer, have, last, ids, &used));
         TRY(token_writer_add(to, ids->id, ids->n));
-    } while (got == PIECE);
+        memmove(buffer, buffer + used, have - used);
+        have -= used;
+    } while (!last);
     int32_t end = tokenizer_end(b->tok);
     return end < 0 ? OK : token_writer_add(to, &end, 1);
+}
+
+static rc write_documents(build *b, bool held, token_writer *w)
+{
+    char *buffer = mem_take(2 * SPLIT_WINDOW);
+    token_list ids = {0};
+    encoder *e = NULL;
+    source_reader reader;
+    source_reader_start(&reader, &b->src);
+    rc r = buffer ? encoder_new(b->tok, &e) : E_MEMORY;
+    for (size_t i = 0; r == OK && i < b->src.n_docs; i++) {
+        const source_doc *doc = &b->src.doc[i];
+        if (doc->held != held) continue;
+        r = source_reader_seek(&reader, doc);
+        if (r == OK) r = add_document(b, &reader, e, buffer, &ids, w);
+        if (r != OK) r = err_while(r, "reading %s", b->src.file[doc->file].path);
+    }
+    source_reader_stop(&reader);
+    encoder_free(e);
+    token_list_free(&ids);
+    mem_drop(buffer);
+    return r;
 }
 
 static rc write_part(build *b, const char *name, bool held, uint64_t bytes,
                      tokens_header *h)
 {
-    char *buffer = mem_take(PIECE), *path = file_join(b->mem, b->tmp, name);
-    token_list ids = {0};
-    token_writer *w = NULL;
-    source_reader reader;
-    source_reader_start(&reader, &b->src);
-    rc r = buffer && path ? OK : E_MEMORY;
-    if (r == OK) r = token_writer_open(path, (uint32_t)b->tok->vocab, b->tok->sum, &w);
-    for (size_t i = 0; r == OK && i < b->src.n_docs; i++)
-        if (b->src.doc[i].held == held)
-            r = add_document(b, &reader, &b->src.doc[i], buffer, &ids, w);
-    source_reader_stop(&reader);
-    if (r == OK) r = token_writer_close(w, bytes, h);
-    else token_writer_drop(w);
-    token_list_free(&ids);
-    mem_drop(buffer);
+    char *path = file_join(b->mem, b->tmp, name);
+    token_writer *w;
+    if (!path) return E_MEMORY;
+    TRY(token_writer_open(path, (uint32_t)b->tok->vocab, b->tok->sum, &w));
+    rc r = write_documents(b, held, w);
+    if (r == OK) return token_writer_close(w, bytes, h);
+    token_writer_drop(w);
     return r;
 }
 
@@ -113,7 +132,7 @@ static rc fill(build *b, const data_options *o)
     const char *path = file_join(b->mem, b->tmp, "tokenizer.json");
     TRY(source_scan(&b->src));
     TRY(source_split(&b->src, o->held_out, o->seed));
-    TRY(make_tokenizer(o, &b->tok));
+    TRY(make_tokenizer(&b->src, o, &b->tok));
     if (!path) return E_MEMORY;
     TRY(tokenizer_save(b->tok, path));
     uint64_t bytes = b->src.bytes - b->src.held_bytes;

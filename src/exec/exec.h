@@ -37,6 +37,10 @@ rc exec_halves_end(exec *x);
 
 /* Value of a named input for the next step (copied): int32 ids or fp32. */
 rc exec_input(exec *x, const char *name, const void *data, size_t bytes);
+/* The surface of a named fp16 input, for a value that is kept and changed
+ * between steps: its rows begin *stride elements apart. Not during a step. */
+rc exec_map_input(exec *x, const char *name, half **out, size_t *stride);
+rc exec_unmap_input(exec *x, const char *name);
 /* One pass over all steps. Gradients are added to what the grad buffers hold. */
 rc exec_step(exec *x, exec_stats *stats);
 /* A named output of the last step, as fp32. */

@@ -50,34 +50,42 @@ ir_node *ir_scaled(ir_graph *g, ir_node *x, double factor)
     return factor == 1 ? x : ir_mul(g, x, ir_number(g, x, factor));
 }
 
-/* x [1,C,1,T]; over columns first, which leaves the smaller operand. */
-static ir_node *sum_sequence(ir_graph *g, ir_node *x, bool channels, bool columns,
-                             double factor)
+/* Over the adjacent axes first..last: [outer, n, inner] by a constant of ones. */
+static ir_node *sum_run(ir_graph *g, ir_node *x, int first, int last, double factor)
 {
-    const int64_t c = x->shape.d[1], t = x->shape.d[3];
-    const ir_shape out = ir_s4(1, channels ? 1 : c, 1, columns ? 1 : t);
-    const ir_type type = x->type;
-    x = ir_reshape(g, x, ir_s4(1, 1, c, t));
-    if (columns) {
-        x = ir_matmul(g, x, ir_fill(g, type, ir_s4(1, 1, t, 1), factor), false, false);
-        factor = 1;
+    int64_t outer = 1, n = 1, inner = 1;
+    ir_shape out = x->shape;
+    for (int i = 0; i < out.rank; i++) {
+        int64_t *part = i < first ? &outer : i > last ? &inner : &n;
+        *part *= out.d[i];
+        if (part == &n) out.d[i] = 1;
     }
-    if (channels)
-        x = ir_matmul(g, ir_fill(g, type, ir_s4(1, 1, 1, c), factor), x, false, false);
-    return ir_reshape(g, x, out);
+    if (inner == 1) { /* one product, its rows are the outer axes */
+        ir_node *ones = ir_fill(g, x->type, ir_s4(1, 1, n, 1), factor);
+        x = ir_reshape(g, x, ir_s4(1, 1, outer, n));
+        return ir_reshape(g, ir_matmul(g, x, ones, false, false), out);
+    }
+    ir_node *ones = ir_fill(g, x->type, ir_s4(1, outer, 1, n), factor);
+    x = ir_reshape(g, x, ir_s4(1, outer, n, inner));
+    return ir_reshape(g, ir_matmul(g, ones, x, false, false), out);
 }
 
+/* Runs of axes from the last: columns go before channels, which leaves the
+ * smaller operand for the second product. */
 ir_node *ir_sum(ir_graph *g, ir_node *x, int n_axes, const int *axes, double factor)
 {
     int real[IR_RANK], n = 0;
-    bool at[IR_RANK] = {false};
     if (!x) return NULL;
     for (int i = 0; i < n_axes; i++)
-        if (x->shape.d[axes[i]] > 1) at[real[n++] = axes[i]] = true;
+        if (x->shape.d[axes[i]] > 1) real[n++] = axes[i];
     if (n == 0) return ir_scaled(g, x, factor);
-    if (x->shape.rank == 4 && x->shape.d[0] == 1 && x->shape.d[2] == 1)
-        return sum_sequence(g, x, at[1], at[3], factor);
-    return ir_scaled(g, ir_reduce(g, IR_reduce_sum, x, n, real, true), factor);
+    while (n > 0 && x) {
+        int last = real[--n], first = last;
+        while (n > 0 && real[n - 1] == first - 1) first = real[--n];
+        x = sum_run(g, x, first, last, factor);
+        factor = 1;
+    }
+    return x;
 }
 
 ir_node *ir_sum1(ir_graph *g, ir_node *x, int axis, double factor)

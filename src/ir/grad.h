@@ -24,9 +24,9 @@ void ir_give(ir_back *b, int i, ir_node *dx);
 #undef OP
 
 /* ---- pieces of gradients ---- */
-/* factor * sum over axes, kept as 1. On [1,C,1,T] it is a product with a
- * constant of ones, because the engine accumulates products wide and
- * reduce_sum in fp16 (source: ANEForge, numerics). */
+/* factor * sum over axes, kept as 1, as products with a constant of ones:
+ * the engine accumulates products wide and reduce_sum in fp16 (source:
+ * ANEForge, numerics). */
 ir_node *ir_sum(ir_graph *g, ir_node *x, int n_axes, const int *axes, double factor);
 ir_node *ir_sum1(ir_graph *g, ir_node *x, int axis, double factor);
 /* x summed to a shape that broadcasts to x's. */

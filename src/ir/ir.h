@@ -32,33 +32,45 @@ typedef enum {
  * loss; ids are IR_INT32. The oracle computes all real types in double. */
 typedef enum { IR_FP16, IR_FP32, IR_INT32, IR_BOOL, IR_TYPES } ir_type;
 
-typedef struct { int rank; int64_t d[IR_RANK]; } ir_shape;
-static inline ir_shape ir_s1(int64_t a) { return (ir_shape){1, {a}}; }
-static inline ir_shape ir_s2(int64_t a, int64_t b) { return (ir_shape){2, {a, b}}; }
-static inline ir_shape ir_s4(int64_t a, int64_t b, int64_t c, int64_t d) { return (ir_shape){4, {a, b, c, d}}; }
-int64_t ir_count(ir_shape s);               /* elements; checked on creation */
+typedef struct {
+    int rank;
+    int64_t d[IR_RANK];
+} ir_shape;
+static inline ir_shape ir_s1(int64_t a)
+{
+    return (ir_shape){1, {a}};
+}
+static inline ir_shape ir_s2(int64_t a, int64_t b)
+{
+    return (ir_shape){2, {a, b}};
+}
+static inline ir_shape ir_s4(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    return (ir_shape){4, {a, b, c, d}};
+}
+int64_t ir_count(ir_shape s); /* elements; checked on creation */
 bool ir_shape_eq(ir_shape a, ir_shape b);
 const char *ir_shape_text(char out[64], ir_shape s); /* "[1,768,1,256]" */
 
 /* Attributes: only the fields an op names are used; the rest stay zero. */
 typedef struct {
-    int axis;                 /* softmax, concat, split, norms; always >= 0 */
-    int n_axes, axes[IR_RANK];/* reductions, ascending */
-    bool keep;                /* reductions keep the axis as 1 */
-    bool tx, ty;              /* matmul */
-    int perm[IR_RANK];        /* transpose */
-    int64_t begin[IR_RANK], size[IR_RANK];       /* slice */
-    int64_t reps[IR_RANK];    /* tile */
-    int index, parts;         /* split */
-    int stride[2], pad[4], dilation[2], groups;  /* conv: pad top bottom left right */
-    int64_t in_shape[4];      /* conv_dx: shape of x; conv_dw: of the weight */
-    double eps;               /* norms */
-    int heads, kv_heads, head_dim, batch;        /* attention, rope */
-    double scale;             /* attention: on q.k */
-    double theta;             /* rope base */
-    bool interleaved;         /* rope: pairs (2i,2i+1), else (i, i+hd/2) */
-    bool inverse;             /* rope: rotate by minus the angle */
-    int64_t vocab;            /* embedding_dw: rows of the table */
+    int axis;                  /* softmax, concat, split, norms; always >= 0 */
+    int n_axes, axes[IR_RANK]; /* reductions, ascending */
+    bool keep;                 /* reductions keep the axis as 1 */
+    bool tx, ty;               /* matmul */
+    int perm[IR_RANK];         /* transpose */
+    int64_t begin[IR_RANK], size[IR_RANK];      /* slice */
+    int64_t reps[IR_RANK];                      /* tile */
+    int index, parts;                           /* split */
+    int stride[2], pad[4], dilation[2], groups; /* conv: pad top bottom left right */
+    int64_t in_shape[4]; /* conv_dx: shape of x; conv_dw: of the weight */
+    double eps;          /* norms */
+    int heads, kv_heads, head_dim, batch; /* attention, rope */
+    double scale;                         /* attention: on q.k */
+    double theta;                         /* rope base */
+    bool interleaved;                     /* rope: pairs (2i,2i+1), else (i, i+hd/2) */
+    bool inverse;                         /* rope: rotate by minus the angle */
+    int64_t vocab;                        /* embedding_dw: rows of the table */
 } ir_attr;
 
 /* Where a node belongs: a scope id (layer, block) that plan/split cuts on, and
@@ -66,52 +78,62 @@ typedef struct {
 typedef struct ir_node ir_node;
 struct ir_node {
     ir_op op;
-    int id;                   /* index in graph->nodes */
+    int id; /* index in graph->nodes */
     ir_type type;
     ir_shape shape;
     int n_in;
     ir_node **in;
     ir_attr attr;
-    const char *name;         /* inputs, params, outputs; else NULL */
-    const char *scope;        /* e.g. "layer.3.attn"; never NULL, "" = none */
+    const char *name;  /* inputs, params, outputs; else NULL */
+    const char *scope; /* e.g. "layer.3.attn"; never NULL, "" = none */
     bool backward;
-    const double *data;       /* constant: ir_count(shape) values (or 1 if uniform) */
-    bool uniform;             /* constant: one value for all elements */
+    const double *data; /* constant: ir_count(shape) values (or 1 if uniform) */
+    bool uniform;       /* constant: one value for all elements */
 };
 
 typedef struct ir_graph ir_graph;
 struct ir_graph {
     arena *mem;
-    ir_node **nodes; int n_nodes, cap;
-    struct { ir_node *node; const char *name; } *outputs; int n_outputs, cap_outputs;
-    const char *scope; bool backward; /* given to new nodes */
+    ir_node **nodes;
+    int n_nodes, cap;
+    struct {
+        ir_node *node;
+        const char *name;
+    } * outputs;
+    int n_outputs, cap_outputs;
+    const char *scope;
+    bool backward; /* given to new nodes */
     rc failed;
     struct ir_memory *memory; /* names, shared constants, first error (table.h) */
 };
 
-ir_graph *ir_new(void);       /* owns an arena */
+ir_graph *ir_new(void); /* owns an arena */
 void ir_free(ir_graph *g);
-rc ir_rc(const ir_graph *g);  /* first failure of a constructor */
+rc ir_rc(const ir_graph *g); /* first failure of a constructor */
 void ir_scope(ir_graph *g, const char *scope, bool backward); /* copied */
 void ir_output(ir_graph *g, const char *name, ir_node *n);
-ir_node *ir_find(const ir_graph *g, const char *name); /* input/param/output by name, or NULL */
+ir_node *ir_find(const ir_graph *g,
+                 const char *name); /* input/param/output by name, or NULL */
 
 /* ---- constructors ---- */
 ir_node *ir_input(ir_graph *g, const char *name, ir_type t, ir_shape s);
-ir_node *ir_param(ir_graph *g, const char *name, ir_shape s);            /* fp16 typed */
-ir_node *ir_const(ir_graph *g, ir_type t, ir_shape s, const double *v);  /* copied */
+ir_node *ir_param(ir_graph *g, const char *name, ir_shape s);           /* fp16 typed */
+ir_node *ir_const(ir_graph *g, ir_type t, ir_shape s, const double *v); /* copied */
 ir_node *ir_fill(ir_graph *g, ir_type t, ir_shape s, double v);
-ir_node *ir_scalar(ir_graph *g, double v);                               /* fp16, shape [1] */
-ir_node *ir_binary(ir_graph *g, ir_op op, ir_node *x, ir_node *y); /* add..pow; NumPy broadcasting */
-ir_node *ir_unary(ir_graph *g, ir_op op, ir_node *x);              /* abs..gelu */
+ir_node *ir_scalar(ir_graph *g, double v); /* fp16, shape [1] */
+ir_node *ir_binary(ir_graph *g, ir_op op, ir_node *x,
+                   ir_node *y);                       /* add..pow; NumPy broadcasting */
+ir_node *ir_unary(ir_graph *g, ir_op op, ir_node *x); /* abs..gelu */
 ir_node *ir_add(ir_graph *g, ir_node *x, ir_node *y);
 ir_node *ir_sub(ir_graph *g, ir_node *x, ir_node *y);
 ir_node *ir_mul(ir_graph *g, ir_node *x, ir_node *y);
 ir_node *ir_div(ir_graph *g, ir_node *x, ir_node *y);
 ir_node *ir_softmax(ir_graph *g, ir_node *x, int axis);
-ir_node *ir_reduce(ir_graph *g, ir_op op, ir_node *x, int n_axes, const int *axes, bool keep);
+ir_node *ir_reduce(ir_graph *g, ir_op op, ir_node *x, int n_axes, const int *axes,
+                   bool keep);
 ir_node *ir_matmul(ir_graph *g, ir_node *x, ir_node *y, bool tx, bool ty);
-ir_node *ir_conv(ir_graph *g, ir_node *x, ir_node *w, const int stride[2], const int pad[4], const int dilation[2], int groups);
+ir_node *ir_conv(ir_graph *g, ir_node *x, ir_node *w, const int stride[2],
+                 const int pad[4], const int dilation[2], int groups);
 ir_node *ir_reshape(ir_graph *g, ir_node *x, ir_shape s);
 ir_node *ir_transpose(ir_graph *g, ir_node *x, const int *perm);
 ir_node *ir_slice(ir_graph *g, ir_node *x, const int64_t *begin, const int64_t *size);
@@ -121,20 +143,26 @@ ir_node *ir_tile(ir_graph *g, ir_node *x, const int64_t *reps);
 ir_node *ir_cast(ir_graph *g, ir_node *x, ir_type t);
 ir_node *ir_select(ir_graph *g, ir_node *c, ir_node *a, ir_node *b);
 ir_node *ir_greater_equal(ir_graph *g, ir_node *x, ir_node *y);
-ir_node *ir_rms_norm(ir_graph *g, ir_node *x, ir_node *w, int axis, double eps); /* w broadcasts: [1,C,1,1] */
+ir_node *ir_rms_norm(ir_graph *g, ir_node *x, ir_node *w, int axis,
+                     double eps); /* w broadcasts: [1,C,1,1] */
 ir_node *ir_rms_scale(ir_graph *g, ir_node *x, int axis, double eps);
-ir_node *ir_layer_norm(ir_graph *g, ir_node *x, ir_node *w, ir_node *b, int axis, double eps);
+ir_node *ir_layer_norm(ir_graph *g, ir_node *x, ir_node *w, ir_node *b, int axis,
+                       double eps);
 /* x [1, heads*head_dim, 1, batch*seq]; position = column mod seq. */
-ir_node *ir_rope(ir_graph *g, ir_node *x, int heads, int head_dim, int batch, double theta, bool interleaved, bool inverse);
+ir_node *ir_rope(ir_graph *g, ir_node *x, int heads, int head_dim, int batch,
+                 double theta, bool interleaved, bool inverse);
 /* q [1,heads*hd,1,batch*seq], k and v [1,kv_heads*hd,1,batch*seq]; causal
  * within each sequence; query head h reads kv head h / (heads/kv_heads).
  * -> [1,heads*hd,1,batch*seq] */
-ir_node *ir_attention(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, int heads, int kv_heads, int head_dim, int batch, double scale);
-ir_node *ir_embedding(ir_graph *g, ir_node *table, ir_node *ids);        /* ids int32 [T] */
-ir_node *ir_cross_entropy(ir_graph *g, ir_node *logits, ir_node *ids);   /* ids < 0 are not counted; -> fp32 [1] */
+ir_node *ir_attention(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, int heads,
+                      int kv_heads, int head_dim, int batch, double scale);
+ir_node *ir_embedding(ir_graph *g, ir_node *table, ir_node *ids); /* ids int32 [T] */
+ir_node *ir_cross_entropy(ir_graph *g, ir_node *logits,
+                          ir_node *ids); /* ids < 0 are not counted; -> fp32 [1] */
 /* Any op from its parts (the text reader and rewriters use this). Copies
  * attr; checks everything. */
-ir_node *ir_make(ir_graph *g, ir_op op, int n_in, ir_node *const *in, ir_type t, ir_shape hint, const ir_attr *attr);
+ir_node *ir_make(ir_graph *g, ir_op op, int n_in, ir_node *const *in, ir_type t,
+                 ir_shape hint, const ir_attr *attr);
 
 /* linear layer: w [O,I] (param), x [1,I,1,T] -> [1,O,1,T] */
 ir_node *ir_linear(ir_graph *g, ir_node *w, ir_node *x);
@@ -142,18 +170,21 @@ ir_node *ir_linear(ir_graph *g, ir_node *w, ir_node *x);
 /* Attention in primitive ops of the device dialect; out[0] = result, probs in
  * *probs (for saving). Used by the gradient and by plan/legal, so that common
  * subexpressions meet. No broadcasting of matmul batches, rank <= 5. */
-ir_node *ir_attention_parts(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const ir_attr *a, ir_node **probs);
+ir_node *ir_attention_parts(ir_graph *g, ir_node *q, ir_node *k, ir_node *v,
+                            const ir_attr *a, ir_node **probs);
 
 /* ---- gradients (grad.c) ----
  * d(sum(y * seed))/d(each of wrt), appended to g. seed NULL = 1, else a node of
  * y's shape (loss scaling is a scalar mul). out[i] NULL when y does not depend
  * on wrt[i]. Nodes made carry the scope of the forward node they undo, with
  * backward = true. */
-rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt, ir_node **out);
+rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt,
+           ir_node **out);
 
 /* ---- passes ---- */
-rc ir_verify(const ir_graph *g);          /* arity, shapes, order, types */
-rc ir_verify_dialect(const ir_graph *g);  /* + only device ops, rank <= 5, one result type */
+rc ir_verify(const ir_graph *g); /* arity, shapes, order, types */
+rc ir_verify_dialect(
+    const ir_graph *g); /* + only device ops, rank <= 5, one result type */
 /* Fold constants, merge common subexpressions (scope of the first wins), drop
  * identities and dead nodes. A new graph; *map (arena of the result), if
  * wanted, gives the new node of each old id or NULL. */
@@ -166,11 +197,15 @@ rc ir_parse(const char *text, size_t n, const char *file, ir_graph **out);
 /* ---- oracle (eval.c): naive loops in double ----
  * Values of inputs and params by name; results for every node id (arrays in
  * the arena, NULL where not needed by an output). Ints are doubles too. */
-typedef struct { const char *name; const double *v; } ir_binding;
-rc ir_eval(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bind, double ***values);
+typedef struct {
+    const char *name;
+    const double *v;
+} ir_binding;
+rc ir_eval(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bind,
+           double ***values);
 
 const char *ir_op_name(ir_op op);
-const char *ir_op_mil(ir_op op);     /* "" where none */
+const char *ir_op_mil(ir_op op); /* "" where none */
 bool ir_op_in_dialect(ir_op op);
 int ir_op_find(const char *name);    /* -1 if unknown */
 const char *ir_type_name(ir_type t); /* "fp16" */

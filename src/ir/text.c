@@ -44,6 +44,9 @@ static void print_real(str *out, double v)
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) break;
     }
+    /* a locale may write the point otherwise */
+    for (char *c = text; *c; c++)
+        if (!strchr("0123456789+-e", *c)) *c = '.';
     str_add(out, text);
 }
 

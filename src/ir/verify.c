@@ -69,25 +69,31 @@ rc ir_verify(const ir_graph *g)
     return OK;
 }
 
-/* A device program knows real tensors of one width, and bools only between a
+/* Device values are fp16; fp32 stands only beside a cast, bool only between a
  * comparison and a select. */
+static rc verify_type(const ir_node *n)
+{
+    bool bridge = n->op == IR_cast || n->op == IR_input;
+    if (n->type == IR_BOOL && n->op == IR_greater_equal) return OK;
+    if (n->type != IR_FP16 && !(n->type == IR_FP32 && bridge))
+        return err_fail(E_SHAPE, "%%%d: %s is not a type of device values", n->id,
+                        ir_type_name(n->type));
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i]->type == IR_FP32 && n->op != IR_cast)
+            return err_fail(E_SHAPE, "%%%d: %s computes in fp32, devices in fp16", n->id,
+                            ir_op_name(n->op));
+    return OK;
+}
+
 rc ir_verify_dialect(const ir_graph *g)
 {
-    int real = -1;
     TRY(ir_verify(g));
     for (int i = 0; i < g->n_nodes; i++) {
         const ir_node *n = g->nodes[i];
         if (!ir_op_in_dialect(n->op))
             return err_fail(E_SHAPE, "%%%d: %s is not an op of device programs", i,
                             ir_op_name(n->op));
-        if (n->type == IR_BOOL && n->op == IR_greater_equal) continue;
-        if (!ir_is_real(n->type))
-            return err_fail(E_SHAPE, "%%%d: %s is not a type of device values", i,
-                            ir_type_name(n->type));
-        if (real >= 0 && real != (int)n->type)
-            return err_fail(E_SHAPE, "%%%d is %s among %s values", i,
-                            ir_type_name(n->type), ir_type_name((ir_type)real));
-        real = (int)n->type;
+        TRY(verify_type(n));
     }
     for (int i = 0; i < g->n_outputs; i++)
         if (g->outputs[i].node->type == IR_BOOL)

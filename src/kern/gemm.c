@@ -12,19 +12,23 @@
  * block of k into the thread's own second-level cache, multiplies them with
  * its panels, and keeps the partial sums there too until the last block.
  *
- * A batch of small products is handled as one list of tasks; when there are
- * many, each thread takes whole products and packs B for itself. */
+ * Where all of A fits in a thread's cache, as in attention, tasks are cut along
+ * n and the batch alone; then only one task wants a panel of B, and packs it
+ * for itself just before use. */
 #include <math.h>
 #include <stdatomic.h>
 #include "base/arena.h"
 #include "kern/table.h"
 
-#define K_BLOCK 256
+#define K_BLOCK 384
 #define TASK_TILES 8                    /* tiles of m in a task, at most */
 #define TASK_COLUMNS 512                /* columns in a task, about, at most */
 #define PACKED_FLOATS ((size_t)4 << 20) /* of B packed at a time, if it can be helped */
 #define PACK_ROOM 16 /* floats that packing may write behind a panel of A */
-#define OWN_B_FLOATS (PACKED_FLOATS / 16) /* of a product that one thread does alone */
+#define OWN_FLOATS ((size_t)128 << 10) /* of A, and of sums, where a task has all of m \
+                                        */
+#define OWN_PANELS \
+    4 /* such a task has at least so many panels, or A is packed too often */
 
 typedef struct {
     const kern_table *table;
@@ -40,7 +44,7 @@ typedef struct {
     size_t batch0, n_batch, panel0, panels;
     /* how they are cut into tasks */
     size_t tasks_m, tasks_n;
-    bool own_b; /* each task packs all of B for itself */
+    bool own_b; /* each task packs its panels of B for itself */
     float *packed;
     kern_scratch *own;
     _Atomic uint64_t n_inf;
@@ -71,26 +75,26 @@ static size_t panel_floats(const product *p)
 
 /* ---- packing B ---- */
 
-static void pack_panel(product *p, size_t batch, size_t panel, float *out)
+/* Rows k0 .. k0 + kc of one panel of one product. */
+static void pack_panel(const product *p, size_t batch, size_t panel, size_t k0, size_t kc,
+                       float *out)
 {
     size_t wide = p->table->tile_n, j = panel * wide;
-    p->table->pack_b(p->b.type, smaller(wide, p->n - j), p->kk, at(&p->b, batch, 0, j),
+    p->table->pack_b(p->b.type, smaller(wide, p->n - j), kc, at(&p->b, batch, k0, j),
                      p->b.rs, p->b.cs, out);
 }
 
-/* Task i packs one panel of one product. */
+/* Task i packs one panel of one product. The products of a sum follow each
+ * other in a panel. */
 static void pack_task(void *ctx, size_t i, int who)
 {
     (void)who;
-    product *p = ctx;
-    size_t one = p->kk * p->table->tile_n;
-    if (p->n_summed > 1) { /* the products of a sum follow each other in a panel */
-        size_t panel = i / p->n_summed, b = i % p->n_summed;
-        pack_panel(p, b, p->panel0 + panel, p->packed + i * one);
-    } else {
-        pack_panel(p, p->batch0 + i / p->panels, p->panel0 + i % p->panels,
-                   p->packed + i * one);
-    }
+    const product *p = ctx;
+    float *out = p->packed + i * p->kk * p->table->tile_n;
+    size_t inner = p->n_summed > 1 ? p->n_summed : p->panels;
+    size_t batch = p->n_summed > 1 ? i % inner : p->batch0 + i / inner;
+    size_t panel = p->n_summed > 1 ? i / inner : i % inner;
+    pack_panel(p, batch, p->panel0 + panel, 0, p->kk, out);
 }
 
 /* ---- multiplying ---- */
@@ -100,8 +104,8 @@ typedef struct {
     size_t batch;
     size_t tile0, tile1;   /* of m */
     size_t panel0, panel1; /* of the packed panels */
-    const float *b;        /* packed panel 0 */
-    float *a, *part, *bias;
+    const float *b;        /* packed panel 0, unless the task packs its own */
+    float *a, *part, *bias, *own_b;
 } rect;
 
 static size_t tile_row(const product *p, size_t tile)
@@ -157,22 +161,32 @@ static uint64_t multiply_panel(const product *p, const rect *r, size_t panel, si
     return tile.n_inf;
 }
 
+/* One block of k: rows k0 .. k0 + kc of product `s` of the sum. */
+static uint64_t multiply_block(const product *p, const rect *r, size_t s, size_t k0)
+{
+    uint64_t n_inf = 0;
+    size_t kc = smaller(p->k_block, p->kk - k0), wide = p->table->tile_n;
+    size_t batch = p->n_summed > 1 ? s : r->batch;
+    bool first = s == 0 && k0 == 0, last = s + 1 == p->n_summed && k0 + kc == p->kk;
+    pack_tiles(p, r, batch, k0, kc);
+    for (size_t j = r->panel0; j < r->panel1; j++) {
+        const float *b = r->b + j * panel_floats(p) + (s * p->kk + k0) * wide;
+        if (p->own_b) {
+            pack_panel(p, batch, p->panel0 + j, k0, kc, r->own_b);
+            b = r->own_b;
+        }
+        n_inf += multiply_panel(p, r, j, kc, b, first, last);
+    }
+    return n_inf;
+}
+
 static void multiply(product *p, const rect *r)
 {
     uint64_t n_inf = 0;
-    size_t wide = p->table->tile_n;
     if (p->tail && p->tail->row_bias) load_bias(p, r);
     for (size_t s = 0; s < p->n_summed; s++)
-        for (size_t q = 0; q < p->n_blocks; q++) {
-            size_t k0 = q * p->k_block, kc = smaller(p->k_block, p->kk - k0);
-            bool first = s == 0 && q == 0;
-            bool last = s + 1 == p->n_summed && q + 1 == p->n_blocks;
-            pack_tiles(p, r, p->n_summed > 1 ? s : r->batch, k0, kc);
-            for (size_t j = r->panel0; j < r->panel1; j++)
-                n_inf += multiply_panel(
-                    p, r, j, kc, r->b + j * panel_floats(p) + (s * p->kk + k0) * wide,
-                    first, last);
-        }
+        for (size_t q = 0; q < p->n_blocks; q++)
+            n_inf += multiply_block(p, r, s, q * p->k_block);
     if (n_inf) atomic_fetch_add_explicit(&p->n_inf, n_inf, memory_order_relaxed);
 }
 
@@ -204,17 +218,14 @@ static size_t bias_floats(const product *p)
     return lines(task_rows(p));
 }
 
-static size_t own_floats(const product *p)
+static size_t own_b_floats(const product *p)
 {
-    size_t b = p->own_b ? panel_floats(p) * p->panels : 0;
-    return a_floats(p) + part_floats(p) + bias_floats(p) + b;
+    return p->own_b ? p->k_block * p->table->tile_n : 0;
 }
 
-static void carve(const product *p, int who, rect *r)
+static size_t own_floats(const product *p)
 {
-    r->a = p->own[who].p;
-    r->part = r->a + a_floats(p);
-    r->bias = r->part + part_floats(p);
+    return a_floats(p) + part_floats(p) + bias_floats(p) + own_b_floats(p);
 }
 
 static void multiply_task(void *ctx, size_t i, int who)
@@ -227,40 +238,46 @@ static void multiply_task(void *ctx, size_t i, int who)
               .tile1 = (tm + 1) * p->n_tiles / p->tasks_m,
               .panel0 = tn * p->panels / p->tasks_n,
               .panel1 = (tn + 1) * p->panels / p->tasks_n};
-    carve(p, who, &r);
+    r.a = p->own[who].p;
+    r.part = r.a + a_floats(p);
+    r.bias = r.part + part_floats(p);
+    r.own_b = r.bias + bias_floats(p);
     r.b = p->packed + b * p->panels * panel_floats(p);
     multiply(p, &r);
 }
 
-/* Task i is the whole of product i. */
-static void product_task(void *ctx, size_t i, int who)
-{
-    product *p = ctx;
-    rect r = {.batch = i, .panel1 = p->panels};
-    carve(p, who, &r);
-    float *b = r.bias + bias_floats(p);
-    for (size_t j = 0; j < p->panels; j++) pack_panel(p, i, j, b + j * panel_floats(p));
-    r.b = b;
-    for (size_t tm = 0; tm < p->tasks_m; tm++) {
-        r.tile0 = tm * p->n_tiles / p->tasks_m;
-        r.tile1 = (tm + 1) * p->n_tiles / p->tasks_m;
-        multiply(p, &r);
-    }
-}
-
 /* ---- cutting ---- */
 
-/* Enough tasks, and a number that the threads share evenly. */
-static void cut_tasks(product *p, size_t n_threads)
+/* A number of tasks that the threads share evenly. */
+static bool fair(size_t tasks, size_t n_threads)
+{
+    return tasks >= 8 * n_threads || tasks % n_threads == 0;
+}
+
+/* Tasks that have all of m; false when there are none that fit. */
+static bool cut_own_b(product *p, size_t n_batch, size_t n_threads)
+{
+    p->own_b = true;
+    p->n_batch = n_batch;
+    p->panels = p->n_panels;
+    p->tasks_m = 1;
+    if (p->n_summed > 1 || a_floats(p) > OWN_FLOATS) return p->own_b = false;
+    for (p->tasks_n = 1; p->panels >= p->tasks_n * OWN_PANELS || p->tasks_n == 1;
+         p->tasks_n++)
+        if (part_floats(p) <= OWN_FLOATS && fair(n_batch * p->tasks_n, n_threads))
+            return true;
+    return p->own_b = false;
+}
+
+static void cut_shared_b(product *p, size_t n_threads)
 {
     p->tasks_n = ceil_div(p->panels * p->table->tile_n, TASK_COLUMNS);
-    p->tasks_n = p->own_b ? 1 : smaller(p->tasks_n, p->panels);
+    p->tasks_n = smaller(p->tasks_n, p->panels);
     p->tasks_m = ceil_div(p->n_tiles, TASK_TILES);
-    if (p->own_b || n_threads == 1) return;
+    if (n_threads == 1) return;
     for (; p->tasks_m < p->n_tiles; p->tasks_m++) {
         size_t tasks = p->n_batch * p->tasks_n * p->tasks_m;
-        if (tasks >= 8 * n_threads || (tasks >= 4 * n_threads && tasks % n_threads == 0))
-            break;
+        if (tasks >= 4 * n_threads && fair(tasks, n_threads)) break;
     }
 }
 
@@ -280,30 +297,27 @@ static rc get_scratch(kern *k, product *p)
 /* Pack and multiply the batch entries and panels in work. */
 static rc run_group(kern *k, product *p)
 {
-    cut_tasks(p, (size_t)k->n_threads);
+    if (!p->own_b) cut_shared_b(p, (size_t)k->n_threads);
     TRY(get_scratch(k, p));
-    if (p->own_b) {
-        pool_run(k->pool, p->n_batch, product_task, p);
-        return OK;
-    }
-    pool_run(k->pool, p->n_batch * p->panels * p->n_summed, pack_task, p);
+    if (!p->own_b) pool_run(k->pool, p->n_batch * p->panels * p->n_summed, pack_task, p);
     pool_run(k->pool, p->n_batch * p->tasks_n * p->tasks_m, multiply_task, p);
     return OK;
 }
 
-/* All of a batch, as many panels and entries at a time as PACKED_FLOATS
- * holds. */
+/* Panels that a packing of B holds: what fits, but never so few that A would
+ * be packed again for every handful of columns. */
+static size_t panels_at_a_time(const product *p)
+{
+    size_t panel = panel_floats(p), least = ceil_div(256, p->table->tile_n);
+    size_t panels = panel ? PACKED_FLOATS / panel : p->n_panels;
+    return smaller(panels < least ? least : panels, p->n_panels);
+}
+
 static rc run_product(kern *k, product *p, size_t n_batch)
 {
-    size_t panel = panel_floats(p), all = p->n_panels * panel;
-    size_t threads = (size_t)k->n_threads;
-    size_t least = ceil_div(256, p->table->tile_n);
-    size_t panels = panel ? PACKED_FLOATS / panel : p->n_panels;
-    panels = smaller(panels < least ? least : panels, p->n_panels);
+    if (cut_own_b(p, n_batch, (size_t)k->n_threads)) return run_group(k, p);
+    size_t panels = panels_at_a_time(p), all = p->n_panels * panel_floats(p);
     size_t group = all && all < PACKED_FLOATS ? PACKED_FLOATS / all : 1;
-    p->own_b = n_batch > 1 && all <= OWN_B_FLOATS &&
-               (n_batch % threads == 0 || n_batch >= 8 * threads);
-    if (p->own_b) group = n_batch;
     for (p->batch0 = 0; p->batch0 < n_batch; p->batch0 += p->n_batch) {
         p->n_batch = smaller(group, n_batch - p->batch0);
         for (p->panel0 = 0; p->panel0 < p->n_panels; p->panel0 += p->panels) {
@@ -371,15 +385,15 @@ rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk)
     if (m == 0 || n == 0) return OK;
     product p = {.n_summed = 1, .n_batch = 1};
     set_shape(&p, k->table, m, n, kk);
-    p.panels = p.n_panels;
-    cut_tasks(&p, 1);
-    size_t own = own_floats(&p), least = ceil_div(256, p.table->tile_n);
-    size_t shared = smaller(p.n_panels, least) * panel_floats(&p);
+    p.panels = panels_at_a_time(&p);
+    cut_shared_b(&p, 1);
+    size_t own = own_floats(&p), shared = p.panels * panel_floats(&p);
+    /* In a batch: more products at a time, or tasks with all of m. */
     if (shared < PACKED_FLOATS) shared = PACKED_FLOATS;
-    /* As one of many small products. */
-    p.own_b = panel_floats(&p) * p.n_panels <= OWN_B_FLOATS;
-    cut_tasks(&p, 1);
-    if (own < own_floats(&p)) own = own_floats(&p);
+    p.own_b = true;
+    p.tasks_m = 1;
+    size_t alone = 2 * OWN_FLOATS + lines(p.n_tiles * p.table->tile_m) + own_b_floats(&p);
+    if (own < alone && a_floats(&p) <= OWN_FLOATS) own = alone;
     pool_hold(k->pool);
     rc code = kern_scratch_grow(&k->shared, mem_mul(shared, sizeof(float)));
     for (int i = 0; i < k->n_threads && code == OK; i++)

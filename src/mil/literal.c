@@ -118,7 +118,7 @@ static rc flat_list(mil_parser *s, filler *f)
     if ((uint64_t)want != f->n) {
         char type[96];
         return mil_fail(s->program, s->lex.tok.pos, E_FORMAT,
-                        "%s has %lld elements, but %zu are listed",
+                        "%s has %lld elements, but the list has %zu",
                         mil_type_text(type, f->type), (long long)want, f->n);
     }
     return mil_step(s);
@@ -144,7 +144,7 @@ static rc nested_list(mil_parser *s, filler *f, int axis)
     if (n != t->d[axis]) {
         char type[96];
         return mil_fail(s->program, s->lex.tok.pos, E_FORMAT,
-                        "axis %d of %s has size %lld, but %lld are listed", axis,
+                        "axis %d of %s has size %lld, but the list has %lld", axis,
                         mil_type_text(type, t), (long long)t->d[axis], (long long)n);
     }
     return mil_step(s);

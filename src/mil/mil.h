@@ -24,13 +24,22 @@
 #include "ir/ir.h"
 
 /* Element types: spelling in text, bytes (0 = not fixed), blob code (0 none). */
-#define MIL_DTYPES(X)                                                                   \
-    X(FP16, "fp16", 2, 1)                                                               \
-    X(FP32, "fp32", 4, 2) X(UINT8, "uint8", 1, 3) X(INT8, "int8", 1, 4)                 \
-        X(BF16, "bf16", 2, 5) X(INT16, "int16", 2, 6) X(UINT16, "uint16", 2, 7)         \
-            X(INT32, "int32", 4, 14) X(UINT32, "uint32", 4, 15) X(INT64, "int64", 8, 0) \
-                X(UINT64, "uint64", 8, 0) X(BOOL, "bool", 1, 0)                         \
-                    X(STRING, "string", 0, 0)
+/* clang-format off */
+#define MIL_DTYPES(X)           \
+    X(FP16,   "fp16",   2, 1)   \
+    X(FP32,   "fp32",   4, 2)   \
+    X(UINT8,  "uint8",  1, 3)   \
+    X(INT8,   "int8",   1, 4)   \
+    X(BF16,   "bf16",   2, 5)   \
+    X(INT16,  "int16",  2, 6)   \
+    X(UINT16, "uint16", 2, 7)   \
+    X(INT32,  "int32",  4, 14)  \
+    X(UINT32, "uint32", 4, 15)  \
+    X(INT64,  "int64",  8, 0)   \
+    X(UINT64, "uint64", 8, 0)   \
+    X(BOOL,   "bool",   1, 0)   \
+    X(STRING, "string", 0, 0)
+/* clang-format on */
 typedef enum {
 #define X(id, text, bytes, blob) MIL_##id,
     MIL_DTYPES(X)
@@ -112,11 +121,11 @@ typedef struct {
     size_t source_bytes; /* for carets; may be NULL */
 } mil_program;
 
-/* Parse; every error is E_FORMAT "file:line:col: ..." with the source line and
- * a caret as context. Checks the grammar and that every reference is defined
- * before use and defined once; not op names. `text` must outlive the program. */
+/* Parse; every error but E_MEMORY is E_FORMAT, "file:line:col: ..." with the
+ * source line and a caret under it. Checks the grammar and that every reference is
+ * defined before use and defined once; not op names. `text` must outlive the program. */
 rc mil_parse(arena *mem, const char *text, size_t n, const char *file, mil_program **out);
-/* Print canonically; parse(print(p)) prints the same bytes. */
+/* Append the canonical text; parse(print(p)) prints the same bytes. */
 rc mil_print(const mil_program *p, str *out);
 /* An error about a place in the program, with line, column, caret. */
 rc mil_fail(const mil_program *p, mil_pos at, rc code, const char *fmt, ...)
@@ -143,7 +152,8 @@ rc mil_blob_add(mil_blob_writer *w, mil_dtype t, const void *data, size_t bytes,
 /* The file's bytes, owned by the writer until mil_blob_free. */
 rc mil_blob_bytes(mil_blob_writer *w, const void **bytes, size_t *n);
 void mil_blob_free(mil_blob_writer *w);
-/* Strict reading of the chunk whose header is at `offset`. */
+/* Strict reading of the chunk whose header is at `offset`: *data points into
+ * `bytes`. Every field that does not fit is E_FORMAT. */
 rc mil_blob_read(const void *bytes, size_t n, uint64_t offset, mil_dtype want,
                  size_t want_bytes, const void **data);
 /* Number of chunks and their header offsets, walking the file. */
@@ -167,16 +177,18 @@ typedef struct {
     bool blob_each;
 } mil_emit_options;
 typedef struct {
-    mil_program *program;
-    str text;
+    mil_program *program; /* without places: nothing to point at with a caret */
+    str text;             /* the caller's: str_free */
     int n_files;
     mil_blob_file *files; /* bytes live in mem */
 } mil_emitted;
-/* `g` is in the device dialect. Inputs and outputs keep their names (which
- * must be identifiers). Reserved or risky names (var, mean, std, eps, x..c,
- * those imperatormk/ane-train lists) are never made up for values. Params are
- * function inputs unless `baked` gives fp16 data for them by name (then blob
- * constants). The value of equal graphs is equal text. */
+/* `g` is in the device dialect, and may be freed afterwards. Inputs and params
+ * become function inputs in node order, used or not; a param that `baked` has
+ * values for becomes a constant in a weight file instead. Inputs, params and
+ * outputs keep their names, which must be identifiers. Risky names (var, mean,
+ * std, eps, x..c, those imperatormk/ane-train lists) are never made up. Equal
+ * graphs give equal text, whatever the baked values. `o` may be NULL. A finite
+ * constant beyond its type is E_NUMERIC, an op without a spelling E_UNIMPL. */
 rc mil_emit(arena *mem, const ir_graph *g, const mil_emit_options *o, int n_baked,
             const ir_binding *baked, mil_emitted *out);
 

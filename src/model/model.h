@@ -64,6 +64,18 @@ typedef enum {
 } model_form;
 rc model_graph(const model_config *c, model_form form, int batch, int seq, ir_graph **out);
 
+/* The next `columns` tokens of one sequence, given keys and values of earlier
+ * ones (decode.c): what generation runs. Inputs: "ids" int32 [columns]; fp16
+ * "cosine", "sine" [1,1,hd,columns] (model_rotary, a column a token), "place"
+ * [1,1,columns,window] (row j is 1 where token j goes), "mask"
+ * [1,1,heads/kv_heads*columns,window] (added to scores; row s*columns + j is
+ * column j), "keys.N", "values.N" [1,kv_heads*hd,1,window] (zero where nothing
+ * is yet). Outputs "logits" [1,V,1,columns], "keys.N.new", "values.N.new"
+ * [1,kv_heads*hd,1,columns]. */
+rc model_decode_graph(const model_config *c, int columns, int window, ir_graph **out);
+/* cos and signed sin of the angles at a position: head_dim each. */
+void model_rotary(const model_config *c, int64_t position, double *cosine, double *sine);
+
 /* ---- public formats ----
  * A MODEL folder: config.json + model.safetensors (F32/F16/BF16, sharded too,
  * LlamaForCausalLM or Qwen3ForCausalLM). Interleaved models permute q/k rows

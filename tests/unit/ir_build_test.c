@@ -1,10 +1,5 @@
 /* Constructors: shapes they give, what they refuse and in which words. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
+#include "test.h"
 #include "ir/ir.h"
 
 static void has_shape(const ir_node *n, const char *type, const char *want)

@@ -1,14 +1,6 @@
 /* The oracle gives values worked out by hand, and composed ops equal their
  * definitions in simpler ones. Every op must have a case. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "test.h"
 #include "base/rng.h"
 #include "ir/ir.h"
 

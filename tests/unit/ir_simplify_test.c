@@ -1,12 +1,5 @@
 /* Simplification keeps the meaning, shares equal work and drops the rest. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
+#include "test.h"
 #include "base/rng.h"
 #include "ir/ir.h"
 

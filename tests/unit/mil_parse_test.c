@@ -345,16 +345,15 @@ static const fault faults[] = {
     {IN "fp16 a = f()[v = fp16([1])];" OUT,
      "t.mil:2:23: wanted one value without brackets, had '['"},
     {IN "fp16 a = f()[v = tensor<fp16, [2, 3]>([1, 2, 3, 4, 5])];" OUT,
-     "t.mil:2:53: tensor<fp16, [2, 3]> has 6 elements, but 5 are listed"},
+     "t.mil:2:53: tensor<fp16, [2, 3]> has 6 elements, but the list has 5"},
     {IN "fp16 a = f()[v = tensor<fp16, [2]>([1, 2, 3])];" OUT,
      "t.mil:2:43: tensor<fp16, [2]> has 2 elements, and more are listed"},
     {IN "fp16 a = f()[v = tensor<fp16, [4611686018427387904]>([1, 2])];" OUT,
-     "tensor<fp16, [4611686018427387904]> has 4611686018427387904 elements, but 2 are "
-     "listed"},
+     "has 4611686018427387904 elements, but the list has 2"},
     {IN "fp16 a = f()[v = tensor<fp16, [2, 2]>([[1, 2], [3]])];" OUT,
-     "t.mil:2:50: axis 1 of tensor<fp16, [2, 2]> has size 2, but 1 are listed"},
+     "t.mil:2:50: axis 1 of tensor<fp16, [2, 2]> has size 2, but the list has 1"},
     {IN "fp16 a = f()[v = tensor<fp16, [2, 2]>([[1, 2]])];" OUT,
-     "t.mil:2:46: axis 0 of tensor<fp16, [2, 2]> has size 2, but 1 are listed"},
+     "t.mil:2:46: axis 0 of tensor<fp16, [2, 2]> has size 2, but the list has 1"},
     {IN "fp16 a = f()[v = tensor<fp16, [2, 2]>([[1, 2], 3, 4])];" OUT,
      "t.mil:2:48: wanted '[' before a row of a nested list, had '3'"},
     {IN "fp16 a = f()[v = tensor<fp16, [2]>([[1, 2]])];" OUT,
@@ -481,7 +480,7 @@ static void a_claimed_size_costs_nothing(void **state)
     static const char text[] = IN
         "fp16 a = f()[v = tensor<int64, [1099511627776]>([1])];" OUT;
     assert_fails(mil_parse(mem, text, strlen(text), "t.mil", &p), E_FORMAT,
-                 "but 1 are listed");
+                 "but the list has 1");
     assert_true(arena_bytes(mem) < 65536);
     arena_free(mem);
 }
