@@ -369,7 +369,7 @@ static rc bind_one(const dev_code *c, const dev_value *v, const mil_blob_file *f
             rc r = mil_blob_read(files[i].bytes, files[i].size, b->offset, v->type.dtype,
                                  bytes, data);
             return r == OK ? OK
-                           : err_while(r, "while reading '%s' from '%s' at offset %llu",
+                           : err_while(r, "reading '%s' from '%s' at offset %llu",
                                        v->name ? v->name : "a literal", b->text,
                                        (unsigned long long)b->offset);
         }

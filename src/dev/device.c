@@ -62,7 +62,7 @@ rc dev_open(const char *uri, kern *k, device **out)
         if (!strcmp(drivers[i]->name, word)) {
             const char *params = uri + strcspn(uri, ":");
             TRY_WHILE(drivers[i]->open(*params ? params + 1 : "", k, out),
-                      "while opening device '%s'", uri);
+                      "opening device '%s'", uri);
             return OK;
         }
     return no_device(uri, word);
@@ -81,7 +81,7 @@ rc dev_caps_of(device *d, dev_caps *out)
 rc dev_load(device *d, const dev_source *src, dev_program **out)
 {
     *out = NULL;
-    TRY_WHILE(d->driver->load(d, src, out), "while loading program '%s'",
+    TRY_WHILE(d->driver->load(d, src, out), "loading program '%s'",
               src->name ? src->name : "?");
     return OK;
 }

@@ -37,7 +37,7 @@ rc ir_rc(const ir_graph *g)
 ir_node *ir_give_up(ir_graph *g, rc code)
 {
     if (g->failed != OK) return NULL;
-    if (g->scope[0]) err_while(code, "while building %s", g->scope);
+    if (g->scope[0]) err_while(code, "building %s", g->scope);
     g->failed = code;
     err_save(code, &g->memory->error);
     return NULL;
@@ -160,7 +160,7 @@ ir_node *ir_leaf(ir_graph *g, ir_op op, const char *name, ir_type t, ir_shape s)
     rc failed = ir_draft_check(&d);
     if (failed != OK)
         return ir_give_up(g,
-                          name ? err_while(failed, "while making '%s'", name) : failed);
+                          name ? err_while(failed, "making '%s'", name) : failed);
     if (op == IR_constant) return ir_append(g, &d);
     const char *own = claim_name(g, ir_op_name(op), name);
     ir_node *n = own ? ir_append(g, &d) : NULL;

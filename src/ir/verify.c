@@ -37,7 +37,7 @@ static rc verify_node(const ir_graph *g, const ir_node *n)
                   .attr = n->attr,
                   .type = n->type,
                   .shape = n->shape};
-    TRY_WHILE(ir_draft_check(&d), "while checking %%%d", n->id);
+    TRY_WHILE(ir_draft_check(&d), "checking %%%d", n->id);
     if (!ir_shape_eq(d.shape, n->shape) || d.type != n->type)
         return err_fail(E_SHAPE, "%%%d: %s gives %s %s, the node says %s %s", n->id,
                         ir_op_name(n->op), ir_type_name(d.type),
