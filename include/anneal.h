@@ -33,11 +33,11 @@ extern "C" {
 /* What a call returns. The number is the exit code the command would give. */
 enum {
     ANNEAL_OK = 0,
-    ANNEAL_E_FAILED = 1,    /* files, memory, formats */
-    ANNEAL_E_SETTING = 2,   /* a setting is unknown or out of range */
-    ANNEAL_E_DEVICE = 3,    /* no such device, or it refused */
-    ANNEAL_E_NUMERIC = 4,   /* the numbers went bad */
-    ANNEAL_E_STOPPED = 130  /* stopped by anneal_stop(); the state is saved */
+    ANNEAL_E_FAILED = 1,   /* files, memory, formats */
+    ANNEAL_E_SETTING = 2,  /* a setting is unknown or out of range */
+    ANNEAL_E_DEVICE = 3,   /* no such device, or it refused */
+    ANNEAL_E_NUMERIC = 4,  /* the numbers went bad */
+    ANNEAL_E_STOPPED = 130 /* stopped by anneal_stop(); the state is saved */
 };
 
 typedef struct anneal anneal;             /* settings, callback, last error */
@@ -59,10 +59,10 @@ typedef void (*anneal_event_fn)(void *ctx, const char *json, size_t bytes);
 ANNEAL_API void anneal_on_event(anneal *a, anneal_event_fn fn, void *ctx);
 
 typedef struct {
-    int64_t step;          /* updates done, over all invocations */
-    double loss;           /* of the last step, nats per token */
-    double held_out;       /* nats per token; NaN if never evaluated */
-    double nats_per_byte;  /* NaN if never evaluated */
+    int64_t step;         /* updates done, over all invocations */
+    double loss;          /* of the last step, nats per token */
+    double held_out;      /* nats per token; NaN if never evaluated */
+    double nats_per_byte; /* NaN if never evaluated */
     double tokens_per_s;
     int finished, stopped; /* all steps done; ended early but saved */
 } anneal_result;

@@ -16,7 +16,10 @@ struct anneal {
     volatile int stop;
     char error[1024];
 };
-struct anneal_model { anneal *owner; writer *w; };
+struct anneal_model {
+    anneal *owner;
+    writer *w;
+};
 
 const char *anneal_version(void)
 {
@@ -91,19 +94,21 @@ static void pass_event(void *ctx, const char *line, size_t n)
 int anneal_train(anneal *a, const char *run_dir, anneal_result *out)
 {
     train_result r;
-    session_run run = {.run_dir = run_dir, .sink = {pass_event, a},
-                       .stop_after = a->stop_after, .stop_minutes = a->stop_minutes,
+    session_run run = {.run_dir = run_dir,
+                       .sink = {pass_event, a},
+                       .stop_after = a->stop_after,
+                       .stop_minutes = a->stop_minutes,
                        .stop = &a->stop};
     rc e = session_train(a->settings, &run, &r);
     a->stop = 0;
     if (out)
-        *out = (anneal_result){r.step, r.loss, r.held_out, r.nats_per_byte, r.tokens_per_s,
-                               r.finished, r.stopped};
+        *out = (anneal_result){r.step,         r.loss,     r.held_out, r.nats_per_byte,
+                               r.tokens_per_s, r.finished, r.stopped};
     return told(a, e);
 }
 
-int anneal_eval(anneal *a, const char *model_dir, const char *text_path, double *per_token,
-                double *per_byte)
+int anneal_eval(anneal *a, const char *model_dir, const char *text_path,
+                double *per_token, double *per_byte)
 {
     eval_result r = {NAN, NAN, 0};
     int code = told(a, session_eval(a->settings, model_dir, text_path, "runs/.data", &r));
@@ -130,7 +135,10 @@ void anneal_close_model(anneal_model *m)
     mem_drop(m);
 }
 
-typedef struct { anneal_text_fn fn; void *ctx; } text_relay;
+typedef struct {
+    anneal_text_fn fn;
+    void *ctx;
+} text_relay;
 
 static bool pass_text(void *ctx, int32_t id, const char *bytes, size_t n)
 {
@@ -139,13 +147,13 @@ static bool pass_text(void *ctx, int32_t id, const char *bytes, size_t n)
     return t->fn(t->ctx, bytes, n) == 0;
 }
 
-int anneal_generate(anneal_model *m, const char *prompt, int tokens, const anneal_sampling *s,
-                    anneal_text_fn fn, void *ctx)
+int anneal_generate(anneal_model *m, const char *prompt, int tokens,
+                    const anneal_sampling *s, anneal_text_fn fn, void *ctx)
 {
     gen_options o = {0};
     gen_stats stats;
     text_relay t = {fn, ctx};
     if (s) o = (gen_options){s->temperature, s->top_p, s->top_k, s->seed};
-    return told(m->owner, writer_run(m->w, prompt, tokens > 0 ? (size_t)tokens : 0, &o, pass_text,
-                                     &t, &stats));
+    return told(m->owner, writer_run(m->w, prompt, tokens > 0 ? (size_t)tokens : 0, &o,
+                                     pass_text, &t, &stats));
 }

@@ -13,14 +13,16 @@
 
 static const opt_row rows[OPT_COUNT] = {
 #define GROUP(section, title)
-#define OPT(section, key, kind, def, min, max, choices, help)                            \
-    [OPT_##section##_##key] = {#section "." #key, #section, OPT_##kind, def, min, max,   \
-                               choices, help},
+#define OPT(section, key, kind, def, min, max, choices, help) \
+    [OPT_##section##_##                                       \
+        key] = {#section "." #key, #section, OPT_##kind, def, min, max, choices, help},
 #include "api/opts.def"
 #undef OPT
 #undef GROUP
 };
-static const struct { const char *section, *title; } groups[] = {
+static const struct {
+    const char *section, *title;
+} groups[] = {
 #define GROUP(section, title) {#section, title},
 #define OPT(section, key, kind, def, min, max, choices, help)
 #include "api/opts.def"
@@ -28,7 +30,12 @@ static const struct { const char *section, *title; } groups[] = {
 #undef GROUP
 };
 
-typedef struct { bool set; int64_t i; double r; const char *text; } value;
+typedef struct {
+    bool set;
+    int64_t i;
+    double r;
+    const char *text;
+} value;
 struct config {
     arena *mem;
     value v[OPT_COUNT];
@@ -36,11 +43,11 @@ struct config {
 
 /* A run keeps its data, model and order; the rest may change on the way. */
 static const opt_id fixed[] = {
-    OPT_data_text,      OPT_data_dir,       OPT_data_tokenizer,   OPT_data_held_out,
-    OPT_model_kind,     OPT_model_layers,   OPT_model_dim,        OPT_model_hidden,
-    OPT_model_heads,    OPT_model_kv_heads, OPT_model_head_dim,   OPT_model_seq,
-    OPT_model_vocab,    OPT_model_rope,     OPT_model_rope_theta, OPT_model_norm_eps,
-    OPT_model_tied,     OPT_model_qk_norm,  OPT_train_seed,       OPT_train_batch,
+    OPT_data_text,   OPT_data_dir,       OPT_data_tokenizer,   OPT_data_held_out,
+    OPT_model_kind,  OPT_model_layers,   OPT_model_dim,        OPT_model_hidden,
+    OPT_model_heads, OPT_model_kv_heads, OPT_model_head_dim,   OPT_model_seq,
+    OPT_model_vocab, OPT_model_rope,     OPT_model_rope_theta, OPT_model_norm_eps,
+    OPT_model_tied,  OPT_model_qk_norm,  OPT_train_seed,       OPT_train_batch,
     OPT_train_accum,
 };
 
@@ -60,8 +67,8 @@ const char *opt_section_title(const char *section)
 
 static rc out_of_range(const opt_row *r, const char *text)
 {
-    return err_fail(E_CONFIG, "setting '%s' is from %.15g to %.15g, not %s", r->name, r->min,
-                    r->max, text);
+    return err_fail(E_CONFIG, "setting '%s' is from %.15g to %.15g, not %s", r->name,
+                    r->min, r->max, text);
 }
 
 static bool is_choice(const char *choices, const char *text)
@@ -88,7 +95,8 @@ static rc parse_bool(const opt_row *r, const char *text, value *v)
 static rc parse_int(const opt_row *r, const char *text, value *v)
 {
     if (str_to_int(text, &v->i))
-        return err_fail(E_CONFIG, "setting '%s' is a whole number, not '%s'", r->name, text);
+        return err_fail(E_CONFIG, "setting '%s' is a whole number, not '%s'", r->name,
+                        text);
     v->r = (double)v->i;
     return v->r < r->min || v->r > r->max ? out_of_range(r, text) : OK;
 }
@@ -108,12 +116,14 @@ static rc check_text(opt_id id, const char *text)
     if (id == OPT_train_loss_scale && strcmp(text, "dynamic") &&
         (str_to_real(text, &d) || !(d > 0) || !isfinite(d)))
         return err_fail(
-            E_CONFIG, "setting 'train.loss_scale' is 'dynamic' or a number above 0, not '%s'",
+            E_CONFIG,
+            "setting 'train.loss_scale' is 'dynamic' or a number above 0, not '%s'",
             text);
     if (id == OPT_data_tokenizer && !strncmp(text, "bpe:", 4) &&
         (str_to_int(text + 4, &n) || n < 257 || n > 1000000))
         return err_fail(
-            E_CONFIG, "setting 'data.tokenizer' takes bpe:N with N from 257 to 1000000, not '%s'",
+            E_CONFIG,
+            "setting 'data.tokenizer' takes bpe:N with N from 257 to 1000000, not '%s'",
             text);
     return OK;
 }
@@ -123,10 +133,18 @@ static rc set_row(config *c, opt_id id, const char *text, bool given)
     const opt_row *r = &rows[id];
     value v = {.set = c->v[id].set || given};
     switch (r->kind) {
-    case OPT_INT: TRY(parse_int(r, text, &v)); break;
-    case OPT_REAL: TRY(parse_real(r, text, &v)); break;
-    case OPT_BOOL: TRY(parse_bool(r, text, &v)); break;
-    case OPT_TEXT: TRY(check_text(id, text)); break;
+    case OPT_INT:
+        TRY(parse_int(r, text, &v));
+        break;
+    case OPT_REAL:
+        TRY(parse_real(r, text, &v));
+        break;
+    case OPT_BOOL:
+        TRY(parse_bool(r, text, &v));
+        break;
+    case OPT_TEXT:
+        TRY(check_text(id, text));
+        break;
     case OPT_CHOICE:
         if (!is_choice(r->choices, text))
             return err_fail(E_CONFIG, "setting '%s' is one of %s, not '%s'", r->name,
@@ -188,7 +206,8 @@ rc config_set(config *c, const char *key, const char *text)
 rc config_set_pair(config *c, const char *pair)
 {
     const char *eq = strchr(pair, '=');
-    if (!eq || eq == pair) return err_fail(E_CONFIG, "wanted section.key=value, had '%s'", pair);
+    if (!eq || eq == pair)
+        return err_fail(E_CONFIG, "wanted section.key=value, had '%s'", pair);
     char key[96];
     size_t n = (size_t)(eq - pair);
     if (n >= sizeof key) return err_fail(E_CONFIG, "no setting '%.80s...'", pair);
@@ -258,11 +277,12 @@ rc config_print(const config *c, str *out)
         const char *text = c->v[i].text;
         if (strcmp(section, rows[i].section)) {
             section = rows[i].section;
-            str_addf(out, "%s# %s: %s\n", i ? "\n" : "", section, opt_section_title(section));
+            str_addf(out, "%s# %s: %s\n", i ? "\n" : "", section,
+                     opt_section_title(section));
         }
         int used = (int)(strlen(rows[i].name) + 3 + strlen(text));
-        str_addf(out, "%s = %s%*s # %s\n", rows[i].name, text, used < 34 ? 34 - used : 0, "",
-                 rows[i].help);
+        str_addf(out, "%s = %s%*s # %s\n", rows[i].name, text, used < 34 ? 34 - used : 0,
+                 "", rows[i].help);
     }
     return str_done(out);
 }
@@ -285,10 +305,17 @@ rc config_json(const config *c, str *out)
     for (int i = 0; i < OPT_COUNT; i++) {
         str_addf(out, "%s\"%s\":", i ? "," : "{", rows[i].name);
         switch (rows[i].kind) {
-        case OPT_INT: str_addf(out, "%" PRId64, c->v[i].i); break;
-        case OPT_REAL: str_addf(out, "%.17g", c->v[i].r); break;
-        case OPT_BOOL: str_add(out, c->v[i].i ? "true" : "false"); break;
-        default: TRY(add_json_text(out, c->v[i].text));
+        case OPT_INT:
+            str_addf(out, "%" PRId64, c->v[i].i);
+            break;
+        case OPT_REAL:
+            str_addf(out, "%.17g", c->v[i].r);
+            break;
+        case OPT_BOOL:
+            str_add(out, c->v[i].i ? "true" : "false");
+            break;
+        default:
+            TRY(add_json_text(out, c->v[i].text));
         }
     }
     str_addc(out, '}');

@@ -10,8 +10,8 @@
 rc machine_open(const config *c, machine *out)
 {
     *out = (machine){0};
-    TRY_WHILE(kern_open((int)config_int(c, OPT_device_threads), config_text(c, OPT_device_isa),
-                        &out->k),
+    TRY_WHILE(kern_open((int)config_int(c, OPT_device_threads),
+                        config_text(c, OPT_device_isa), &out->k),
               "opening the host's kernels");
     rc e = dev_open(config_text(c, OPT_device_uri), out->k, &out->dev);
     if (e) machine_close(out);
@@ -25,13 +25,15 @@ void machine_close(machine *m)
     *m = (machine){0};
 }
 
-static rc data_dir_of(const config *c, arena *mem, const char *cache_root, const char **dir)
+static rc data_dir_of(const config *c, arena *mem, const char *cache_root,
+                      const char **dir)
 {
     const char *text = config_text(c, OPT_data_text);
     *dir = config_text(c, OPT_data_dir);
     if (**dir) return OK;
     if (!*text) {
-        err_fail(E_CONFIG, "nothing to learn from: neither data.text nor data.dir is set");
+        err_fail(E_CONFIG,
+                 "nothing to learn from: neither data.text nor data.dir is set");
         return err_hint(E_CONFIG, "add data.text=FILE");
     }
     data_options o;
@@ -52,7 +54,8 @@ rc session_prepare(const config *c, arena *mem, const char *cache_root, prepared
         const char *init;
         TRY(session_model_dir(mem, config_text(c, OPT_model_init), &init));
         TRY(model_config_load(init, &out->model));
-        if (config_is_set(c, OPT_model_seq)) out->model.seq = (int)config_int(c, OPT_model_seq);
+        if (config_is_set(c, OPT_model_seq))
+            out->model.seq = (int)config_int(c, OPT_model_seq);
     }
     if (!out->model.vocab) out->model.vocab = facts.vocab;
     if (out->model.vocab < facts.vocab)
@@ -77,7 +80,8 @@ static rc against_saved(const config *c, const char *run_dir, config **out)
             e = config_set(*out, opt_at((opt_id)i)->name, config_text(old, (opt_id)i));
     const char *key = e ? NULL : config_conflict(old, *out);
     if (key) {
-        e = err_fail(E_CONFIG, "setting '%s' may not change when going on with %s", key, run_dir);
+        e = err_fail(E_CONFIG, "setting '%s' may not change when going on with %s", key,
+                     run_dir);
         err_hint(E_CONFIG, "take another name with -n NAME, or start over with --force");
     }
     config_free(old);
@@ -88,7 +92,8 @@ static rc against_saved(const config *c, const char *run_dir, config **out)
 static const char *cache_beside(arena *mem, const char *run_dir)
 {
     const char *slash = strrchr(run_dir, '/');
-    return slash ? arena_printf(mem, "%.*s/.data", (int)(slash - run_dir), run_dir) : ".data";
+    return slash ? arena_printf(mem, "%.*s/.data", (int)(slash - run_dir), run_dir)
+                 : ".data";
 }
 
 static rc train_with(const config *c, const session_run *r, arena *mem, machine *m,
@@ -102,9 +107,15 @@ static rc train_with(const config *c, const session_run *r, arena *mem, machine 
     if (*config_text(c, OPT_model_init))
         TRY(session_model_dir(mem, config_text(c, OPT_model_init), &init));
     TRY(machine_open(c, m));
-    train_job job = {.model = p.model, .init_dir = init, .data_dir = p.dir,
-                     .run_dir = r->run_dir, .dev = m->dev, .k = m->k, .sink = r->sink,
-                     .stop_after = r->stop_after, .stop_minutes = r->stop_minutes,
+    train_job job = {.model = p.model,
+                     .init_dir = init,
+                     .data_dir = p.dir,
+                     .run_dir = r->run_dir,
+                     .dev = m->dev,
+                     .k = m->k,
+                     .sink = r->sink,
+                     .stop_after = r->stop_after,
+                     .stop_minutes = r->stop_minutes,
                      .stop = r->stop};
     config_plan(c, &job.plan);
     TRY(config_train(c, &job.options));
@@ -137,8 +148,9 @@ rc session_model_dir(arena *mem, const char *path, const char **out)
     if (file_exists(config_path)) return OK;
     if (!file_is_dir(path)) {
         err_fail(E_IO, "no run or model at %s", path);
-        return err_hint(E_IO, "`anneal runs ls` lists runs; a MODEL is a folder with config.json "
-                              "and model.safetensors");
+        return err_hint(
+            E_IO, "`anneal runs ls` lists runs; a MODEL is a folder with config.json "
+                  "and model.safetensors");
     }
     int64_t *steps;
     size_t n;
@@ -154,14 +166,16 @@ rc session_model_dir(arena *mem, const char *path, const char **out)
 
 /* The dataset a checkpoint was trained on: its run's recipe stands in the
  * folder above the step. */
-static rc data_of_run(arena *mem, const char *dir, const char *cache_root, const char **data)
+static rc data_of_run(arena *mem, const char *dir, const char *cache_root,
+                      const char **data)
 {
     const char *slash = strrchr(dir, '/');
     char *path = slash ? arena_printf(mem, "%.*s/recipe.conf", (int)(slash - dir), dir)
                        : arena_text(mem, "recipe.conf");
     if (!path) return E_MEMORY;
     if (!file_exists(path)) {
-        err_fail(E_USAGE, "%s is no run's checkpoint, so it has no held-out text of its own", dir);
+        err_fail(E_USAGE,
+                 "%s is no run's checkpoint, so it has no held-out text of its own", dir);
         return err_hint(E_USAGE, "name one with --text PATH");
     }
     config *run;
@@ -172,8 +186,8 @@ static rc data_of_run(arena *mem, const char *dir, const char *cache_root, const
     return e;
 }
 
-rc session_eval(const config *c, const char *path, const char *text, const char *cache_root,
-                eval_result *out)
+rc session_eval(const config *c, const char *path, const char *text,
+                const char *cache_root, eval_result *out)
 {
     arena *mem = arena_new();
     model *mo = NULL;
@@ -182,7 +196,8 @@ rc session_eval(const config *c, const char *path, const char *text, const char 
     rc e = mem ? session_model_dir(mem, path, &dir) : E_MEMORY;
     if (!e) e = model_load(dir, &mo);
     if (!e && text) {
-        data_options o = {.held_out = 1, .tokenizer_path = file_join(mem, dir, "tokenizer.json")};
+        data_options o = {.held_out = 1,
+                          .tokenizer_path = file_join(mem, dir, "tokenizer.json")};
         e = data_cached(1, &text, &o, cache_root, mem, &data);
     } else if (!e) e = data_of_run(mem, dir, cache_root, &data);
     if (!e) e = machine_open(c, &m);

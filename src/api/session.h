@@ -8,14 +8,20 @@
 #include "gen/gen.h"
 
 /* Kernels and a device, opened as device.* says. */
-typedef struct { kern *k; device *dev; } machine;
+typedef struct {
+    kern *k;
+    device *dev;
+} machine;
 rc machine_open(const config *c, machine *out);
 void machine_close(machine *m);
 
 /* The dataset of a configuration: data.dir, or data.text tokenised under
  * cache_root. Fills model.vocab (0 = the tokenizer's) and finishes the model's
  * settings. */
-typedef struct { const char *dir; model_config model; } prepared;
+typedef struct {
+    const char *dir;
+    model_config model;
+} prepared;
 rc session_prepare(const config *c, arena *mem, const char *cache_root, prepared *out);
 
 typedef struct {
@@ -44,7 +50,7 @@ rc writer_run(writer *w, const char *prompt, size_t n_tokens, const gen_options 
 
 /* Loss on a text (or folder), or with text NULL on the held-out part of the
  * data the run was trained on. */
-rc session_eval(const config *c, const char *path, const char *text, const char *cache_root,
-                eval_result *out);
+rc session_eval(const config *c, const char *path, const char *text,
+                const char *cache_root, eval_result *out);
 
 #endif

@@ -40,7 +40,11 @@ void writer_close(writer *w)
     arena_free(w->mem);
 }
 
-typedef struct { const tokenizer *tok; writer_emit emit; void *ctx; } relay;
+typedef struct {
+    const tokenizer *tok;
+    writer_emit emit;
+    void *ctx;
+} relay;
 
 static bool pass_on(void *ctx, int32_t id)
 {
@@ -56,7 +60,8 @@ static rc prompt_ids(const writer *w, const char *prompt, token_list *ids)
     int end = tokenizer_end(w->tok);
     if (*prompt) return tokenizer_encode(w->tok, prompt, strlen(prompt), ids);
     if (end < 0 || end >= w->m->config.vocab)
-        return err_fail(E_USAGE, "the prompt is empty and the tokenizer has no end token");
+        return err_fail(E_USAGE,
+                        "the prompt is empty and the tokenizer has no end token");
     ids->id = mem_take(sizeof *ids->id);
     if (!ids->id) return E_MEMORY;
     ids->id[0] = end;
@@ -71,7 +76,8 @@ rc writer_run(writer *w, const char *prompt, size_t n_tokens, const gen_options 
     relay r = {w->tok, emit, ctx};
     rc e = prompt_ids(w, prompt, &ids);
     if (!e)
-        e = gen_run(w->g, ids.id, ids.n, n_tokens, tokenizer_end(w->tok), o, pass_on, &r, stats);
+        e = gen_run(w->g, ids.id, ids.n, n_tokens, tokenizer_end(w->tok), o, pass_on, &r,
+                    stats);
     token_list_free(&ids);
     return e;
 }

@@ -14,8 +14,8 @@ static const char magic[] = "\x93NUMPY";
 /* Size of one element, 0 for types not understood. */
 static size_t item_size(const char *descr)
 {
-    static const char *const known[] = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "<u2",
-                                        "<u4", "<u8", "|i1", "|u1", "|b1"};
+    static const char *const known[] = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8",
+                                        "<u2", "<u4", "<u8", "|i1", "|u1", "|b1"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (!strcmp(descr, known[i])) return (size_t)(descr[2] - '0');
     return 0;
@@ -35,12 +35,14 @@ static rc parse_shape(const char *p, npy *out)
     for (p++; *p != ')';) {
         char *end;
         long long v = strtoll(p, &end, 10);
-        if (end == p || v < 0 || out->rank == NPY_RANK) return err_fail(E_FORMAT, "bad shape");
+        if (end == p || v < 0 || out->rank == NPY_RANK)
+            return err_fail(E_FORMAT, "bad shape");
         out->shape[out->rank++] = v;
         for (p = end; *p == ',' || *p == ' ';) p++;
     }
     out->count = 1;
-    for (int i = 0; i < out->rank; i++) out->count = mem_mul(out->count, (size_t)out->shape[i]);
+    for (int i = 0; i < out->rank; i++)
+        out->count = mem_mul(out->count, (size_t)out->shape[i]);
     return OK;
 }
 
@@ -51,7 +53,8 @@ static rc parse_header(const char *header, npy *out)
         return err_fail(E_FORMAT, "wanted a plain element type");
     memcpy(out->descr, d + 1, 3);
     out->item = item_size(out->descr);
-    if (!out->item) return err_fail(E_FORMAT, "element type '%s' is not understood", out->descr);
+    if (!out->item)
+        return err_fail(E_FORMAT, "element type '%s' is not understood", out->descr);
     if (!order || strncmp(order, "False", 5))
         return err_fail(E_FORMAT, "wanted C order, had Fortran order");
     return parse_shape(after(header, "'shape'"), out);
@@ -88,7 +91,8 @@ rc npy_read(arena *mem, const char *path, npy *out)
     return OK;
 }
 
-rc npy_write(const char *path, const char *descr, int rank, const int64_t *shape, const void *data)
+rc npy_write(const char *path, const char *descr, int rank, const int64_t *shape,
+             const void *data)
 {
     str h = {0};
     size_t bytes = item_size(descr);
@@ -105,7 +109,8 @@ rc npy_write(const char *path, const char *descr, int rank, const int64_t *shape
     rc e = str_done(&h);
     if (!e) e = file_create(path, &f);
     if (e) return str_free(&h), e;
-    unsigned char head[10] = {0, 0, 0, 0, 0, 0, 1, 0, (unsigned char)h.n, (unsigned char)(h.n >> 8)};
+    unsigned char head[10] = {
+        0, 0, 0, 0, 0, 0, 1, 0, (unsigned char)h.n, (unsigned char)(h.n >> 8)};
     memcpy(head, magic, 6);
     e = file_write(f, head, sizeof head);
     if (!e) e = file_write(f, h.p, h.n);

@@ -14,18 +14,19 @@
 
 enum { NPY_RANK = 8 };
 typedef struct {
-    char descr[8];         /* "<f2", "<f4", "<f8", "<i4", "|u1", "|i1", "|b1" ... */
+    char descr[8]; /* "<f2", "<f4", "<f8", "<i4", "|u1", "|i1", "|b1" ... */
     int rank;
     int64_t shape[NPY_RANK];
-    size_t count;          /* elements */
-    size_t item;           /* bytes of one */
-    const void *data;      /* count * item bytes */
+    size_t count;     /* elements */
+    size_t item;      /* bytes of one */
+    const void *data; /* count * item bytes */
 } npy;
 
 /* The array lives in the arena. E_FORMAT for anything but a little-endian
  * plain array in C order whose size fits the file. */
 rc npy_read(arena *mem, const char *path, npy *out);
 /* item and count are derived from descr and shape. */
-rc npy_write(const char *path, const char *descr, int rank, const int64_t *shape, const void *data);
+rc npy_write(const char *path, const char *descr, int rank, const int64_t *shape,
+             const void *data);
 
 #endif

@@ -1,7 +1,75 @@
+/* main.c - the command: find the verb, run it, print what went wrong.
+ *
+ * stdout is the product, stderr is talk. The exit code comes from the table of
+ * errors: 0 good, 1 failed, 2 wrong use, 3 device, 4 numbers, 130 stopped. */
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "anneal.h"
+#include "cli/verbs.h"
+
+volatile int cli_stop;
+
+static void on_interrupt(int sig)
 {
-    puts("anneal");
-    return 0;
+    if (cli_stop) signal(sig, SIG_DFL), raise(sig);
+    cli_stop = 1;
+}
+
+void cli_catch_interrupt(void)
+{
+    struct sigaction s;
+    memset(&s, 0, sizeof s);
+    s.sa_handler = on_interrupt;
+    sigaction(SIGINT, &s, NULL);
+    sigaction(SIGTERM, &s, NULL);
+}
+
+static int complain(rc e)
+{
+    if (e == OK) return 0;
+    fprintf(stderr, "anneal: error: %s\n", err_text());
+    return err_exit(e);
+}
+
+static rc unknown_verb(const char *word)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (const cli_verb *v; n < 64 && (v = cli_verb_at(n)); n++) names[n] = v->name;
+    const char *near = err_nearest(word, names, n);
+    if (near) return err_fail(E_USAGE, "no command '%s'; did you mean '%s'?", word, near);
+    err_fail(E_USAGE, "no command '%s'", word);
+    return err_hint(E_USAGE, "`anneal help` lists them");
+}
+
+static rc run_verb(const cli_verb *v, int argc, char **argv)
+{
+    args a;
+    arena *mem = arena_new();
+    if (!mem) return E_MEMORY;
+    rc e = args_parse(v, argc, argv, mem, &a);
+    if (!e) e = v->run(&a);
+    if (!e && fflush(stdout)) e = err_fail(E_IO, "could not write to standard output");
+    arena_free(mem);
+    return e;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "help";
+    signal(SIGPIPE, SIG_DFL);
+    if (!strcmp(word, "--version") || !strcmp(word, "version"))
+        return puts("anneal " ANNEAL_VERSION) < 0;
+    if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h")) {
+        cli_help(argc > 2 ? argv[2] : NULL);
+        return argc > 1 ? 0 : 2;
+    }
+    const cli_verb *v = cli_find(word);
+    if (!v) return complain(unknown_verb(word));
+    for (int i = 2; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return cli_help(word), 0;
+    return complain(run_verb(v, argc - 2, argv + 2));
 }

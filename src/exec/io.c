@@ -224,6 +224,36 @@ rc exec_input(exec *x, const char *name, const void *data, size_t bytes)
     return err_fail(E_CONFIG, "the plan has no input %s", name);
 }
 
+/* The buffer of a named input that is a surface of its own; -1 if none is. */
+static int kept_input(const exec *x, const char *name)
+{
+    for (int i = 0; i < x->p->n_buffers; i++) {
+        const plan_buffer *q = &x->p->buffers[i];
+        if (q->home == PLAN_SURFACE && q->input && q->slot < 0 &&
+            strcmp(q->name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+rc exec_map_input(exec *x, const char *name, half **out, size_t *stride)
+{
+    int i = kept_input(x, name);
+    void *p;
+    if (i < 0) return err_fail(E_CONFIG, "the plan keeps no fp16 input %s", name);
+    TRY(exec_map(x, i, &p));
+    *out = p;
+    *stride = (size_t)x->p->buffers[i].row_stride;
+    return OK;
+}
+
+rc exec_unmap_input(exec *x, const char *name)
+{
+    int i = kept_input(x, name);
+    return i < 0 ? err_fail(E_CONFIG, "the plan keeps no fp16 input %s", name)
+                 : exec_unmap(x, i);
+}
+
 rc exec_output(exec *x, const char *name, float *out, size_t n)
 {
     for (int i = 0; i < x->p->n_outputs; i++) {

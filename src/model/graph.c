@@ -39,24 +39,29 @@ static ir_node *attention(blocks *b, int batch, ir_node *x)
     return ir_add(b->g, x, blocks_linear(b, "self_attn.o_proj", c->dim, q_rows, a));
 }
 
+static ir_node *layers(blocks *b, int batch, ir_node *x)
+{
+    for (int i = 0; i < b->c->layers; i++) {
+        blocks_layer(b, i);
+        x = blocks_feed_forward(b, attention(b, batch, x));
+    }
+    return x;
+}
+
 /* ids -> logits [1,V,1,T] */
 static ir_node *forward(blocks *b, int batch)
 {
     blocks_outside(b, "embed");
     ir_node *x = blocks_embed(b, ir_input(b->g, "ids", IR_INT32, ir_s1(b->columns)));
-    for (int i = 0; i < b->c->layers; i++) {
-        blocks_layer(b, i);
-        x = blocks_feed_forward(b, attention(b, batch, x));
-    }
+    x = layers(b, batch, x);
     blocks_outside(b, "head");
     return blocks_head(b, x);
 }
 
-/* Outputs "grad:PARAM" for every param. The loss is scaled at its seed, so
- * that small gradients stay above the smallest half float on the way down. */
-static rc add_gradients(ir_graph *g, ir_node *loss)
+/* Outputs "grad:PARAM" for every param, and "dx" for `x` if given: the slopes of
+ * sum(y * seed). */
+static rc add_gradients(ir_graph *g, ir_node *y, ir_node *seed, const ir_node *x)
 {
-    ir_node *scale = ir_input(g, "loss_scale", IR_FP32, ir_s1(1));
     TRY(ir_rc(g));
     arena *mem = arena_new();
     if (!mem) return E_MEMORY;
@@ -65,10 +70,11 @@ static rc add_gradients(ir_graph *g, ir_node *loss)
     ir_node **grad = arena_array(mem, (size_t)g->n_nodes, sizeof *grad);
     rc r = wrt && grad ? OK : E_MEMORY;
     for (int i = 0; r == OK && i < g->n_nodes; i++)
-        if (g->nodes[i]->op == IR_param) wrt[n++] = g->nodes[i];
-    if (r == OK) r = ir_grad(g, loss, scale, n, wrt, grad);
+        if (g->nodes[i]->op == IR_param || g->nodes[i] == x) wrt[n++] = g->nodes[i];
+    if (r == OK) r = ir_grad(g, y, seed, n, wrt, grad);
     for (int i = 0; r == OK && i < n; i++) {
-        const char *name = arena_printf(mem, "grad:%s", wrt[i]->name);
+        const char *name =
+            wrt[i] == x ? "dx" : arena_printf(mem, "grad:%s", wrt[i]->name);
         if (!name) r = E_MEMORY;
         else if (grad[i]) ir_output(g, name, grad[i]);
     }
@@ -76,8 +82,18 @@ static rc add_gradients(ir_graph *g, ir_node *loss)
     return r;
 }
 
+static rc build_layers(blocks *b, int batch)
+{
+    ir_shape s = ir_s4(1, b->c->dim, 1, b->columns);
+    ir_node *x = ir_input(b->g, "x", IR_FP16, s);
+    ir_node *y = layers(b, batch, x), *dy = ir_input(b->g, "dy", IR_FP16, s);
+    ir_output(b->g, "y", y);
+    return add_gradients(b->g, y, dy, x);
+}
+
 static rc build(blocks *b, int batch, model_form form)
 {
+    if (form == MODEL_LAYERS) return build_layers(b, batch);
     ir_node *logits = forward(b, batch);
     if (form == MODEL_LOGITS) {
         ir_output(b->g, "logits", logits);
@@ -86,8 +102,11 @@ static rc build(blocks *b, int batch, model_form form)
     ir_node *targets = ir_input(b->g, "targets", IR_INT32, ir_s1(b->columns));
     ir_node *loss = ir_cross_entropy(b->g, logits, targets);
     ir_output(b->g, "loss", loss);
-    if (form == MODEL_GRAD) TRY(add_gradients(b->g, loss));
-    return ir_rc(b->g);
+    if (form == MODEL_LOSS) return ir_rc(b->g);
+    /* Scaled at its seed, so that small gradients stay above the smallest half
+     * float on the way down. */
+    ir_node *scale = ir_input(b->g, "loss_scale", IR_FP32, ir_s1(1));
+    return add_gradients(b->g, loss, scale, NULL);
 }
 
 rc model_graph(const model_config *c, model_form form, int batch, int seq, ir_graph **out)

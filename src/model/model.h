@@ -61,6 +61,8 @@ typedef enum {
     MODEL_LOSS,      /* output "loss" */
     MODEL_GRAD,      /* + input "loss_scale" fp32 [1], outputs "grad:PARAM" */
     MODEL_LOGITS,    /* output "logits" [1,V,1,batch*seq] */
+    MODEL_LAYERS,    /* the layers alone, for timing: inputs "x", "dy" fp16
+                        [1,D,1,batch*seq], outputs "y", "dx", "grad:PARAM" */
 } model_form;
 rc model_graph(const model_config *c, model_form form, int batch, int seq, ir_graph **out);
 

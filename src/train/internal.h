@@ -67,6 +67,9 @@ rc run_restore(run *r);
 
 /* step.c: advances r->s by one step. E_NUMERIC when it is hopeless. */
 rc run_step(run *r);
+void step_clear(run *r); /* gradients to zero */
+/* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
+rc step_apply(run *r, double lr, double grad_scale);
 
 /* held.c */
 rc held_loss(session *s, dataset *data, int64_t max_windows, const volatile int *stop,

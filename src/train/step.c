@@ -38,12 +38,17 @@ static void zero_piece(void *ctx, size_t i)
     memset(s->p + at, 0, n * sizeof(float));
 }
 
+void step_clear(run *r)
+{
+    span g = {r->grads, r->mo->n_floats};
+    kern_for(r->job->k, (g.n + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece, &g);
+}
+
 static rc micro_batches(run *r, pass *p)
 {
     exec_stats stats;
     double loss;
-    span g = {r->grads, r->mo->n_floats};
-    kern_for(r->job->k, (g.n + ZERO_PIECE - 1) / ZERO_PIECE, zero_piece, &g);
+    step_clear(r);
     for (int i = 0; i < r->o.accum; i++) {
         TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
                           r->ids, r->targets));
@@ -57,7 +62,7 @@ static rc micro_batches(run *r, pass *p)
     return OK;
 }
 
-static rc adamw(run *r, double lr, double grad_scale)
+rc step_apply(run *r, double lr, double grad_scale)
 {
     double t = (double)r->s.updates;
     kern_adamw_args a = {.lr = (float)lr,
@@ -145,7 +150,7 @@ rc run_step(run *r)
     r->overflows = 0;
     r->s.updates++;
     double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;
-    TRY(adamw(r, lr, unscale * clip));
+    TRY(step_apply(r, lr, unscale * clip));
     double ms = clock_ms() - before;
     report_step(r, norm, lr, ms);
     scale_after(&r->o, false, &r->s);

@@ -67,6 +67,17 @@ rc train_eval(model *m, const char *data_dir, device *d, kern *k, int64_t max_wi
  * batch ids[B*(T+1)] row-major. loss_scale is applied and taken out again. */
 rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scale, device *d, kern *k, double *loss, float *grads);
 
+/* Time `repeat` whole updates (forward, backward, AdamW) on random tokens, after
+ * one that is not counted; no files, no data. (timing.c) */
+typedef struct {
+    double ms, min_ms;      /* median, least */
+    double flops;           /* 2*MAC of every matmul of one update */
+    double predicted_ms;    /* the plan's */
+    int loads, launches;
+} train_timing;
+rc train_time(const model_config *c, int batch, int repeat, const plan_options *o, device *d,
+              kern *k, train_timing *out);
+
 /* ---- checkpoints (checkpoint.c) ---- */
 typedef struct {
     int64_t step;                /* batches seen, skipped updates included */

@@ -1,0 +1,293 @@
+/* bench.c - `anneal bench gemm|layer|step|programs`: time on a device, without
+ * data. Rates are set against the processor's own fp32 FMA peak, measured in
+ * the same run, and against the chip's peak where its predicted time is known. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/session.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "cli/verbs.h"
+#include "exec/exec.h"
+
+typedef struct {
+    const char *what;
+    double ms, min_ms, flops, predicted_ms, peak_gflops;
+    int launches, loads;
+} figures;
+
+enum { PEAK_MS = 200 };
+
+static int by_value(const void *a, const void *b)
+{
+    double d = *(const double *)a - *(const double *)b;
+    return d < 0 ? -1 : d > 0;
+}
+
+/* A graph with fp16 inputs and params, filled with small random numbers, timed
+ * as a plan. */
+typedef struct {
+    plan *p;
+    exec *x;
+    float *weights, *grads;
+} timed;
+
+static rc fill(timed *t, const ir_graph *g, arena *mem)
+{
+    size_t total = 0, at = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->op == IR_param) total += (size_t)ir_count(g->nodes[i]->shape);
+    t->weights = mem_take((total + 1) * sizeof *t->weights);
+    t->grads = mem_take((total + 1) * sizeof *t->grads);
+    if (!t->weights || !t->grads) return E_MEMORY;
+    for (size_t i = 0; i < total; i++)
+        t->weights[i] = (float)(0.04 * rng_unit(1, 1, i) - 0.02);
+    for (int i = 0; i < g->n_nodes; i++) {
+        const ir_node *n = g->nodes[i];
+        size_t count = (size_t)ir_count(n->shape);
+        if (n->op == IR_param) {
+            char *grad = arena_printf(mem, "grad:%s", n->name);
+            bool has = grad && plan_find_buffer(t->p, grad) >= 0;
+            TRY(exec_bind(t->x, n->name, t->weights + at, has ? t->grads + at : NULL));
+            at += count;
+        } else if (n->op == IR_input) {
+            float *v = arena_array(mem, count, sizeof *v);
+            if (!v) return E_MEMORY;
+            for (size_t j = 0; j < count; j++) v[j] = (float)(rng_unit(1, 2, j) - 0.5);
+            TRY(exec_input(t->x, n->name, v, count * sizeof *v));
+        }
+    }
+    return exec_stage(t->x);
+}
+
+static rc repeat_pass(timed *t, int repeat, figures *f)
+{
+    double *ms = mem_take(sizeof *ms * (size_t)repeat);
+    exec_stats s;
+    if (!ms) return E_MEMORY;
+    rc e = exec_step(t->x, &s);
+    for (int i = 0; !e && i < repeat; i++) {
+        e = exec_step(t->x, &s);
+        ms[i] = s.ms;
+    }
+    qsort(ms, (size_t)repeat, sizeof *ms, by_value);
+    f->ms = ms[repeat / 2];
+    f->min_ms = ms[0];
+    f->flops = s.flops;
+    f->launches = s.launches;
+    mem_drop(ms);
+    return e;
+}
+
+static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
+                     figures *f)
+{
+    timed t = {0};
+    dev_caps caps;
+    plan_options o;
+    arena *mem = arena_new();
+    if (!mem) return E_MEMORY;
+    config_plan(c, &o);
+    rc e = dev_caps_of(m->dev, &caps);
+    if (!e) e = plan_build(g, &caps, &o, &t.p);
+    if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
+    if (!e) e = fill(&t, g, mem);
+    if (!e) e = repeat_pass(&t, repeat, f);
+    if (!e) f->predicted_ms = t.p->engine_ms, f->loads = t.p->loads;
+    if (t.x) exec_close(t.x);
+    plan_free(t.p);
+    mem_drop(t.weights);
+    mem_drop(t.grads);
+    arena_free(mem);
+    return e;
+}
+
+static rc sizes(const args *a, bool layer, model_config *m)
+{
+    static const struct {
+        const char *flag;
+        size_t at;
+        int64_t otherwise;
+    } rows[] = {
+        {"dim", offsetof(model_config, dim), 768},
+        {"hidden", offsetof(model_config, hidden), 2048},
+        {"heads", offsetof(model_config, heads), 12},
+        {"kv-heads", offsetof(model_config, kv_heads), 0},
+        {"layers", offsetof(model_config, layers), 12},
+        {"seq", offsetof(model_config, seq), 256},
+        {"vocab", offsetof(model_config, vocab), 32000},
+    };
+    *m = (model_config){
+        .kind = "llama", .rope_theta = 10000, .norm_eps = 1e-5, .tied = true};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t v, otherwise = rows[i].otherwise;
+        if (layer && !strcmp(rows[i].flag, "layers")) otherwise = 1;
+        if (layer && !strcmp(rows[i].flag, "seq")) otherwise = 512;
+        TRY(args_int(a, rows[i].flag, 1, 1 << 24, otherwise, &v));
+        *(int *)((char *)m + rows[i].at) = (int)v;
+    }
+    return model_config_finish(m);
+}
+
+static rc bench_gemm(const args *a, const config *c, machine *mach, int repeat,
+                     figures *f)
+{
+    int64_t m, n, k;
+    TRY(args_int(a, "m", 1, 65536, 768, &m));
+    TRY(args_int(a, "n", 1, 65536, 512, &n));
+    TRY(args_int(a, "k", 1, 65536, 768, &k));
+    ir_graph *g = ir_new();
+    if (!g) return E_MEMORY;
+    ir_node *w = ir_input(g, "w", IR_FP16, ir_s4(1, 1, m, k));
+    ir_node *x = ir_input(g, "x", IR_FP16, ir_s4(1, 1, k, n));
+    ir_output(g, "y", ir_matmul(g, w, x, false, false));
+    rc e = ir_rc(g);
+    if (!e) e = time_graph(g, c, mach, repeat, f);
+    ir_free(g);
+    return e;
+}
+
+static rc bench_layer(const args *a, const config *c, machine *mach, int repeat,
+                      figures *f)
+{
+    model_config m;
+    int64_t batch;
+    ir_graph *g;
+    TRY(sizes(a, true, &m));
+    TRY(args_int(a, "batch", 1, 65536, 1, &batch));
+    TRY(model_graph(&m, MODEL_LAYERS, (int)batch, m.seq, &g));
+    rc e = time_graph(g, c, mach, repeat, f);
+    ir_free(g);
+    return e;
+}
+
+/* The model of --recipe, or of the size flags. */
+static rc whole_model(const args *a, config *c, model_config *m, int64_t *batch)
+{
+    const char *recipe = args_text(a, "recipe", NULL);
+    if (recipe) TRY(config_read(c, recipe));
+    TRY(args_settings(a, a->n_word, c));
+    TRY(args_int(a, "batch", 1, 65536, recipe ? config_int(c, OPT_train_batch) : 1,
+                 batch));
+    if (!recipe) return sizes(a, false, m);
+    config_model(c, m);
+    if (!m->vocab) m->vocab = 257;
+    return model_config_finish(m);
+}
+
+static rc bench_step(const args *a, config *c, machine *mach, int repeat, figures *f)
+{
+    model_config m;
+    plan_options o;
+    train_timing t;
+    int64_t batch;
+    TRY(whole_model(a, c, &m, &batch));
+    config_plan(c, &o);
+    TRY(train_time(&m, (int)batch, repeat, &o, mach->dev, mach->k, &t));
+    f->ms = t.ms;
+    f->min_ms = t.min_ms;
+    f->flops = t.flops;
+    f->predicted_ms = t.predicted_ms;
+    f->launches = t.launches;
+    f->loads = t.loads;
+    return OK;
+}
+
+/* Each program of a model's plan: text only, nothing timed but the plan. */
+static rc bench_programs(const args *a, config *c, machine *mach)
+{
+    model_config m;
+    plan_options o;
+    dev_caps caps;
+    int64_t batch;
+    ir_graph *g;
+    plan *p = NULL;
+    str text = {0};
+    TRY(whole_model(a, c, &m, &batch));
+    TRY(model_graph(&m, MODEL_GRAD, (int)batch, m.seq, &g));
+    config_plan(c, &o);
+    rc e = dev_caps_of(mach->dev, &caps);
+    if (!e) e = plan_build(g, &caps, &o, &p);
+    if (!e) e = args_has(a, "json") ? plan_json(p, &text) : plan_print(p, &text);
+    if (!e) puts(str_text(&text));
+    str_free(&text);
+    plan_free(p);
+    ir_free(g);
+    return e;
+}
+
+static rc report(const args *a, const figures *f, const machine *m)
+{
+    dev_caps caps;
+    TRY(dev_caps_of(m->dev, &caps));
+    double gflops = f->flops / f->ms / 1e6, predicted = f->predicted_ms;
+    double tflops = predicted > 0 ? f->flops / predicted / 1e9 : NAN;
+    double peak = caps.profile ? caps.profile->peak_tflops : NAN;
+    if (!args_has(a, "json")) {
+        printf("%s on %s, %d threads (%s)\n", f->what, caps.uri, kern_threads(m->k),
+               kern_isa(m->k));
+        printf(
+            "  %.2f ms median, %.2f least; %.1f GFLOP/s, %.3f of this processor's %.0f\n",
+            f->ms, f->min_ms, gflops, gflops / f->peak_gflops, f->peak_gflops);
+        if (isfinite(tflops))
+            printf("  predicted on the chip %.3f ms, %.2f TFLOP/s, %.1f %% of %.1f\n",
+                   predicted, tflops, 100 * tflops / peak, peak);
+        printf("  %d launches, %d loads, peak memory %.2f GB\n", f->launches, f->loads,
+               (double)clock_peak_rss() / 1e9);
+        return OK;
+    }
+    json_t *o = json_object();
+    cli_real(o, "ms", f->ms);
+    cli_real(o, "min_ms", f->min_ms);
+    if (predicted > 0) cli_real(o, "predicted_ms", predicted);
+    cli_real(o, "gflops", gflops);
+    cli_real(o, "peak_gflops", f->peak_gflops);
+    cli_real(o, "fraction_of_peak", gflops / f->peak_gflops);
+    json_object_set_new(o, "launches", json_integer(f->launches));
+    json_object_set_new(o, "loads", json_integer(f->loads));
+    cli_real(o, "tflops_predicted", tflops);
+    cli_real(o, "peak_tflops", peak);
+    cli_real(o, "utilisation", tflops / peak);
+    json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)clock_peak_rss()));
+    if (caps.profile) json_object_set_new(o, "source", json_string(caps.profile->source));
+    json_object_set_new(o, "device", json_string(caps.uri));
+    return cli_put_json(o);
+}
+
+/* The processor's peak is taken before and after and the larger one counts, so
+ * that a slow moment does not flatter the fraction. */
+static rc measure(args *a, config *c, machine *m)
+{
+    const char *what = a->word[0];
+    figures f = {.what = what};
+    int64_t repeat;
+    TRY(args_int(a, "repeat", 1, 100000, 10, &repeat));
+    if (!strcmp(what, "programs")) return bench_programs(a, c, m);
+    double before = kern_peak_gflops(m->k, PEAK_MS);
+    if (!strcmp(what, "gemm")) TRY(bench_gemm(a, c, m, (int)repeat, &f));
+    else if (!strcmp(what, "layer")) TRY(bench_layer(a, c, m, (int)repeat, &f));
+    else if (!strcmp(what, "step")) TRY(bench_step(a, c, m, (int)repeat, &f));
+    else
+        return err_fail(
+            E_USAGE, "no benchmark '%s'; there are gemm, layer, step and programs", what);
+    f.peak_gflops = fmax(before, kern_peak_gflops(m->k, PEAK_MS));
+    return report(a, &f, m);
+}
+
+rc verb_bench(args *a)
+{
+    config *c;
+    machine m = {0};
+    TRY(args_words(a, 1, 1, "what to time: gemm, layer, step or programs"));
+    TRY(config_new(&c));
+    rc e = config_set(c, "device.uri", args_text(a, "device", "emu:m4"));
+    if (!e && args_has(a, "threads"))
+        e = config_set(c, "device.threads", args_text(a, "threads", ""));
+    if (!e) e = machine_open(c, &m);
+    if (!e) e = measure(a, c, &m);
+    machine_close(&m);
+    config_free(c);
+    return e;
+}

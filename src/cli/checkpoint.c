@@ -1,0 +1,76 @@
+/* checkpoint.c - `anneal checkpoint ls RUN`, `show RUN|DIR`. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/session.h"
+#include "base/file.h"
+#include "cli/verbs.h"
+
+static json_t *as_json(const char *dir, const train_state *s, bool good)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "path", json_string(dir));
+    json_object_set_new(o, "complete", json_boolean(good));
+    if (!good) return o;
+    json_object_set_new(o, "step", json_integer(s->step));
+    cli_real(o, "loss", s->loss);
+    cli_real(o, "held_out", s->held_out);
+    cli_real(o, "loss_scale", s->loss_scale);
+    json_object_set_new(o, "best_step", json_integer(s->best_step));
+    cli_real(o, "wall_s", s->wall_s);
+    return o;
+}
+
+static void print(const char *dir, const train_state *s, bool good)
+{
+    if (!good) {
+        printf("%s  damaged: %s\n", dir, err_first());
+        return;
+    }
+    printf("%s  step %lld  loss %.4f", dir, (long long)s->step, s->loss);
+    if (isfinite(s->held_out)) printf("  held-out %.4f", s->held_out);
+    printf("  loss scale %g%s\n", s->loss_scale, s->best_step == s->step ? "  best" : "");
+}
+
+static rc list(const args *a, const char *run)
+{
+    int64_t *steps;
+    size_t n;
+    json_t *all = args_has(a, "json") ? json_array() : NULL;
+    TRY(checkpoint_list(a->mem, run, &steps, &n));
+    for (size_t i = 0; i < n; i++) {
+        train_state s = {0};
+        char *dir = checkpoint_dir(a->mem, run, steps[i]);
+        if (!dir) return E_MEMORY;
+        bool good = checkpoint_verify(dir, &s) == OK;
+        if (all) json_array_append_new(all, as_json(dir, &s, good));
+        else print(dir, &s, good);
+    }
+    if (!all) return n ? OK : puts("no checkpoints yet") < 0 ? E_IO : OK;
+    json_t *o = json_object();
+    json_object_set_new(o, "checkpoints", all);
+    return cli_put_json(o);
+}
+
+static rc one(const args *a, const char *path)
+{
+    const char *dir;
+    train_state s;
+    TRY(session_model_dir(a->mem, path, &dir));
+    TRY(checkpoint_verify(dir, &s));
+    if (args_has(a, "json")) return cli_put_json(as_json(dir, &s, true));
+    print(dir, &s, true);
+    return OK;
+}
+
+rc verb_checkpoint(args *a)
+{
+    TRY(args_words(a, 2, 2, "`checkpoint ls RUN` or `checkpoint show RUN`"));
+    const char *run = args_run(a, a->word[1]);
+    if (!strcmp(a->word[0], "ls")) return list(a, run);
+    if (!strcmp(a->word[0], "show")) return one(a, run);
+    return err_fail(E_USAGE,
+                    "wanted `checkpoint ls RUN` or `checkpoint show RUN`, had '%s'",
+                    a->word[0]);
+}

@@ -1,0 +1,63 @@
+/* common.c - what several verbs share. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "api/session.h"
+#include "cli/verbs.h"
+#include "watch/show.h"
+
+rc cli_put_json(json_t *o)
+{
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    if (!text) return err_fail(E_MEMORY, "out of memory while writing JSON");
+    puts(text);
+    free(text);
+    return OK;
+}
+
+void cli_real(json_t *o, const char *key, double v)
+{
+    if (isfinite(v)) json_object_set_new(o, key, json_real(v));
+}
+
+rc cli_config(const args *a, config **out)
+{
+    TRY(config_new(out));
+    rc e = args_settings(a, a->n_word, *out);
+    if (e) config_free(*out);
+    return e;
+}
+
+/* A terminal that may be redrawn: NO_COLOR and TERM=dumb ask for plain lines. */
+static bool may_redraw(void)
+{
+    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
+    return isatty(2) && !(plain && *plain) && term && strcmp(term, "dumb");
+}
+
+static int columns(void)
+{
+    struct winsize w;
+    return ioctl(2, TIOCGWINSZ, &w) == 0 ? w.ws_col : 80;
+}
+
+rc cli_train(const args *a, const config *c, const char *run_dir, train_result *out)
+{
+    show_mode mode = SHOW_AUTO;
+    show *s;
+    session_run run = {.run_dir = run_dir, .stop = &cli_stop};
+    TRY(show_parse(args_text(a, "show", "auto"), &mode));
+    TRY(args_int(a, "stop-after", 1, INT64_MAX, 0, &run.stop_after));
+    TRY(args_real(a, "minutes", 0, 1e9, 0, &run.stop_minutes));
+    TRY(show_new(mode, may_redraw(), columns(), stderr, stdout, &s));
+    run.sink = show_sink(s);
+    cli_catch_interrupt();
+    rc e = session_train(c, &run, out);
+    show_free(s);
+    return e;
+}

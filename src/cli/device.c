@@ -1,0 +1,96 @@
+/* device.c - `anneal device ls | info [URI]`. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/session.h"
+#include "cli/verbs.h"
+
+static rc list(const args *a)
+{
+    json_t *all = args_has(a, "json") ? json_array() : NULL;
+    for (size_t i = 0; i < dev_driver_count(); i++) {
+        const dev_driver *d = dev_driver_at(i);
+        if (!all) {
+            printf("%-6s %s\n", d->name, d->about);
+            continue;
+        }
+        json_array_append_new(all,
+                              json_pack("{s:s,s:s}", "name", d->name, "about", d->about));
+    }
+    if (all) return cli_put_json(json_pack("{s:o}", "drivers", all));
+    fputs("\nchips:", stdout);
+    for (size_t i = 0; i < dev_profile_count(); i++)
+        printf(" %s", dev_profile_at(i)->name);
+    puts("\nfor example emu:m4, emu:m1,faithful, emu:m4,wide, null:m5");
+    return OK;
+}
+
+typedef struct {
+    const char *name, *unit;
+    double value;
+} fact;
+
+static int facts_of(const dev_caps *c, fact *f)
+{
+    const dev_profile *p = c->profile;
+    int n = 0;
+    f[n++] = (fact){"programs_max", "", c->programs_max};
+    f[n++] = (fact){"compiles_max", "", c->compiles_max};
+    f[n++] = (fact){"queue_depth", "", c->queue_depth};
+    if (!p) return n;
+    f[n++] = (fact){"cores", "", p->cores};
+    f[n++] = (fact){"peak_tflops", "TFLOP/s", p->peak_tflops};
+    f[n++] = (fact){"gemm_tflops", "TFLOP/s", p->gemm_tflops};
+    f[n++] = (fact){"clock_mhz", "MHz", p->clock_mhz};
+    f[n++] = (fact){"dispatch_us", "us", p->dispatch_us};
+    f[n++] = (fact){"weight_gbs", "GB/s", p->weight_gbs};
+    f[n++] = (fact){"activation_gbs", "GB/s", p->activation_gbs};
+    f[n++] = (fact){"dram_gbs", "GB/s", p->dram_gbs};
+    f[n++] = (fact){"idle_off_ms", "ms", p->idle_off_ms};
+    f[n++] = (fact){"wake_ms", "ms", p->wake_ms};
+    f[n++] = (fact){"watts", "W", p->watts};
+    return n;
+}
+
+static rc info(const args *a, const dev_caps *c)
+{
+    fact f[32];
+    int n = facts_of(c, f);
+    if (args_has(a, "json")) {
+        json_t *o = json_pack("{s:s,s:s,s:b}", "uri", c->uri, "model", c->model,
+                              "computes", c->computes);
+        for (int i = 0; i < n; i++) cli_real(o, f[i].name, f[i].value);
+        if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
+        return cli_put_json(o);
+    }
+    printf("%s%s%s%s\n", c->uri, c->profile ? "  " : "",
+           c->profile ? c->profile->chip : "",
+           c->computes ? "" : "  (plans and counts, computes nothing)");
+    for (int i = 0; i < n; i++)
+        if (isfinite(f[i].value))
+            printf("  %-16s %g %s\n", f[i].name, f[i].value, f[i].unit);
+        else printf("  %-16s unknown\n", f[i].name);
+    if (c->profile) printf("  source           %s\n", c->profile->source);
+    return OK;
+}
+
+rc verb_device(args *a)
+{
+    const char *what = a->n_word ? a->word[0] : "ls";
+    config *c;
+    machine m = {0};
+    dev_caps caps;
+    TRY(args_words(a, 0, 2, ""));
+    if (!strcmp(what, "ls")) return list(a);
+    if (strcmp(what, "info"))
+        return err_fail(E_USAGE, "wanted `device ls` or `device info`, had '%s'", what);
+    TRY(cli_config(a, &c));
+    rc e = a->n_word > 1 ? config_set(c, "device.uri", a->word[1]) : OK;
+    if (!e) e = machine_open(c, &m);
+    if (!e) e = dev_caps_of(m.dev, &caps);
+    if (!e) e = info(a, &caps);
+    machine_close(&m);
+    config_free(c);
+    return e;
+}

@@ -1,0 +1,122 @@
+/* explain.c - `anneal explain RECIPE`: each stage of what a recipe becomes, as
+ * text. Needs no data: the vocabulary comes from the settings. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/session.h"
+#include "base/file.h"
+#include "cli/verbs.h"
+
+/* The vocabulary that the tokenizer will have, without the text. */
+static rc guess_vocab(const config *c, model_config *m)
+{
+    data_options o;
+    config_data(c, &o);
+    if (m->vocab) return OK;
+    if (o.byte) m->vocab = 257;
+    else if (o.bpe_vocab) m->vocab = o.bpe_vocab;
+    else {
+        tokenizer *t;
+        TRY(tokenizer_open(o.tokenizer_path, &t));
+        m->vocab = tokenizer_vocab(t);
+        tokenizer_free(t);
+    }
+    return OK;
+}
+
+static rc print_graph(const config *c, const model_config *m, model_form form)
+{
+    ir_graph *g;
+    str text = {0};
+    TRY(model_graph(m, form, (int)config_int(c, OPT_train_batch), m->seq, &g));
+    rc e = ir_print(g, &text);
+    if (!e) fputs(str_text(&text), stdout);
+    str_free(&text);
+    ir_free(g);
+    return e;
+}
+
+static rc print_mil(const args *a, const plan *p)
+{
+    const char *want = args_text(a, "program", NULL);
+    bool any = false;
+    for (int i = 0; i < p->n_programs; i++) {
+        const plan_program *q = &p->programs[i];
+        if (want && strcmp(want, q->name)) continue;
+        any = true;
+        if (!want) printf("// %s: %d calls a step\n", q->name, q->calls);
+        fwrite(q->mil, 1, q->mil_bytes, stdout);
+    }
+    if (any) return OK;
+    err_fail(E_USAGE, "the plan has no program '%s'", want ? want : "");
+    return err_hint(E_USAGE, "`anneal explain` without --program lists them");
+}
+
+static rc with_plan(const args *a, const config *c, const model_config *m,
+                    const char *stage)
+{
+    machine box;
+    dev_caps caps;
+    plan_options o;
+    ir_graph *g = NULL;
+    plan *p = NULL;
+    str text = {0};
+    TRY(machine_open(c, &box));
+    config_plan(c, &o);
+    rc e = dev_caps_of(box.dev, &caps);
+    if (!e)
+        e = model_graph(m, MODEL_GRAD, (int)config_int(c, OPT_train_batch), m->seq, &g);
+    if (!e) e = plan_build(g, &caps, &o, &p);
+    if (!e && !strcmp(stage, "mil")) e = print_mil(a, p);
+    else if (!e && args_has(a, "json")) e = plan_json(p, &text);
+    else if (!e) e = plan_print(p, &text);
+    if (!e) fputs(str_text(&text), stdout);
+    if (!e && args_has(a, "json")) putchar('\n');
+    str_free(&text);
+    plan_free(p);
+    ir_free(g);
+    machine_close(&box);
+    return e;
+}
+
+static rc print_config(const args *a, const config *c)
+{
+    str text = {0};
+    rc e = args_has(a, "json") ? config_json(c, &text) : config_print(c, &text);
+    if (!e) fputs(str_text(&text), stdout);
+    if (!e && args_has(a, "json")) putchar('\n');
+    str_free(&text);
+    return e;
+}
+
+static rc stage_of(args *a, config *c)
+{
+    static const char *const stages[] = {"config", "forward", "grad", "plan", "mil"};
+    const char *word = a->word[0], *stage = args_text(a, "stage", "plan");
+    const char *named = arena_printf(a->mem, "recipes/%s.conf", word);
+    if (!named) return E_MEMORY;
+    TRY(config_read(c, file_exists(word) ? word : named));
+    TRY(args_settings(a, 1, c));
+    model_config m;
+    config_model(c, &m);
+    TRY(guess_vocab(c, &m));
+    TRY(model_config_finish(&m));
+    if (!strcmp(stage, "config")) return print_config(a, c);
+    if (!strcmp(stage, "forward")) return print_graph(c, &m, MODEL_LOSS);
+    if (!strcmp(stage, "grad")) return print_graph(c, &m, MODEL_GRAD);
+    if (!strcmp(stage, "plan") || !strcmp(stage, "mil"))
+        return with_plan(a, c, &m, stage);
+    const char *near = err_nearest(stage, stages, 5);
+    return err_fail(E_USAGE, "no stage '%s'%s%s%s", stage, near ? "; did you mean '" : "",
+                    near ? near : "", near ? "'?" : "");
+}
+
+rc verb_explain(args *a)
+{
+    config *c;
+    TRY(args_words(a, 1, -1, "a recipe"));
+    TRY(config_new(&c));
+    rc e = stage_of(a, c);
+    config_free(c);
+    return e;
+}

@@ -1,0 +1,33 @@
+/* verbs.h - one function per row of verbs.def. Each prints its product on
+ * stdout and returns an rc; main prints the error chain. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include <jansson.h>
+#include "cli/args.h"
+#include "train/train.h"
+
+#define VERB(name, group, usage, about) rc verb_##name(args *a);
+#define FLAG(verb, name, letter, arg, help)
+#include "cli/verbs.def"
+#undef VERB
+#undef FLAG
+
+/* Set by the first interrupt; a second one ends the process. */
+extern volatile int cli_stop;
+void cli_catch_interrupt(void);
+
+/* Print one JSON object and a newline; takes the reference. */
+rc cli_put_json(json_t *o);
+/* Adds a real number, or nothing when it is not finite. */
+void cli_real(json_t *o, const char *key, double v);
+
+/* A configuration with the flags every verb shares (device) applied. */
+rc cli_config(const args *a, config **out);
+
+/* Trains with a view chosen by --show; used by train and demo. */
+rc cli_train(const args *a, const config *c, const char *run_dir, train_result *out);
+
+void cli_help(const char *topic);
+
+#endif

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# A tiny run through the command line: trains, stops, goes on, evaluates,
+# writes text, explains itself, refuses what would spoil it.
+. tests/e2e/lib/common.sh
+cd "$TMPDIR" || exit 1
+
+field() { # JSON KEY: a number or text of a flat object
+    printf '%s' "$1" | sed -n "s/.*\"$2\":\"\{0,1\}\([^,\"}]*\).*/\1/p"
+}
+
+cat > tiny.conf <<'R'
+model.layers = 2
+model.dim = 64
+model.heads = 4
+model.kv_heads = 2
+model.seq = 64
+train.steps = 30
+train.batch = 4
+train.warmup = 5
+train.lr = 3e-3
+train.eval_every = 10
+train.checkpoint_every = 10
+R
+"$ANNEAL" demo --embedded --stop-after 1 --show none >/dev/null 2>&1
+text=runs/.data/stories.txt
+check "the built-in stories were written" test -s $text
+
+lines=$("$ANNEAL" train tiny.conf data.text=$text -n a --stop-after 12 --show json 2>/dev/null)
+same "stops after 12 updates" "$(printf '%s\n' "$lines" | grep -c '"kind":"step"')" 12
+has "says what it really runs on" "$lines" '"device":"emu:'
+check "the last step has a checkpoint" test -f runs/a/step-00000012/model.safetensors
+check "the same command goes on" "$ANNEAL" train tiny.conf data.text=$text -n a --show none
+check "to the end" test -d runs/a/step-00000030
+check "a run's name goes on too" "$ANNEAL" train a --show none
+check "trained in one go" "$ANNEAL" train tiny.conf data.text=$text -n b --show none
+same "stopping and going on changes no bit" \
+    "$(cksum < runs/a/step-00000030/model.safetensors)" "$(cksum < runs/b/step-00000030/model.safetensors)"
+check "with one thread" "$ANNEAL" train tiny.conf data.text=$text -n c --show none device.threads=1
+same "the number of threads changes no bit" \
+    "$(cksum < runs/c/step-00000030/model.safetensors)" "$(cksum < runs/b/step-00000030/model.safetensors)"
+
+"$ANNEAL" train tiny.conf data.text=$text -n k --show none train.checkpoint_every=5 train.steps=400 &
+pid=$!
+for _ in $(seq 200); do [ -d runs/k/step-00000010 ] && break; sleep 0.05; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+check "a killed run goes on" "$ANNEAL" train k --stop-after 3 --show none
+has "from its last complete checkpoint" "$(cat runs/k/events.jsonl)" '"kind":"restart"'
+
+said=$("$ANNEAL" train tiny.conf data.text=$text -n a model.dim=32 2>&1)
+same "a run's model may not change: exit code" $? 2
+has "and the setting is named" "$said" "model.dim"
+
+json=$("$ANNEAL" eval a --json)
+check "eval gives a loss" test -n "$(field "$json" held_out)"
+check "and nats per byte" test -n "$(field "$json" nats_per_byte)"
+check "eval on another text" "$ANNEAL" eval a --text tiny.conf
+json=$("$ANNEAL" sample a --prompt "Once" --tokens 20 --seed 3 --json)
+has "sample writes text" "$json" '"text":"'
+same "the same seed writes the same" "$("$ANNEAL" sample a --prompt Once --tokens 20 --seed 3)" \
+    "$("$ANNEAL" sample runs/a/step-00000030 --prompt Once --tokens 20 --seed 3)"
+has "runs are listed" "$("$ANNEAL" runs)" "emu"
+has "a run is shown" "$("$ANNEAL" runs show a)" "model.layers = 2"
+has "checkpoints are listed" "$("$ANNEAL" checkpoint ls a)" "step-00000030"
+
+dd if=/dev/zero of=runs/a/step-00000030/model.safetensors bs=1 seek=5000 count=8 conv=notrunc 2>/dev/null
+has "damage is seen" "$("$ANNEAL" checkpoint ls a)" "damaged"
+lines=$("$ANNEAL" train a train.steps=31 --show json 2>/dev/null)
+has "a damaged checkpoint is passed over, and said" "$lines" '"kind":"note"'
+
+json=$("$ANNEAL" explain tiny.conf --json)
+has "the plan is JSON: programs" "$json" '"programs":[{'
+check "the plan counts loads" test "$(field "$json" loads)" -gt 0
+check "and launches, no fewer" test "$(field "$json" launches_per_step)" -ge "$(field "$json" loads)"
+for stage in config forward grad plan mil; do
+    check "explain --stage $stage" "$ANNEAL" explain tiny.conf --stage $stage
+done
+check "an interleaved model trains" "$ANNEAL" train tiny.conf data.text=$text -n i --show none model.rope=interleaved train.steps=3
+check "a BPE tokenizer is learned" "$ANNEAL" train tiny.conf data.text=$text -n t --show none data.tokenizer=bpe:400 train.steps=3
+check "fine-tuning starts from a model" "$ANNEAL" train tiny.conf data.text=$text -n f --show none model.init=b train.steps=3

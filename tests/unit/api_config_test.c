@@ -1,0 +1,93 @@
+/* Settings: read, refused with a suggestion, printed so that they read back. */
+#include "test.h"
+#include "api/config.h"
+
+static rc parse(config *c, const char *text)
+{
+    return config_parse(c, text, strlen(text), "tiny.conf");
+}
+
+static void an_unknown_setting_names_file_line_and_the_nearest(void **state)
+{
+    config *c;
+    assert_ok(config_new(&c));
+    assert_fails(parse(c, "# x\n\ntrain.wramup = 3\n"), E_CONFIG,
+                 "tiny.conf:3: no setting 'train.wramup'; did you mean 'train.warmup'?");
+    config_free(c);
+}
+
+static void values_out_of_range_are_refused(void **state)
+{
+    config *c;
+    assert_ok(config_new(&c));
+    assert_fails(parse(c, "model.layers = 0"), E_CONFIG, "from 1 to 1024, not 0");
+    assert_fails(parse(c, "model.layers = two"), E_CONFIG, "a whole number, not 'two'");
+    assert_fails(parse(c, "train.lr = nan"), E_CONFIG, "a number");
+    assert_fails(parse(c, "model.rope = full"), E_CONFIG, "half|interleaved");
+    assert_fails(parse(c, "model.tied = maybe"), E_CONFIG, "true or false");
+    assert_fails(parse(c, "train.loss_scale = -1"), E_CONFIG,
+                 "'dynamic' or a number above 0");
+    assert_fails(parse(c, "data.tokenizer = bpe:9"), E_CONFIG, "bpe:N");
+    assert_fails(parse(c, "model.layers 3"), E_CONFIG, "section.key = value");
+    assert_fails(config_set_pair(c, "model.layers"), E_CONFIG, "section.key=value");
+    config_free(c);
+}
+
+static void a_printed_recipe_reads_back_the_same(void **state)
+{
+    config *c, *d;
+    str a = {0}, b = {0};
+    assert_ok(config_new(&c));
+    assert_ok(parse(
+        c, "data.text = a b.txt   # with a space\r\ntrain.lr=2e-4\nmodel.dim =96\n"));
+    assert_string_equal(config_text(c, OPT_data_text), "a b.txt");
+    assert_ok(config_print(c, &a));
+    assert_ok(config_new(&d));
+    assert_ok(parse(d, str_text(&a)));
+    assert_ok(config_print(d, &b));
+    assert_string_equal(str_text(&a), str_text(&b));
+    assert_null(config_conflict(c, d));
+    str_free(&a);
+    str_free(&b);
+    config_free(c);
+    config_free(d);
+}
+
+static void only_what_fixes_a_run_conflicts(void **state)
+{
+    config *c, *d;
+    assert_ok(config_new(&c));
+    assert_ok(config_copy(c, &d));
+    assert_ok(config_set(d, "train.steps", "5"));
+    assert_ok(config_set(d, "train.lr", "5e-5"));
+    assert_ok(config_set(d, "device.threads", "1"));
+    assert_null(config_conflict(c, d));
+    assert_ok(config_set(d, "train.batch", "3"));
+    assert_string_equal(config_conflict(c, d), "train.batch");
+    config_free(c);
+    config_free(d);
+}
+
+static void every_default_is_legal_and_every_row_has_help(void **state)
+{
+    config *c;
+    assert_ok(config_new(&c));
+    for (int i = 0; i < OPT_COUNT; i++) {
+        assert_ok(config_set(c, opt_at((opt_id)i)->name, opt_at((opt_id)i)->def));
+        assert_true(strlen(opt_at((opt_id)i)->help) > 3);
+        assert_true(strlen(opt_section_title(opt_at((opt_id)i)->section)) > 3);
+    }
+    config_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_setting_names_file_line_and_the_nearest),
+        cmocka_unit_test(values_out_of_range_are_refused),
+        cmocka_unit_test(a_printed_recipe_reads_back_the_same),
+        cmocka_unit_test(only_what_fixes_a_run_conflicts),
+        cmocka_unit_test(every_default_is_legal_and_every_row_has_help),
+    };
+    return cmocka_run_group_tests_name("api config", tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+/* gen_docs.c - pages made from the tables: docs/config.md, docs/cli.md,
+ * docs/rules.md, man/anneal.1 and completions. `gen_docs DIR` writes them under
+ * DIR; a check compares them with what the tree holds. */
+#include <stdio.h>
+#include <string.h>
+
+#include "anneal.h"
+#include "base/file.h"
+#include "cli/args.h"
+#include "dev/profile.h"
+
+/* A '|' would end a cell of a Markdown table. */
+static void cell(str *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|') str_addc(out, '\\');
+        str_addc(out, *text);
+    }
+}
+
+static void range(str *out, const opt_row *r)
+{
+    switch (r->kind) {
+    case OPT_INT:
+    case OPT_REAL:
+        str_addf(out, "%.15g to %.15g", r->min, r->max);
+        break;
+    case OPT_BOOL:
+        str_add(out, "true, false");
+        break;
+    case OPT_TEXT:
+        str_add(out, "text");
+        break;
+    case OPT_CHOICE:
+        cell(out, r->choices);
+        break;
+    }
+}
+
+static void config_page(str *out)
+{
+    const char *section = "";
+    str_add(
+        out,
+        "# Settings\n\n"
+        "Recipes are lines of `section.key = value`; `#` starts a comment. The command\n"
+        "line takes the same as `section.key=value` and wins over the recipe, which "
+        "wins\n"
+        "over the defaults. Made from `src/api/opts.def`.\n");
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const opt_row *r = opt_at((opt_id)i);
+        if (strcmp(section, r->section)) {
+            section = r->section;
+            str_addf(out,
+                     "\n## %s: %s\n\n| setting | default | range | meaning "
+                     "|\n|---|---|---|---|\n",
+                     section, opt_section_title(section));
+        }
+        str_addf(out, "| `%s` | %s | ", r->name, *r->def ? r->def : "none");
+        range(out, r);
+        str_add(out, " | ");
+        cell(out, r->help);
+        str_add(out, " |\n");
+    }
+}
+
+static void flags_of(str *out, const cli_verb *v)
+{
+    bool any = false;
+    for (size_t i = 0; cli_flag_at(i); i++) {
+        const cli_flag *f = cli_flag_at(i);
+        if (strcmp(f->verb, v->name)) continue;
+        if (!any) str_add(out, "\n| flag | meaning |\n|---|---|\n");
+        any = true;
+        str_add(out, "| `");
+        if (f->letter) str_addf(out, "-%c`, `", f->letter);
+        str_addf(out, "--%s%s%s` | ", f->name, f->arg ? " " : "", f->arg ? f->arg : "");
+        cell(out, f->help);
+        str_add(out, " |\n");
+    }
+}
+
+static void cli_page(str *out)
+{
+    str_add(out,
+            "# The command line\n\n"
+            "stdout is the product, stderr is talk. `--json` gives one object on stdout: "
+            "times\n"
+            "in ms, sizes in bytes, losses in nats. Made from `src/cli/verbs.def`.\n\n"
+            "| exit code | meaning |\n|---|---|\n");
+    str_add(out, "| 0 | good |\n| 1 | failed |\n| 2 | wrong use or bad setting |\n"
+                 "| 3 | no such device, or it refused |\n| 4 | the numbers went bad |\n"
+                 "| 130 | stopped by the user; the state is saved |\n");
+    for (size_t i = 0; cli_verb_at(i); i++) {
+        const cli_verb *v = cli_verb_at(i);
+        str_addf(out, "\n## anneal %s\n\n    anneal %s %s\n\n%c%s.\n", v->name, v->name,
+                 v->usage,
+                 v->about[0] - ('a' <= v->about[0] && v->about[0] <= 'z' ? 32 : 0),
+                 v->about + 1);
+        flags_of(out, v);
+    }
+}
+
+static void rules_page(str *out)
+{
+    str_add(
+        out,
+        "# Hardware rules\n\n"
+        "What the engine gets wrong or refuses, by public sources. A disputed rule is\n"
+        "stated by some sources and contradicted by others; the sources say which. Made\n"
+        "from `src/dev/rules.def`.\n\n"
+        "| rule | kind | kept by | families | what holds | broken | source |\n"
+        "|---|---|---|---|---|---|---|\n");
+    for (int i = 0; i < DEV_RULES; i++) {
+        const dev_rule_row *r = dev_rule_at((dev_rule)i);
+        str_addf(out, "| `%s`%s | %s | %s | %s | ", r->id,
+                 r->disputed ? " (disputed)" : "", r->kind, r->guard, r->where);
+        cell(out, r->text);
+        str_add(out, " | ");
+        cell(out, r->symptom);
+        str_add(out, " | ");
+        cell(out, r->source);
+        str_add(out, " |\n");
+    }
+}
+
+/* roff: a '-' is a minus so that flags can be searched and copied; a leading
+ * dot would be a request. */
+static void roff(str *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '-' || *text == '\\') str_addc(out, '\\');
+        str_addc(out, *text);
+    }
+}
+
+static void man_page(str *out)
+{
+    str_addf(out, ".TH ANNEAL 1 \"\" \"anneal %s\" \"User Commands\"\n", ANNEAL_VERSION);
+    str_add(out, ".SH NAME\nanneal \\- train transformers on neural engines\n"
+                 ".SH SYNOPSIS\n.B anneal\n.I COMMAND\n[...]\n.SH COMMANDS\n");
+    for (size_t i = 0; cli_verb_at(i); i++) {
+        const cli_verb *v = cli_verb_at(i);
+        str_add(out, ".SS anneal ");
+        roff(out, v->name);
+        str_addc(out, ' ');
+        roff(out, v->usage);
+        str_addc(out, '\n');
+        roff(out, v->about);
+        str_add(out, ".\n");
+        for (size_t j = 0; cli_flag_at(j); j++) {
+            const cli_flag *f = cli_flag_at(j);
+            if (strcmp(f->verb, v->name)) continue;
+            str_add(out, ".TP\n.B ");
+            if (f->letter) str_addf(out, "\\-%c, ", f->letter);
+            str_add(out, "\\-\\-");
+            roff(out, f->name);
+            if (f->arg) str_addf(out, " \\fI%s\\fR", f->arg);
+            str_addc(out, '\n');
+            roff(out, f->help);
+            str_addc(out, '\n');
+        }
+    }
+    str_add(out, ".SH SETTINGS\n");
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const opt_row *r = opt_at((opt_id)i);
+        str_addf(out, ".TP\n.B %s\n", r->name);
+        roff(out, r->help);
+        str_add(out, *r->def ? " (" : "");
+        roff(out, r->def);
+        str_add(out, *r->def ? ")\n" : "\n");
+    }
+    str_add(out, ".SH EXIT STATUS\n0 good, 1 failed, 2 wrong use or bad setting, 3 no "
+                 "such device or "
+                 "it refused, 4 the numbers went bad, 130 stopped by the user with the "
+                 "state saved.\n");
+}
+
+static void verb_words(str *out)
+{
+    for (size_t i = 0; cli_verb_at(i); i++)
+        str_addf(out, "%s%s", i ? " " : "", cli_verb_at(i)->name);
+}
+
+static void bash_completion(str *out)
+{
+    str_add(out, "_anneal() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+                 "    if [ \"$COMP_CWORD\" = 1 ]; then words='help ");
+    verb_words(out);
+    str_add(out, "'\n    else case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; cli_verb_at(i); i++) {
+        str_addf(out, "        %s) words='", cli_verb_at(i)->name);
+        for (size_t j = 0; cli_flag_at(j); j++)
+            if (!strcmp(cli_flag_at(j)->verb, cli_verb_at(i)->name))
+                str_addf(out, "--%s ", cli_flag_at(j)->name);
+        if (!strcmp(cli_verb_at(i)->name, "train") ||
+            !strcmp(cli_verb_at(i)->name, "explain"))
+            for (int k = 0; k < OPT_COUNT; k++)
+                str_addf(out, "%s= ", opt_at((opt_id)k)->name);
+        str_add(out, "';;\n");
+    }
+    str_add(out, "    esac; fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\") "
+                 "$(compgen -f -- \"$cur\"))\n"
+                 "}\ncomplete -o nosort -F _anneal anneal\n");
+}
+
+/* Inside single quotes of a shell. */
+static void quoted(str *out, const char *text)
+{
+    for (; *text; text++)
+        if (*text == '\'') str_add(out, "'\\''");
+        else str_addc(out, *text);
+}
+
+static void zsh_completion(str *out)
+{
+    str_add(out, "#compdef anneal\nlocal -a verbs\nverbs=(\n");
+    for (size_t i = 0; cli_verb_at(i); i++) {
+        str_addf(out, "  '%s:", cli_verb_at(i)->name);
+        quoted(out, cli_verb_at(i)->about);
+        str_add(out, "'\n");
+    }
+    str_add(out, ")\nif (( CURRENT == 2 )); then _describe command verbs; return; fi\n"
+                 "case $words[2] in\n");
+    for (size_t i = 0; cli_verb_at(i); i++) {
+        str_addf(out, "  %s) _arguments", cli_verb_at(i)->name);
+        for (size_t j = 0; cli_flag_at(j); j++) {
+            const cli_flag *f = cli_flag_at(j);
+            if (strcmp(f->verb, cli_verb_at(i)->name)) continue;
+            str_addf(out, " '--%s%s[", f->name, f->arg ? "=" : "");
+            quoted(out, f->help);
+            str_addf(out, "]%s'", f->arg ? ":value:_files" : "");
+        }
+        str_add(out, " '*:file:_files';;\n");
+    }
+    str_add(out, "esac\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*make)(str *);
+    } pages[] = {
+        {"docs/config.md", config_page},
+        {"docs/cli.md", cli_page},
+        {"docs/rules.md", rules_page},
+        {"man/anneal.1", man_page},
+        {"completions/anneal.bash", bash_completion},
+        {"completions/_anneal", zsh_completion},
+    };
+    if (argc != 2) return fputs("usage: gen_docs DIR\n", stderr), 2;
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        char path[4096];
+        str text = {0};
+        snprintf(path, sizeof path, "%s/%s", argv[1], pages[i].path);
+        pages[i].make(&text);
+        rc e = str_done(&text);
+        if (!e) e = file_replace(path, text.p, text.n);
+        str_free(&text);
+        if (e) return fprintf(stderr, "gen_docs: %s\n", err_text()), 1;
+    }
+    return 0;
+}
