@@ -194,6 +194,31 @@ static rc plan_ops(planner *b)
     return OK;
 }
 
+/* Does an op pass every infinity of its operands on (perhaps as NaN)? */
+static bool passes_infinity(const emu_tile_op *o)
+{
+    switch (o->ew) {
+    case EMU_BINARY:
+        return o->kernel == KERN_ADD || o->kernel == KERN_SUB || o->kernel == KERN_MUL;
+    case EMU_UNARY: return o->kernel == KERN_U_ABS || o->kernel == KERN_U_SQUARE;
+    case EMU_CLAMP: return true;
+    default: return false;
+    }
+}
+
+/* Infinities are counted where they would otherwise be lost sight of: a result
+ * that another counted op passes on is counted there. */
+static void plan_counting(planner *b)
+{
+    for (int i = 0; i < b->n; i++)
+        for (int j = i + 1; j < b->n && b->g->op[i].counts; j++) {
+            const emu_node *reader = &b->p->nodes[b->nodes[j]];
+            if (!b->g->op[j].counts || !passes_infinity(&b->g->op[j])) continue;
+            for (int k = 0; k < reader->n_in; k++)
+                if (made_by(b, reader->in[k]) == i) b->g->op[i].counts = false;
+        }
+}
+
 rc emu_plan_group(emu_plan *p, int n, const int *nodes, emu_group **out)
 {
     planner b = {.p = p, .n = n, .nodes = nodes};
@@ -208,6 +233,7 @@ rc emu_plan_group(emu_plan *p, int n, const int *nodes, emu_group **out)
     for (int i = 0; i < n; i++) b.leaves[i] = leaves_group(&b, nodes[i]);
     find_ports(&b);
     TRY(plan_ops(&b));
+    plan_counting(&b);
     collapse(b.g);
     plan_tiles(&b);
     return OK;

@@ -47,11 +47,25 @@ typedef struct {
     int64_t total;
 } copying;
 
+/* One element over a whole row, eight bytes at a time. */
+static void repeat(size_t size, int64_t n, const char *from, char *to)
+{
+    uint64_t eight = 0;
+    int64_t i = 0, each = 8 / (int64_t)size;
+    for (size_t k = 0; k < 8; k += size) memcpy((char *)&eight + k, from, size);
+    for (; i + each <= n; i += each, to += 8) memcpy(to, &eight, 8);
+    memcpy(to, &eight, (size_t)(n - i) * size);
+}
+
 static void copy_row(const emu_copy *c, int64_t n, const char *from, int64_t fs, char *to,
                      int64_t ts)
 {
     if (fs == 1 && ts == 1) {
         memcpy(to, from, (size_t)n * c->size);
+        return;
+    }
+    if (fs == 0 && ts == 1) {
+        repeat(c->size, n, from, to);
         return;
     }
     switch (c->size) {
@@ -119,7 +133,7 @@ void emu_gather(const kern *k, size_t size, int64_t rows, int64_t cols, const ch
 {
     emu_copy c = {.size = size};
     int64_t s = (int64_t)size;
-    if (cs != 1 && rs == 1 && rows > 1) {
+    if (cs > 1 && rs == 1 && rows > 1) {
         kern_transpose(k, size, (size_t)cols, (size_t)rows, from, (size_t)cs, to,
                        (size_t)cols);
         return;
