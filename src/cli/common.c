@@ -1,5 +1,6 @@
 /* common.c - what several verbs share. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,23 @@
 #include "api/session.h"
 #include "cli/verbs.h"
 #include "watch/show.h"
+
+volatile int cli_stop;
+
+static void on_interrupt(int sig)
+{
+    if (cli_stop) signal(sig, SIG_DFL), raise(sig);
+    cli_stop = 1;
+}
+
+void cli_catch_interrupt(void)
+{
+    struct sigaction s;
+    memset(&s, 0, sizeof s);
+    s.sa_handler = on_interrupt;
+    sigaction(SIGINT, &s, NULL);
+    sigaction(SIGTERM, &s, NULL);
+}
 
 rc cli_put_json(json_t *o)
 {

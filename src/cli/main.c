@@ -9,23 +9,6 @@
 #include "anneal.h"
 #include "cli/verbs.h"
 
-volatile int cli_stop;
-
-static void on_interrupt(int sig)
-{
-    if (cli_stop) signal(sig, SIG_DFL), raise(sig);
-    cli_stop = 1;
-}
-
-void cli_catch_interrupt(void)
-{
-    struct sigaction s;
-    memset(&s, 0, sizeof s);
-    s.sa_handler = on_interrupt;
-    sigaction(SIGINT, &s, NULL);
-    sigaction(SIGTERM, &s, NULL);
-}
-
 static int complain(rc e)
 {
     if (e == OK) return 0;
