@@ -77,4 +77,4 @@ for stage in config forward grad plan mil; do
 done
 check "an interleaved model trains" "$ANNEAL" train tiny.conf data.text=$text -n i --show none model.rope=interleaved train.steps=3
 check "a BPE tokenizer is learned" "$ANNEAL" train tiny.conf data.text=$text -n t --show none data.tokenizer=bpe:400 train.steps=3
-check "fine-tuning starts from a model" "$ANNEAL" train tiny.conf data.text=$text -n f --show none model.init=b train.steps=3
+check "fine-tuning starts from a model" "$ANNEAL" train tiny.conf data.text=$text -n f --show none model.init=runs/b train.steps=3
