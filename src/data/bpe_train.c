@@ -3,6 +3,7 @@
 #include <string.h>
 #include "data/bpe_train.h"
 
+#define PIECE ((size_t)1 << 18) /* bytes read at once */
 #define LEAST_VOCAB 257
 #define MOST_VOCAB (1 << 20)
 /* Different words kept at once, about 100 bytes each with their counts. */
@@ -57,24 +58,18 @@ static rc count_piece(void *ctx, const char *p, size_t n, int32_t added)
 
 static rc count_document(census *c, splitter *split, source_reader *from, char *buffer)
 {
-    size_t have = 0, got, used;
-    bool last;
-    do {
-        TRY(source_read(from, buffer + have, 2 * SPLIT_WINDOW - have, &got));
-        have += got;
-        last = have < 2 * SPLIT_WINDOW;
-        TRY(splitter_feed(split, buffer, have, last, count_piece, c, &used));
-        memmove(buffer, buffer + used, have - used);
-        have -= used;
-    } while (!last);
-    return OK;
+    for (size_t got = PIECE; got == PIECE;) {
+        TRY(source_read(from, buffer, PIECE, &got));
+        TRY(splitter_add(split, buffer, got, count_piece, c));
+    }
+    return splitter_end(split, count_piece, c);
 }
 
 static rc count_words(const source *s, const tokenizer *plain, census *c)
 {
     source_reader reader;
     splitter *split = NULL;
-    char *buffer = mem_take(2 * SPLIT_WINDOW);
+    char *buffer = mem_take(PIECE);
     rc r = buffer ? splitter_new(plain, &split) : E_MEMORY;
     source_reader_start(&reader, s);
     for (size_t i = 0; r == OK && i < s->n_docs; i++) {

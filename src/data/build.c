@@ -13,6 +13,7 @@
 #include "data/tokens.h"
 
 #define DATASET_VERSION 1
+#define PIECE ((size_t)1 << 18) /* bytes read at once */
 
 typedef struct {
     source src;
@@ -35,25 +36,20 @@ static rc make_tokenizer(const source *s, const data_options *o, tokenizer **out
 static rc add_document(build *b, source_reader *from, encoder *e, char *buffer,
                        token_list *ids, token_writer *to)
 {
-    size_t have = 0, got, used;
-    bool last;
-    do {
-        TRY(source_read(from, buffer + have, 2 * SPLIT_WINDOW - have, &got));
-        have += got;
-        last = have < 2 * SPLIT_WINDOW;
-        ids->n = 0;
-        TRY(encoder_feed(e, buffer, have, last, ids, &used));
-        TRY(token_writer_add(to, ids->id, ids->n));
-        memmove(buffer, buffer + used, have - used);
-        have -= used;
-    } while (!last);
     int32_t end = tokenizer_end(b->tok);
+    for (size_t got = PIECE; got == PIECE;) {
+        TRY(source_read(from, buffer, PIECE, &got));
+        ids->n = 0;
+        TRY(encoder_add(e, buffer, got, ids));
+        if (got < PIECE) TRY(encoder_end(e, ids));
+        TRY(token_writer_add(to, ids->id, ids->n));
+    }
     return end < 0 ? OK : token_writer_add(to, &end, 1);
 }
 
 static rc write_documents(build *b, bool held, token_writer *w)
 {
-    char *buffer = mem_take(2 * SPLIT_WINDOW);
+    char *buffer = mem_take(PIECE);
     token_list ids = {0};
     encoder *e = NULL;
     source_reader reader;

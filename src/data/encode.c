@@ -12,7 +12,6 @@
 
 #define REMEMBER 64u                 /* bytes: longer pieces rarely come back */
 #define MOST_WORDS ((size_t)1 << 18) /* then all are forgotten */
-#define WINDOW ((size_t)64 << 20)
 #define NONE UINT32_MAX
 
 typedef struct {
@@ -193,23 +192,25 @@ static rc take_piece(void *ctx, const char *p, size_t n, int32_t added)
     return remember(e, p, n, e->out->id + before, e->out->n - before);
 }
 
-rc encoder_feed(encoder *e, const char *text, size_t n, bool last, token_list *out,
-                size_t *used)
+rc encoder_add(encoder *e, const char *text, size_t n, token_list *out)
 {
     e->out = out;
-    return splitter_feed(e->split, text, n, last, take_piece, e, used);
+    return splitter_add(e->split, text, n, take_piece, e);
+}
+
+rc encoder_end(encoder *e, token_list *out)
+{
+    e->out = out;
+    return splitter_end(e->split, take_piece, e);
 }
 
 rc tokenizer_encode(const tokenizer *t, const char *text, size_t n, token_list *out)
 {
     encoder *e;
-    size_t used = 0, before = out->n;
+    size_t before = out->n;
     TRY(encoder_new(t, &e));
-    rc r = OK;
-    for (size_t at = 0; r == OK && at < n; at += used) {
-        size_t window = n - at < WINDOW ? n - at : WINDOW;
-        r = encoder_feed(e, text + at, window, window == n - at, out, &used);
-    }
+    rc r = encoder_add(e, text, n, out);
+    if (r == OK) r = encoder_end(e, out);
     encoder_free(e);
     if (r != OK) out->n = before;
     return r;

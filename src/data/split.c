@@ -1,14 +1,16 @@
 /* split.c - from text to pieces, window by window.
  *
  * A split pattern looks at most a little beyond its match, so a piece that ends
- * MARGIN bytes before the end of the window is what it would be with all the
- * text at hand; later ones wait for the next window.
+ * MARGIN bytes before the end of what has come is what it would be with all the
+ * text at hand; later ones wait. A piece that fills the window is cut.
  *
  * Bytes that are not valid UTF-8 (as in RFC 3629: no overlong forms, no
  * surrogates, nothing above U+10FFFF) end a run of text; each unbroken row of
  * them is one piece. So any file has ids, and ids give back its bytes. */
 #include <string.h>
+#include "base/str.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 
 #define MARGIN ((size_t)4096)
 #define MATCH_LIMIT 10000000u /* steps: stops patterns that blow up */
@@ -21,6 +23,8 @@ struct splitter {
     pcre2_match_context *match;
     pcre2_jit_stack *stack;
     pcre2_match_data *data[MAX_STEPS];
+    str raw;  /* given, but not normalised yet */
+    str text; /* not split yet */
     piece_fn fn;
     void *ctx;
 };
@@ -47,7 +51,7 @@ rc split_compile(const char *pattern, size_t n, bool literal, pcre2_code **out)
 {
     int error = PCRE2_ERROR_HEAP_FAILED;
     PCRE2_SIZE at = 0;
-    /* \\C could end a match inside a character */
+    /* \C could end a match inside a character */
     uint32_t how = PCRE2_UTF |
                    (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C);
     pcre2_general_context *memory = pcre_memory();
@@ -97,37 +101,25 @@ void splitter_free(splitter *s)
     pcre2_match_context_free(s->match);
     pcre2_jit_stack_free(s->stack);
     pcre2_general_context_free(s->general);
+    str_free(&s->raw);
+    str_free(&s->text);
     mem_drop(s);
-}
-
-/* Length of the valid character at p, 0 if there is none (n > 0). */
-static size_t utf8_char(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80) return 1;
-    size_t k = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
-    if (p[0] < 0xC2 || p[0] > 0xF4 || n < k) return 0;
-    for (size_t i = 1; i < k; i++)
-        if ((p[i] & 0xC0) != 0x80) return 0;
-    bool overlong = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xF0 && p[1] < 0x90);
-    bool outside = (p[0] == 0xED && p[1] > 0x9F) || (p[0] == 0xF4 && p[1] > 0x8F);
-    return overlong || outside ? 0 : k;
 }
 
 /* Bytes from p that are valid, or, when p is not, that are not. */
 static size_t run_length(const char *text, size_t n, bool *valid)
 {
-    const unsigned char *p = (const unsigned char *)text;
     size_t i = 0, k;
-    *valid = utf8_char(p, n) > 0;
+    *valid = utf8_char(text, n) > 0;
     if (!*valid) {
-        while (i < n && !utf8_char(p + i, n - i)) i++;
+        while (i < n && !utf8_char(text + i, n - i)) i++;
         return i;
     }
     while (i < n) {
         uint64_t eight = 0x80;
-        if (n - i >= 8) memcpy(&eight, p + i, 8);
+        if (n - i >= 8) memcpy(&eight, text + i, 8);
         if (!(eight & 0x8080808080808080u)) i += 8;
-        else if ((k = utf8_char(p + i, n - i))) i += k;
+        else if ((k = utf8_char(text + i, n - i))) i += k;
         else break;
     }
     return i;
@@ -243,15 +235,15 @@ static rc force(splitter *s, const char *text, size_t n, size_t *used)
 {
     *used = n - MARGIN;
     while (*used > n - MARGIN - 4 && ((unsigned char)text[*used] & 0xC0) == 0x80) --*used;
-    bool valid = utf8_char((const unsigned char *)text, n) > 0;
+    bool valid = utf8_char(text, n) > 0;
     return valid ? emit(s, 1, text, *used) : s->fn(s->ctx, text, *used, -1);
 }
 
-rc splitter_feed(splitter *s, const char *text, size_t n, bool last, piece_fn fn,
-                 void *ctx, size_t *used)
+/* Split what has come so far; *used is where the first piece begins that must
+ * wait for more. */
+static rc split_window(splitter *s, const char *text, size_t n, bool last, size_t *used)
 {
-    size_t limit = last ? n : n > MARGIN ? n - MARGIN : 0;
-    s->fn = fn, s->ctx = ctx;
+    size_t limit = last ? n : n - MARGIN;
     *used = 0;
     while (*used < n) {
         size_t at, got;
@@ -259,9 +251,53 @@ rc splitter_feed(splitter *s, const char *text, size_t n, bool last, piece_fn fn
         TRY(split_text(s, text + *used, at, limit > *used ? limit - *used : 0, &got));
         *used += got;
         if (got < at || !a || *used > limit) break;
-        TRY(fn(ctx, a->p, a->n, a->id));
+        TRY(s->fn(s->ctx, a->p, a->n, a->id));
         *used += a->n;
     }
-    if (*used == 0 && !last && n >= SPLIT_WINDOW) return force(s, text, n, used);
+    return *used || last ? OK : force(s, text, n, used);
+}
+
+static void drop_front(str *s, size_t n)
+{
+    if (!n) return;
+    memmove(s->p, s->p + n, s->n - n);
+    s->n -= n;
+}
+
+/* Move text on: through the normalisation if there is one. */
+static rc take_in(splitter *s, const char *text, size_t n, bool last)
+{
+    size_t used;
+    if (!s->t->nfc) {
+        str_addn(&s->text, text, n);
+        return str_done(&s->text);
+    }
+    str_addn(&s->raw, text, n);
+    TRY(str_done(&s->raw));
+    TRY(nfc_add(s->t->nfc, str_text(&s->raw), s->raw.n, last, &s->text, &used));
+    drop_front(&s->raw, used);
+    return OK;
+}
+
+rc splitter_add(splitter *s, const char *text, size_t n, piece_fn fn, void *ctx)
+{
+    s->fn = fn, s->ctx = ctx;
+    for (size_t k, used; n; text += k, n -= k) {
+        k = n < SPLIT_WINDOW ? n : SPLIT_WINDOW;
+        TRY(take_in(s, text, k, false));
+        if (s->text.n < SPLIT_WINDOW) continue;
+        TRY(split_window(s, s->text.p, s->text.n, false, &used));
+        drop_front(&s->text, used);
+    }
+    return OK;
+}
+
+rc splitter_end(splitter *s, piece_fn fn, void *ctx)
+{
+    size_t used;
+    s->fn = fn, s->ctx = ctx;
+    TRY(take_in(s, "", 0, true));
+    TRY(split_window(s, str_text(&s->text), s->text.n, true, &used));
+    str_clear(&s->text);
     return OK;
 }

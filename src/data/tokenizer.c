@@ -40,6 +40,7 @@ void tokenizer_free(tokenizer *t)
     for (int i = 0; i < t->n_steps; i++) pcre2_code_free(t->step[i].code);
     pair_map_free(&t->merge);
     word_map_free(&t->words);
+    nfc_free(t->nfc);
     arena_free(t->mem);
 }
 

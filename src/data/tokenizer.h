@@ -4,7 +4,8 @@
  * the built-in ones write that text first and are then read from it, so what
  * is saved is what is used.
  *
- * Text becomes ids in four steps:
+ * Text becomes ids in five steps:
+ *   0. it is normalised, if the file says so (nfc.h)
  *   1. added tokens are found verbatim, leftmost first, the longest of several
  *   2. what lies between is cut into runs of valid UTF-8 and runs of bytes that
  *      are not; the latter are pieces by themselves
@@ -17,6 +18,7 @@
 #include <pcre2.h>
 #include "data/data.h"
 #include "data/map.h"
+#include "data/nfc.h"
 
 typedef struct {
     const char *p;
@@ -46,14 +48,15 @@ struct tokenizer {
     uint64_t sum; /* XXH3-64 of it */
     bool byte;
     int vocab, end;
-    token_piece *piece; /* [vocab] */
+    token_piece *piece;  /* [vocab] */
     int32_t letter[256]; /* id of each byte, -1 if there is none */
     int32_t unknown;     /* id of "no such token", -1 if there is none */
     pair_map merge;      /* pair -> rank */
     int32_t *merged;     /* [rank] -> id */
     size_t n_merges;
-    bool whole_words;    /* "ignore_merges": a piece that is a token is that token */
-    word_map words;      /* bytes -> id, filled for whole_words */
+    bool whole_words; /* "ignore_merges": a piece that is a token is that token */
+    word_map words;   /* bytes -> id, filled for whole_words */
+    nfc *nfc;         /* NULL if the text is taken as it is */
     split_step step[MAX_STEPS];
     int n_steps;
     added_token *added; /* by first byte, then the longest first */
@@ -77,27 +80,26 @@ bool letters_to_bytes(const char *text, char *out, size_t *n);
 
 /* A pattern (or a text, if literal) of a split step. */
 rc split_compile(const char *pattern, size_t n, bool literal, pcre2_code **out);
-/* Steps 1 to 3 (split.c). A piece is given with added = -1, an added token with
+/* Steps 0 to 3 (split.c). A piece is given with added = -1, an added token with
  * its id. Not for two threads at once, like the encoder. */
 typedef rc (*piece_fn)(void *ctx, const char *p, size_t n, int32_t added);
 typedef struct splitter splitter;
 rc splitter_new(const tokenizer *t, splitter **out);
 void splitter_free(splitter *s); /* NULL is fine */
-/* Eat a window of text; unless it is the last, its end is left for the next
- * window (*used says how much was eaten): what follows may change where it is
- * split. A window that is not the last has at least SPLIT_WINDOW bytes; in such
- * a window at least one piece is eaten, so a piece is never longer than it. */
+/* Give text, in any portions, then end it; the splitter is then ready for the
+ * next text. Pieces come when it is sure where they end. A piece is valid during
+ * the call of fn; it is shorter than two windows. */
 #define SPLIT_WINDOW ((size_t)1 << 20)
-rc splitter_feed(splitter *s, const char *text, size_t n, bool last, piece_fn fn, void *ctx,
-                 size_t *used);
+rc splitter_add(splitter *s, const char *text, size_t n, piece_fn fn, void *ctx);
+rc splitter_end(splitter *s, piece_fn fn, void *ctx);
 
 rc token_list_add(token_list *l, const int32_t *id, size_t n);
 
-/* All steps (encode.c): windows as above, ids are appended. */
+/* All steps (encode.c): text in any portions as above, ids are appended. */
 typedef struct encoder encoder;
 rc encoder_new(const tokenizer *t, encoder **out);
 void encoder_free(encoder *e); /* NULL is fine */
-rc encoder_feed(encoder *e, const char *text, size_t n, bool last, token_list *out,
-                size_t *used);
+rc encoder_add(encoder *e, const char *text, size_t n, token_list *out);
+rc encoder_end(encoder *e, token_list *out);
 
 #endif

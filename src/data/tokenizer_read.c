@@ -309,13 +309,29 @@ static rc read_pre_tokenizer(reader *r, const json_t *step, bool *level)
     return refuse(r, "a pre_tokenizer", type);
 }
 
+static rc read_normalizer(reader *r, const json_t *one)
+{
+    const char *type = text_of(one, "type");
+    const json_t *inner;
+    size_t i;
+    if (!json_is_object(one)) return OK;
+    if (!strcmp(type, "NFC")) return r->t->nfc ? OK : nfc_new(&r->t->nfc);
+    if (strcmp(type, "Sequence")) return refuse(r, "a normalizer", type);
+    json_array_foreach(json_object_get(one, "normalizers"), i, inner)
+    {
+        if (!strcmp(text_of(inner, "type"), "Sequence"))
+            return refuse(r, "in a normalizer another", "Sequence");
+        TRY(read_normalizer(r, inner));
+    }
+    return OK;
+}
+
 static rc read_steps(reader *r)
 {
     const json_t *pre = json_object_get(r->root, "pre_tokenizer"), *step;
-    const json_t *normal = json_object_get(r->root, "normalizer");
     bool level = false;
     size_t i;
-    if (json_is_object(normal)) return refuse(r, "a normalizer", text_of(normal, "type"));
+    TRY(read_normalizer(r, json_object_get(r->root, "normalizer")));
     if (!json_is_object(pre)) return refuse(r, "no pre_tokenizer but the model", "BPE");
     if (strcmp(text_of(pre, "type"), "Sequence")) {
         TRY(read_pre_tokenizer(r, pre, &level));
@@ -328,8 +344,15 @@ static rc read_steps(reader *r)
 
 static void find_end(tokenizer *t)
 {
-    static const char *const name[] = {END_MARK, "<|end_of_text|>", "</s>",
-                                       "<eos>",  "<|eot_id|>",      "<|im_end|>"};
+    static const char *const name[] = {
+        END_MARK,
+        "<|end_of_text|>",
+        "<\xef\xbd\x9c"
+        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+        "</s>",
+        "<eos>",
+        "<|eot_id|>",
+        "<|im_end|>"};
     t->end = -1;
     for (size_t k = 0; k < sizeof name / sizeof *name && t->end < 0; k++)
         for (size_t i = 0; i < t->n_added && t->end < 0; i++)

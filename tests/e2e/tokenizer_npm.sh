@@ -36,3 +36,11 @@ check "ids of invalid UTF-8 spell its bytes" peer bytes "$TMPDIR/broken" "$TMPDI
 check "its tokenizer reads the replaced text" \
     tokens "$TMPDIR/replaced.txt" "$TMPDIR/broken/tokenizer.json" "$TMPDIR/replaced"
 check "ids of the replaced text are the same" peer check "$TMPDIR/replaced" "$TMPDIR/replaced.txt"
+
+forms=$(peer vary "$TMPDIR/bpe" "$TMPDIR/forms")
+for form in $forms; do
+    check "a file in the form of $form is read" \
+        tokens "$TMPDIR/valid.txt" "$TMPDIR/forms/$form" "$TMPDIR/$form"
+    check "ids by a file in the form of $form are the same" \
+        peer check "$TMPDIR/$form" "$TMPDIR/valid.txt"
+done

@@ -3,6 +3,8 @@
 //   node tokenizer_npm.mjs LIB check SET TEXT   the ids of dataset SET are the
 //                                               ids that LIB gives for TEXT
 //   node tokenizer_npm.mjs LIB bytes SET TEXT   the ids spell TEXT, byte for byte
+//   node tokenizer_npm.mjs LIB vary SET FOLDER  SET's tokenizer.json in the forms
+//                                               that others publish
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -78,8 +80,10 @@ async function check() {
     const show = (list) => JSON.stringify(tokenizer.decode(list.slice(Math.max(0, i - 4), i + 4)));
     throw new Error(`id ${i} of ${n}: ours ${ids[i]}, theirs ${theirs[i]}: ${show(ids)} ${show(theirs)}`);
   }
+  const wanted = fs.readFileSync(text, 'utf8');
   const back = tokenizer.decode(ids, { clean_up_tokenization_spaces: false });
-  if (back !== fs.readFileSync(text, 'utf8')) throw new Error('their decoder gives another text');
+  if (back !== (json().normalizer?.type === 'NFC' ? wanted.normalize('NFC') : wanted))
+    throw new Error('their decoder gives another text');
 }
 
 // By the alphabet of byte-level BPE alone.
@@ -99,7 +103,48 @@ function bytes() {
   if (!back.equals(fs.readFileSync(text))) throw new Error('the ids do not spell the text');
 }
 
+// The same vocabulary behind the splits, flags and spellings of known files.
+function vary(folder) {
+  const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const split = (pattern, behavior = 'Isolated', invert = false) =>
+    ({ type: 'Split', pattern: { Regex: pattern }, behavior, invert });
+  const steps = (...list) => ({ type: 'Sequence', pretokenizers: [...list, level] });
+  const tail = "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|DIGITS| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  const words = (digits) => "(?i:'s|'t|'re|'ve|'m|'ll|'d)" + tail.replace('DIGITS', digits);
+  const forms = {
+    llama3: (t) => {
+      t.pre_tokenizer = steps(split(words('\\p{N}{1,3}')));
+      t.model.ignore_merges = true;
+    },
+    qwen3: (t) => {
+      t.normalizer = { type: 'NFC' };
+      t.pre_tokenizer = steps(split(words('\\p{N}')));
+      t.model.merges = t.model.merges.map((m) => m.split(' '));
+    },
+    gpt4o: (t) => {
+      t.pre_tokenizer = steps(split(words('\\p{N}{1,3}'), 'Removed', true));
+    },
+    deepseek: (t) => {
+      t.normalizer = { type: 'Sequence', normalizers: [] };
+      t.pre_tokenizer = steps(split('\\p{N}{1,3}'), split('[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+'),
+        split('[\\p{P}\\p{S}]+|\\s+(?!\\S)| ?[^\\s\\p{P}\\p{S}]+|\\s+'));
+    },
+  };
+  for (const [name, change] of Object.entries(forms)) {
+    const t = json();
+    change(t);
+    const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+    const top = Object.keys(t.model.vocab).length;
+    ['<|', '<div', '——', '< ', '😀'].forEach((content, i) =>
+      t.added_tokens.push({ id: top + i, content, ...plain, special: i === 0 }));
+    fs.mkdirSync(path.join(folder, name), { recursive: true });
+    fs.writeFileSync(path.join(folder, name, 'tokenizer.json'), JSON.stringify(t));
+  }
+  console.log(Object.keys(forms).join(' '));
+}
+
 if (what === 'write') write(where);
+else if (what === 'vary') vary(text);
 else if (what === 'check') await check();
 else if (what === 'bytes') bytes();
 else throw new Error(`no ${what}`);
