@@ -4,6 +4,8 @@
  * user of it has already given its share. */
 #include "ir/grad.h"
 
+#include <math.h>
+
 typedef void (*gradient)(ir_back *b);
 static const gradient gradients[IR_OPS] = {
 #define OP(name, mil, args, dialect, attrs, shape, eval, value, grad, ...) ir_grad_##grad,
@@ -50,8 +52,8 @@ ir_node *ir_scaled(ir_graph *g, ir_node *x, double factor)
     return factor == 1 ? x : ir_mul(g, x, ir_number(g, x, factor));
 }
 
-/* Over the adjacent axes first..last: [outer, n, inner] by a constant of ones. */
-static ir_node *sum_run(ir_graph *g, ir_node *x, int first, int last, double factor)
+/* Over the adjacent axes first..last: [outer, n, inner] by a constant. */
+static ir_node *sum_run(ir_graph *g, ir_node *x, int first, int last, double weight)
 {
     int64_t outer = 1, n = 1, inner = 1;
     ir_shape out = x->shape;
@@ -61,31 +63,36 @@ static ir_node *sum_run(ir_graph *g, ir_node *x, int first, int last, double fac
         if (part == &n) out.d[i] = 1;
     }
     if (inner == 1) { /* one product, its rows are the outer axes */
-        ir_node *ones = ir_fill(g, x->type, ir_s4(1, 1, n, 1), factor);
+        ir_node *ones = ir_fill(g, x->type, ir_s4(1, 1, n, 1), weight);
         x = ir_reshape(g, x, ir_s4(1, 1, outer, n));
         return ir_reshape(g, ir_matmul(g, x, ones, false, false), out);
     }
-    ir_node *ones = ir_fill(g, x->type, ir_s4(1, outer, 1, n), factor);
+    ir_node *ones = ir_fill(g, x->type, ir_s4(1, outer, 1, n), weight);
     x = ir_reshape(g, x, ir_s4(1, outer, n, inner));
     return ir_reshape(g, ir_matmul(g, ones, x, false, false), out);
 }
 
 /* Runs of axes from the last: columns go before channels, which leaves the
- * smaller operand for the second product. */
+ * smaller operand for the second product. Of the factor 1/C of a mean, half
+ * the bits go into the constant and the rest after the sum: the engine drops
+ * products whose exponents add to -17 or less and overflows at 2^15 (source:
+ * ANEForge, M6 study), and this keeps clear of both ends. */
 ir_node *ir_sum(ir_graph *g, ir_node *x, int n_axes, const int *axes, double factor)
 {
+    double inside = exp2(round(log2(fabs(factor)) / 2)); /* exact in fp16 */
     int real[IR_RANK], n = 0;
     if (!x) return NULL;
     for (int i = 0; i < n_axes; i++)
         if (x->shape.d[axes[i]] > 1) real[n++] = axes[i];
     if (n == 0) return ir_scaled(g, x, factor);
+    factor /= inside;
     while (n > 0 && x) {
         int last = real[--n], first = last;
         while (n > 0 && real[n - 1] == first - 1) first = real[--n];
-        x = sum_run(g, x, first, last, factor);
-        factor = 1;
+        x = sum_run(g, x, first, last, inside);
+        inside = 1;
     }
-    return x;
+    return ir_scaled(g, x, factor);
 }
 
 ir_node *ir_sum1(ir_graph *g, ir_node *x, int axis, double factor)

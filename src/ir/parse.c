@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Values of all constants of one text that are not `all v`: 256 MiB. */
-#define VALUES_MAX ((int64_t)1 << 25)
+/* Values of all constants of one text that are not `all v`: 128 MiB,
+ * a causal mask of 4 heads over 2048 positions. */
+#define VALUES_MAX ((int64_t)1 << 24)
 enum { WORD_MAX = 63 };
 
 typedef struct {

@@ -12,7 +12,7 @@
 /* Folding computes with the oracle; beyond these it would cost more than it
  * saves, or make big constants of small ones. */
 #define FOLD_VALUES (1 << 16)
-#define FOLD_FLOPS 1e7
+#define FOLD_FLOPS 1e6
 #define HALF_LARGEST 65504.0
 
 /* ---- contents of a node ---- */
