@@ -51,9 +51,13 @@ static const element elements[IR_OPS] = {
 #undef OP
 };
 
+double ir_element(ir_op op, const double in[3])
+{
+    return elements[op](in[0], in[1], in[2]);
+}
+
 rc ir_eval_each(const ir_node *n, const double *const *in, double *out)
 {
-    const element f = elements[n->op];
     const ir_shape s = n->shape;
     int64_t step[3][IR_RANK] = {{0}}, at[3] = {0}, count = ir_count(s);
     int64_t index[IR_RANK] = {0};
@@ -61,7 +65,7 @@ rc ir_eval_each(const ir_node *n, const double *const *in, double *out)
     for (int64_t i = 0; i < count; i++) {
         double v[3] = {0};
         for (int k = 0; k < n->n_in; k++) v[k] = in[k][at[k]];
-        out[i] = f(v[0], v[1], v[2]);
+        out[i] = ir_element(n->op, v);
         for (int d = s.rank - 1; d >= 0; d--) {
             for (int k = 0; k < n->n_in; k++) at[k] += step[k][d];
             if (++index[d] < s.d[d]) break;

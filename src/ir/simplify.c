@@ -102,16 +102,11 @@ static bool can_hold(ir_type t, const double *v, int64_t n)
 /* Elementwise on operands of one value each: one value. */
 static ir_node *fold_uniform(ir_simplifier *s, const ir_draft *d)
 {
-    ir_node one = {.op = d->op,
-                   .type = d->type,
-                   .shape = ir_s1(1),
-                   .n_in = d->n_in,
-                   .in = (ir_node **)(uintptr_t)d->in};
-    const double *in[3] = {0};
-    double v = 0;
-    for (int i = 0; i < d->n_in; i++) in[i] = d->in[i]->data;
-    if (ir_eval_node(&one, in, &v) != OK || !can_hold(d->type, &v, 1)) return NULL;
-    return ir_emit_constant(s, d->type, d->shape, &v, true);
+    double in[3] = {0};
+    for (int i = 0; i < d->n_in; i++) in[i] = d->in[i]->data[0];
+    double v = ir_element(d->op, in);
+    return can_hold(d->type, &v, 1) ? ir_emit_constant(s, d->type, d->shape, &v, true)
+                                    : NULL;
 }
 
 static ir_node *fold_all(ir_simplifier *s, const ir_draft *d)
