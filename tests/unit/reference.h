@@ -48,12 +48,15 @@ static inline model *ref_model(int i)
                       .rope_interleaved = ref_cases[i].interleaved};
     model *m;
     assert_ok(model_new(&c, &m));
-    for (int t = 0; t < m->n_params; t++)
-        for (size_t j = 0; j < m->params[t].count; j++) {
+    for (int t = 0; t < m->n_params; t++) {
+        const model_param *p = &m->params[t];
+        bool of_head = strstr(p->name, "self_attn");
+        for (size_t j = 0; j < p->count; j++) {
             double u = ref_number((uint64_t)t, j);
-            m->weights[m->params[t].offset + j] =
-                (float)(m->params[t].decay ? (u - 0.5) / 2 : 0.25 + 3 * u);
+            u = p->decay ? (u - 0.5) / 4 : of_head ? 0.5 + u : 0.25 + 3 * u;
+            m->weights[p->offset + j] = (float)u;
         }
+    }
     return m;
 }
 
