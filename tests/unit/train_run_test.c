@@ -1,0 +1,387 @@
+/* Whole runs on the software engine: a run that was stopped, killed or moved
+ * to another number of threads ends in the same bits, and no failure of the
+ * disk loses the last checkpoint. */
+#include "test.h"
+#include <signal.h>
+#include <sys/wait.h>
+#include "data/data.h"
+#include "train/train.h"
+
+typedef struct {
+    char data[512], run[512];
+    train_job job;
+    str said; /* events, one a line */
+} bench;
+
+static void hear(void *ctx, const char *line, size_t n)
+{
+    str *s = ctx;
+    str_addn(s, line, n);
+    str_addc(s, '\n');
+}
+
+static void make_data(const char *dir, const char *text_path)
+{
+    str text = {0};
+    data_facts facts;
+    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
+    assert_ok(data_stories(1, 20000, &text));
+    assert_ok(file_replace(text_path, text.p, text.n));
+    assert_ok(data_build(1, &text_path, &o, dir, &facts));
+    str_free(&text);
+}
+
+static int setup(void **state)
+{
+    bench *b = calloc(1, sizeof *b);
+    char *dir = test_mkdir(), text[512];
+    snprintf(b->data, sizeof b->data, "%s/data", dir);
+    snprintf(b->run, sizeof b->run, "%s/run", dir);
+    snprintf(text, sizeof text, "%s/text.txt", dir);
+    make_data(b->data, text);
+    b->job = (train_job){.options = {.steps = 20,
+                                     .batch = 2,
+                                     .accum = 2,
+                                     .lr = 3e-3,
+                                     .min_lr = 3e-4,
+                                     .warmup = 4,
+                                     .weight_decay = 0.1,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.95,
+                                     .clip = 1,
+                                     .scale_dynamic = true,
+                                     .seed = 5,
+                                     .eval_every = 8,
+                                     .checkpoint_every = 5,
+                                     .keep = 2,
+                                     .eval_windows = 5},
+                         .model = {.layers = 2,
+                                   .dim = 32,
+                                   .heads = 4,
+                                   .kv_heads = 2,
+                                   .hidden = 64,
+                                   .seq = 32,
+                                   .tied = true,
+                                   .rope_interleaved = true},
+                         .data_dir = b->data,
+                         .run_dir = b->run,
+                         .recipe_text = "model.dim = 32\n",
+                         .sink = {hear, &b->said}};
+    free(dir);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    *strrchr(b->data, '/') = 0;
+    file_remove_tree(b->data);
+    str_free(&b->said);
+    free(b);
+    return 0;
+}
+
+static rc train(bench *b, int threads, train_result *out)
+{
+    train_job job = b->job;
+    str_clear(&b->said);
+    assert_ok(kern_open(threads, NULL, &job.k));
+    assert_ok(dev_open("emu:m4", job.k, &job.dev));
+    rc r = train_run(&job, out);
+    dev_close(job.dev);
+    kern_close(job.k);
+    return r;
+}
+
+static const char *step_dir(const bench *b, int step)
+{
+    static char path[600];
+    snprintf(path, sizeof path, "%s/step-%08d", b->run, step);
+    return path;
+}
+
+typedef struct {
+    model *mo;
+    float *m, *v;
+    train_state s;
+} loaded;
+
+static loaded load(bench *b, int step)
+{
+    loaded l;
+    model_config c;
+    assert_ok(model_config_load(step_dir(b, step), &c));
+    assert_ok(model_new(&c, &l.mo));
+    l.m = calloc(l.mo->n_floats, sizeof *l.m);
+    l.v = calloc(l.mo->n_floats, sizeof *l.v);
+    assert_ok(checkpoint_load(step_dir(b, step), l.mo, l.m, l.v, &l.s));
+    return l;
+}
+
+static void unload(loaded *l)
+{
+    model_free(l->mo);
+    free(l->m);
+    free(l->v);
+}
+
+static void expect_same_bits(const loaded *a, const loaded *b)
+{
+    size_t n = a->mo->n_floats * sizeof(float);
+    assert_memory_equal(a->mo->weights, b->mo->weights, n);
+    assert_memory_equal(a->m, b->m, n);
+    assert_memory_equal(a->v, b->v, n);
+    assert_int_equal(a->s.example, b->s.example);
+    assert_int_equal(a->s.good_steps, b->s.good_steps);
+    assert_true(a->s.held_out == b->s.held_out && a->s.loss == b->s.loss);
+}
+
+static loaded straight(bench *b)
+{
+    train_result r;
+    assert_ok(train(b, 2, &r));
+    assert_true(r.finished && !r.stopped && r.step == 20);
+    loaded l = load(b, 20);
+    assert_ok(file_remove_tree(b->run));
+    return l;
+}
+
+static void it_learns_and_says_so(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    assert_ok(train(b, 2, &r));
+    assert_true(r.held_out < 5.0 && r.nats_per_byte > 0); /* ln 257 is 5.55 */
+    static const char *const parts[] = {
+        "\"kind\":\"start\"",  "\"kind\":\"step\",\"step\":1,\"loss\":",
+        "\"scale\":1024",      "\"tok_s\":",
+        "\"kind\":\"eval\"",   "\"nats_per_byte\":",
+        "\"kind\":\"done\"",   "\"kind\":\"checkpoint\"",
+        "\"device\":\"emu:m4", "\"launches\":"};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) assert_text_has(b->said.p, parts[i]);
+    arena *mem = arena_new();
+    char *text;
+    size_t n;
+    char path[600];
+    snprintf(path, sizeof path, "%s/events.jsonl", b->run);
+    assert_ok(file_read(mem, path, 0, &text, &n));
+    assert_string_equal(text, b->said.p);
+    int64_t *steps;
+    assert_ok(checkpoint_list(mem, b->run, &steps, &n));
+    assert_true(n >= 2 && steps[n - 1] == 20 && steps[n - 2] == 15);
+    arena_free(mem);
+    /* once more: nothing left to do */
+    assert_ok(train(b, 2, &r));
+    assert_true(r.finished && r.step == 20 && r.held_out < 5.0);
+    assert_null(strstr(b->said.p, "\"kind\":\"step\""));
+}
+
+static void stopping_and_going_on_changes_no_bit(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    loaded want = straight(b);
+    b->job.stop_after = 10;
+    assert_ok(train(b, 2, &r));
+    assert_true(r.stopped && r.step == 10);
+    b->job.stop_after = 0;
+    assert_ok(train(b, 1, &r)); /* and with another number of threads */
+    assert_text_has(b->said.p, "\"kind\":\"restart\"");
+    assert_text_has(b->said.p, "device.threads was 2 and is now 1");
+    loaded had = load(b, 20);
+    expect_same_bits(&want, &had);
+    unload(&want);
+    unload(&had);
+}
+
+/* Kill the process after it has said its line for `step`. */
+static void die_at(void *ctx, const char *line, size_t n)
+{
+    if (strstr(line, ctx)) kill(getpid(), SIGKILL);
+}
+
+static void a_killed_run_goes_on_from_its_last_checkpoint(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    int status;
+    loaded want = straight(b);
+    pid_t child = fork();
+    if (child == 0) {
+        b->job.sink = (event_sink){die_at, (void *)(uintptr_t) "\"step\":13,\"loss\""};
+        train(b, 2, &r);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    /* it may have died while it wrote a line or a checkpoint */
+    char path[600];
+    snprintf(path, sizeof path, "%s/events.jsonl", b->run);
+    FILE *f = fopen(path, "ab");
+    fputs("{\"t\":1.2,\"ki", f);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/.new-00000015", b->run);
+    assert_ok(file_make_dirs(path));
+    assert_ok(train(b, 2, &r));
+    assert_text_has(b->said.p, "step-00000010");
+    assert_false(file_exists(path));
+    loaded had = load(b, 20);
+    expect_same_bits(&want, &had);
+    unload(&want);
+    unload(&had);
+}
+
+static void a_damaged_checkpoint_is_passed_over(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    char path[700];
+    b->job.stop_after = 10;
+    assert_ok(train(b, 2, &r));
+    snprintf(path, sizeof path, "%s/optim.safetensors", step_dir(b, 10));
+    assert_int_equal(truncate(path, 1000), 0);
+    b->job.stop_after = 1;
+    assert_ok(train(b, 2, &r));
+    assert_int_equal(r.step, 6);
+    assert_text_has(b->said.p, "step-00000010 cannot be used: ");
+    snprintf(path, sizeof path, "%s/state.json", step_dir(b, 5));
+    assert_int_equal(truncate(path, 100), 0);
+    snprintf(path, sizeof path, "%s/state.json", step_dir(b, 6));
+    assert_int_equal(truncate(path, 100), 0);
+    snprintf(path, sizeof path, "%s/state.json", step_dir(b, 10));
+    if (file_exists(path)) assert_int_equal(truncate(path, 100), 0);
+    assert_fails(train(b, 2, &r), E_FORMAT, "is whole");
+}
+
+static void a_disk_that_fails_loses_nothing(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    b->job.options.steps = 6;
+    b->job.options.eval_every = 0;
+    b->job.options.checkpoint_every = 3;
+    b->job.stop_after = 3;
+    assert_ok(train(b, 2, &r));
+    b->job.stop_after = 0;
+    rc bad = E_IO;
+    long n = 0;
+    for (; bad != OK; n++) {
+        assert_true(n < 400);
+        file_fail_at(n + 1);
+        bad = train(b, 2, &r);
+        file_fail_at(0);
+        assert_true(bad == OK || bad == E_IO);
+        arena *mem = arena_new();
+        int64_t *steps;
+        size_t n_steps;
+        assert_ok(checkpoint_list(mem, b->run, &steps, &n_steps));
+        assert_true(n_steps >= 1);
+        loaded l = load(b, (int)steps[n_steps - 1]);
+        unload(&l);
+        arena_free(mem);
+    }
+    assert_true(n > 10);
+    assert_true(r.finished);
+}
+
+static void what_may_not_change_is_refused_by_name(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    b->job.stop_after = 2;
+    assert_ok(train(b, 2, &r));
+    bench other = *b;
+    other.said = (str){0};
+    other.job.sink.ctx = &other.said;
+    other.job.model.dim = 64;
+    assert_fails(train(&other, 2, &r), E_CONFIG, "model.dim was 32 and is now 64");
+    other.job.model.dim = 32, other.job.options.batch = 3;
+    assert_fails(train(&other, 2, &r), E_CONFIG, "train.batch was 2 and is now 3");
+    other.job.options.batch = 2, other.job.options.seed = 6;
+    assert_fails(train(&other, 2, &r), E_CONFIG, "train.seed");
+    other.job.options.seed = 5, other.job.options.lr = 1e-3;
+    assert_ok(train(&other, 2, &r));
+    assert_text_has(other.said.p, "train.lr was 0.003 and is now 0.001");
+    other.job.model.seq = 30000;
+    other.job.run_dir = test_path(b->data, "none");
+    assert_fails(train(&other, 2, &r), E_CONFIG, "one window wants 30001");
+    str_free(&other.said);
+}
+
+static void a_run_in_use_refuses_a_second_training(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    file_lock_ lock;
+    char path[600];
+    assert_ok(file_make_dirs(b->run));
+    snprintf(path, sizeof path, "%s/lock", b->run);
+    assert_ok(file_lock(path, &lock));
+    assert_fails(train(b, 2, &r), E_BUSY, "in use by another training");
+    file_unlock(&lock);
+}
+
+static int flag;
+static void stop_at_three(void *ctx, const char *line, size_t n)
+{
+    hear(ctx, line, n);
+    if (strstr(line, "\"step\":3,\"loss\"")) flag = 1;
+}
+
+static void a_stop_saves_the_state(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    flag = 0;
+    b->job.stop = &flag;
+    b->job.sink.put = stop_at_three;
+    assert_fails(train(b, 2, &r), E_STOPPED, "stopped at step 3 of 20, saved");
+    assert_true(r.stopped && r.step == 3);
+    assert_ok(checkpoint_verify(step_dir(b, 3), NULL));
+}
+
+static void overflows_skip_the_update_and_hopeless_numbers_end_the_run(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    b->job.options.steps = 3;
+    assert_ok(train(b, 2, &r));
+    /* weights that no engine can multiply: every step overflows */
+    loaded l = load(b, 3);
+    const model_param *p = model_find(l.mo, "model.layers.1.mlp.up_proj.weight");
+    for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] = 60000;
+    char dir[600];
+    snprintf(dir, sizeof dir, "%s/bad", b->run);
+    assert_ok(file_make_dirs(dir));
+    assert_ok(model_save(l.mo, dir));
+    unload(&l);
+    b->job.init_dir = dir;
+    char run[600];
+    snprintf(run, sizeof run, "%s-2", b->run);
+    b->job.run_dir = run;
+    b->job.options.steps = 100;
+    b->job.model.rope_interleaved = false;
+    assert_fails(train(b, 2, &r), E_NUMERIC, "layer.1");
+    assert_text_has(err_text(), "model.layers.1.mlp.up_proj.weight");
+    assert_text_has(b->said.p, "\"kind\":\"overflow\"");
+    assert_text_has(b->said.p, "\"scale\":512");
+    assert_text_has(b->said.p, "\"kind\":\"failed\"");
+}
+
+#define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RUN(it_learns_and_says_so),
+        RUN(stopping_and_going_on_changes_no_bit),
+        RUN(a_killed_run_goes_on_from_its_last_checkpoint),
+        RUN(a_damaged_checkpoint_is_passed_over),
+        RUN(a_disk_that_fails_loses_nothing),
+        RUN(what_may_not_change_is_refused_by_name),
+        RUN(a_run_in_use_refuses_a_second_training),
+        RUN(a_stop_saves_the_state),
+        RUN(overflows_skip_the_update_and_hopeless_numbers_end_the_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
