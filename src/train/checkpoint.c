@@ -136,13 +136,14 @@ rc checkpoint_save(const char *run_dir, const model *mo, const float *m, const f
     return r;
 }
 
-rc checkpoint_prune(const char *run_dir, int keep, int64_t best_step)
+rc checkpoint_prune(const char *run_dir, int keep, int64_t newest, int64_t best_step)
 {
     arena *mem = arena_new();
     int64_t *steps;
     char **names;
     size_t n = 0, n_names = 0;
     rc r = mem ? checkpoint_list(mem, run_dir, &steps, &n) : E_MEMORY;
+    while (n && steps[n - 1] > newest) n--;
     for (size_t i = 0; r == OK && keep > 0 && i + (size_t)keep < n; i++) {
         if (steps[i] == best_step) continue;
         char *dir = checkpoint_dir(mem, run_dir, steps[i]);

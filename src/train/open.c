@@ -157,7 +157,7 @@ rc run_open(const train_job *job, run *r)
     TRY(check_options(&r->o));
     TRY(open_folder(r));
     TRY(open_model(r));
-    TRY(checkpoint_prune(job->run_dir, 0, -1)); /* what a killed save left behind */
+    TRY(checkpoint_prune(job->run_dir, 0, 0, -1)); /* what a killed save left behind */
     TRY(run_restore(r));
     r->began_step = r->s.step;
     return OK;

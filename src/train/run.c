@@ -27,7 +27,7 @@ static rc save(run *r)
     char *dir = mem ? checkpoint_dir(mem, r->job->run_dir, s->step) : NULL;
     if (dir) report_checkpoint(r, dir);
     arena_free(mem);
-    return checkpoint_prune(r->job->run_dir, r->o.keep, s->best_step);
+    return checkpoint_prune(r->job->run_dir, r->o.keep, s->step, s->best_step);
 }
 
 static bool asked_to_stop(const run *r)

@@ -102,8 +102,10 @@ char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step);
  * format version. */
 rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s);
 rc checkpoint_verify(const char *dir, train_state *s); /* s may be NULL */
-/* Remove all but the newest `keep` checkpoints and the best; keep 0 removes
- * none. What an interrupted save or prune left behind goes too. */
-rc checkpoint_prune(const char *run_dir, int keep, int64_t best_step);
+/* Of the checkpoints up to step `newest`, remove all but the last `keep` (0 =
+ * keep all) and the best. Later ones are left alone: a run that went on from an
+ * older checkpoint has not replaced them yet. What an interrupted save or
+ * prune left behind goes too. */
+rc checkpoint_prune(const char *run_dir, int keep, int64_t newest, int64_t best_step);
 
 #endif

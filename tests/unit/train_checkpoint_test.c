@@ -179,13 +179,13 @@ static void prune_keeps_the_newest_and_the_best(void **state)
     }
     assert_ok(file_make_dirs(test_path(*state, ".new-00000009")));
     assert_ok(file_make_dirs(test_path(*state, "step-x")));
-    assert_ok(checkpoint_prune(*state, 0, -1));
+    assert_ok(checkpoint_prune(*state, 0, 6, -1));
     assert_ok(checkpoint_list(mem, *state, &steps, &n));
     assert_int_equal(n, 6);
-    assert_ok(checkpoint_prune(*state, 2, 3));
+    assert_ok(checkpoint_prune(*state, 2, 5, 2));
     assert_ok(checkpoint_list(mem, *state, &steps, &n));
-    assert_int_equal(n, 3);
-    assert_true(steps[0] == 3 && steps[1] == 5 && steps[2] == 6);
+    assert_int_equal(n, 4);
+    assert_true(steps[0] == 2 && steps[1] == 4 && steps[2] == 5 && steps[3] == 6);
     assert_false(file_exists(test_path(*state, ".new-00000009")));
     assert_false(file_exists(test_path(*state, ".old-00000001")));
     arena_free(mem);
