@@ -19,13 +19,15 @@
 #include "base/arena.h"
 #include "kern/pool.h"
 
+/* A pause that gives the other thread of a core its turn. */
+static inline void relax(void)
+{
 #if defined(__x86_64__)
-#define RELAX() __builtin_ia32_pause()
+    __builtin_ia32_pause();
 #elif defined(__aarch64__)
-#define RELAX() __asm__ __volatile__("yield")
-#else
-#define RELAX() ((void)0)
+    __asm__ __volatile__("yield");
 #endif
+}
 
 #define GATE_OPEN ((uint64_t)1 << 15)
 #define GATE_INSIDE (GATE_OPEN - 1)
@@ -98,7 +100,7 @@ static void *work(void *arg)
     uint64_t seen = 0;
     while (!atomic_load(&p->quit)) {
         int spin = 0;
-        while (!fresh(p, seen) && spin < SPIN && !atomic_load(&p->quit)) spin++, RELAX();
+        while (!fresh(p, seen) && spin < SPIN && !atomic_load(&p->quit)) spin++, relax();
         if (spin == SPIN) sleep_until_fresh(p, seen);
         uint64_t gate = atomic_load(&p->gate);
         if (!(gate & GATE_OPEN) || GATE_JOB(gate) == seen) continue;
@@ -183,7 +185,7 @@ static void shut_gate(pool *p)
 {
     uint64_t gate = atomic_fetch_and(&p->gate, ~GATE_OPEN);
     for (int spin = 0; spin < SPIN && (gate & GATE_INSIDE); spin++) {
-        RELAX();
+        relax();
         gate = atomic_load(&p->gate);
     }
     if (!(gate & GATE_INSIDE)) return;
