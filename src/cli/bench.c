@@ -48,9 +48,7 @@ static rc fill(timed *t, const ir_graph *g, arena *mem)
         const ir_node *n = g->nodes[i];
         size_t count = (size_t)ir_count(n->shape);
         if (n->op == IR_param) {
-            char *grad = arena_printf(mem, "grad:%s", n->name);
-            bool has = grad && plan_find_buffer(t->p, grad) >= 0;
-            TRY(exec_bind(t->x, n->name, t->weights + at, has ? t->grads + at : NULL));
+            TRY(exec_bind(t->x, n->name, t->weights + at, t->grads + at));
             at += count;
         } else if (n->op == IR_input) {
             float *v = arena_array(mem, count, sizeof *v);
