@@ -149,8 +149,8 @@ static rc claim(build *b, file_lock_ *lock)
         return err_hint(E_CONFIG, "name another folder, or remove it first: rm -r %s",
                         b->dir);
     }
-    TRY(file_make_dirs(b->tmp));
     if (!(path = file_join(b->mem, b->tmp, "lock"))) return E_MEMORY;
+    TRY(file_make_dirs(b->tmp));
     return file_lock(path, lock);
 }
 
@@ -197,21 +197,36 @@ rc data_build(int n_paths, const char *const *paths, const data_options *o,
     return r;
 }
 
+/* The tokenizer by its bytes, so that a changed file is seen. */
+static rc tokenizer_key(arena *mem, const char *path, str *key)
+{
+    file_map_ map;
+    const char *json = file_is_dir(path) ? file_join(mem, path, "tokenizer.json") : path;
+    if (!json) return E_MEMORY;
+    TRY(file_map(json, &map));
+    str_addf(key, "tokenizer %016llx\n",
+             (unsigned long long)XXH3_64bits(map.n ? map.p : (const void *)"", map.n));
+    file_unmap(&map);
+    return OK;
+}
+
 /* Everything the result depends on, as text, hashed to a name. */
 static rc cache_name(const source *s, const data_options *o, str *out)
 {
     str key = {0};
-    str_addf(&key, "version %d byte %d bpe %d held %.17g seed %llu tokenizer %s\n",
-             DATASET_VERSION, o->byte, o->bpe_vocab, o->held_out,
-             (unsigned long long)o->seed,
-             o->byte || !o->tokenizer_path ? "" : o->tokenizer_path);
+    rc r = OK;
+    str_addf(&key, "version %d byte %d bpe %d held %.17g seed %llu\n", DATASET_VERSION,
+             o->byte, o->byte ? 0 : o->bpe_vocab, o->held_out,
+             (unsigned long long)o->seed);
+    if (!o->byte && o->bpe_vocab <= 0 && o->tokenizer_path)
+        r = tokenizer_key(s->mem, o->tokenizer_path, &key);
     for (size_t i = 0; i < s->n_files; i++) {
         char *real = realpath(s->file[i].path, NULL);
         str_addf(&key, "%llu %lld %s\n", (unsigned long long)s->file[i].size,
                  (long long)s->file[i].mtime_ns, real ? real : s->file[i].path);
         free(real);
     }
-    rc r = str_done(&key);
+    if (r == OK) r = str_done(&key);
     if (r == OK) {
         XXH128_hash_t h = XXH3_128bits(key.p, key.n);
         str_addf(out, "%016llx%016llx", (unsigned long long)h.high64,

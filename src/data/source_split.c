@@ -7,7 +7,8 @@
  * out stay within about one unit of what was wanted. A unit that would carry
  * the sum a quarter past the wanted bytes stays in training. When that leaves
  * nothing, the unit nearest to the wanted size is held out. A single document
- * gives its last part, cut at a line end where one is near. */
+ * gives its last part, cut at a line end where one is near. A fraction of 0 or 1
+ * is taken at its word: nothing, or everything, for a text to evaluate on. */
 #include <math.h>
 #include <string.h>
 #include "base/rng.h"
@@ -102,10 +103,14 @@ static rc hold_last_part(source *s, double fraction)
 
 rc source_split(source *s, double fraction, uint64_t seed)
 {
-    if (!(fraction >= 0 && fraction < 1))
-        return err_fail(E_CONFIG, "wanted a held-out fraction from 0 to below 1, had %g",
+    if (!(fraction >= 0 && fraction <= 1))
+        return err_fail(E_CONFIG, "wanted a held-out fraction from 0 to 1, had %g",
                         fraction);
     if (fraction == 0) return OK;
+    if (fraction == 1) {
+        hold(s, 0, s->n_docs);
+        return OK;
+    }
     if (s->units == 1) return hold_last_part(s, fraction);
     hold_spread(s, fraction, seed);
     if (!s->held_bytes) hold_nearest(s, fraction * (double)s->bytes);

@@ -238,6 +238,11 @@ static rc add_added(reader *r, const json_t *one)
             return err_fail(E_FORMAT,
                             "%s: added token '%.60s' has %s, wanted it verbatim",
                             r->where, text, other[i]);
+    const json_t *same = json_object_get(r->vocab, text);
+    if (same ? json_integer_value(same) != id : t->piece[id].p != NULL)
+        return err_fail(E_FORMAT,
+                        "%s: added token '%.60s' has the id %d of another token",
+                        r->where, text, id);
     char *copy = arena_text(t->mem, text);
     if (!copy) return E_MEMORY;
     t->added[t->n_added++] = (added_token){.p = copy, .n = (uint32_t)n, .id = id};
