@@ -1,0 +1,141 @@
+/* plan_property_slow_test.c - random legal graphs, planned for a chip, never
+ * break a rule on its strict engine and equal the oracle.
+ *
+ * The tolerance is measured, not chosen: random_noise() says how far the
+ * outputs of the very graph move when each value is off by a random rounding
+ * of fp16. A plan computes the same values in a few more steps (norms and
+ * sums are taken apart), so it may be off by a small multiple of that. */
+#include "exec/exec.h"
+#include "random_graph.h"
+#include "test.h"
+
+enum { GRAPHS = 500, OP_LEAST = 20, RULE_LEAST = 5 };
+/* A norm is ten roundings where the noisy graph has one, and roundings of one
+ * sign do not average out. */
+static const double MULTIPLE = 8;
+/* Results near nothing: half a unit in the last place of a value of 1. */
+static const double FLOOR = 1.0 / 4096;
+
+typedef struct { int op[IR_OPS], rule[DEV_RULES_MAX]; double worst; uint64_t worst_seed; } tally;
+
+static float *floats(const double *v, int64_t n)
+{
+    float *f = malloc((size_t)n * sizeof *f);
+    for (int64_t i = 0; i < n; i++) f[i] = (float)v[i];
+    return f;
+}
+
+static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bind, double **v,
+                    uint64_t seed, tally *t)
+{
+    for (int o = 0; o < g->n_outputs; o++) {
+        const ir_node *n = g->outputs[o].node;
+        const char *name = g->outputs[o].name;
+        size_t count = (size_t)ir_count(n->shape);
+        float *had = malloc(count * sizeof *had);
+        double sum = 0, square = 0;
+        assert_ok(exec_output(x, name, had, count));
+        for (size_t i = 0; i < count; i++) {
+            double e = had[i] - v[n->id][i];
+            sum += e * e;
+            square += v[n->id][i] * v[n->id][i];
+        }
+        double rms = sqrt(sum / (double)count), scale = sqrt(square / (double)count);
+        double noise = random_noise(g, name, v[n->id], n_bind, bind);
+        double allowed = MULTIPLE * noise + FLOOR * fmax(1, scale);
+        if (!(rms <= allowed))
+            fail_msg("seed %d, %s: off by %.3g (values %.3g), allowed %.3g", (int)seed, name, rms,
+                     scale, allowed);
+        if (rms / allowed > t->worst) t->worst = rms / allowed, t->worst_seed = seed;
+        free(had);
+    }
+}
+
+static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
+{
+    ir_graph *g = random_graph(seed);
+    arena *mem = arena_new();
+    ir_binding bind[RANDOM_POOL];
+    float *data[RANDOM_POOL];
+    int n;
+    double **v;
+    device *d;
+    dev_caps caps;
+    plan *p;
+    exec *x;
+    assert_non_null(g);
+    assert_true(random_values(g, seed, mem, bind, &n));
+    assert_ok(ir_eval(g, mem, n, bind, &v));
+    assert_ok(dev_open(uri, k, &d));
+    assert_ok(dev_caps_of(d, &caps));
+    if (plan_build(g, &caps, NULL, &p) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
+    if (exec_open(p, d, k, &x) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
+    for (int i = 0; i < n; i++) {
+        const ir_node *leaf = ir_find(g, bind[i].name);
+        bool used = ir_find(p->given, bind[i].name) != NULL;
+        int64_t count = ir_count(leaf->shape);
+        data[i] = floats(bind[i].v, count);
+        if (!used) continue;
+        if (leaf->op == IR_param) assert_ok(exec_bind(x, bind[i].name, data[i], NULL));
+        else assert_ok(exec_input(x, bind[i].name, data[i], (size_t)count * 4));
+    }
+    assert_ok(exec_stage(x));
+    if (exec_step(x, NULL) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
+    compare(x, g, n, bind, v, seed, t);
+    random_coverage(g, t->op);
+    exec_close(x);
+    plan_free(p);
+    dev_close(d);
+    for (int i = 0; i < n; i++) free(data[i]);
+    arena_free(mem);
+    ir_free(g);
+}
+
+static void try_all(const char *uri)
+{
+    tally t = {0};
+    kern *k;
+    assert_ok(kern_open(1, NULL, &k));
+    for (uint64_t seed = 0; seed < GRAPHS; seed++) try_graph(uri, k, seed, &t);
+    kern_close(k);
+    printf("%s: %d graphs, worst %.2f of what is allowed (seed %d);", uri, GRAPHS, t.worst,
+           (int)t.worst_seed);
+    for (int i = 0; i < IR_OPS; i++)
+        if (t.op[i]) printf(" %s %d", ir_op_name((ir_op)i), t.op[i]);
+    printf("\n");
+}
+
+static void graphs_on_m1(void **state)
+{
+    (void)state;
+    try_all("emu:m1,compiles=0");
+}
+
+static void graphs_on_m3(void **state)
+{
+    (void)state;
+    try_all("emu:m3pro,compiles=0");
+}
+
+static void graphs_on_m4(void **state)
+{
+    (void)state;
+    try_all("emu:m4,compiles=0");
+}
+
+static void graphs_on_m5(void **state)
+{
+    (void)state;
+    try_all("emu:m5,compiles=0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(graphs_on_m1),
+        cmocka_unit_test(graphs_on_m3),
+        cmocka_unit_test(graphs_on_m4),
+        cmocka_unit_test(graphs_on_m5),
+    };
+    return cmocka_run_group_tests_name("plan_property_slow", tests, NULL, NULL);
+}
