@@ -16,8 +16,7 @@ static const ir_eval_loop loops[IR_OPS] = {
 
 rc ir_eval_node(const ir_node *n, const double *const *in, double *out)
 {
-    TRY_WHILE(loops[n->op](n, in, out), "computing %%%d = %s", n->id,
-              ir_op_name(n->op));
+    TRY_WHILE(loops[n->op](n, in, out), "computing %%%d = %s", n->id, ir_op_name(n->op));
     return OK;
 }
 

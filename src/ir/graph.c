@@ -159,8 +159,7 @@ ir_node *ir_leaf(ir_graph *g, ir_op op, const char *name, ir_type t, ir_shape s)
     for (int i = s.rank < 0 ? 0 : s.rank; i < IR_RANK; i++) d.shape.d[i] = 0;
     rc failed = ir_draft_check(&d);
     if (failed != OK)
-        return ir_give_up(g,
-                          name ? err_while(failed, "making '%s'", name) : failed);
+        return ir_give_up(g, name ? err_while(failed, "making '%s'", name) : failed);
     if (op == IR_constant) return ir_append(g, &d);
     const char *own = claim_name(g, ir_op_name(op), name);
     ir_node *n = own ? ir_append(g, &d) : NULL;
