@@ -67,6 +67,7 @@ static inline test_program test_load_graph(device *d, const ir_graph *g, int n_b
     rc r = dev_load(d, &src, &t.program);
     if (r != OK) print_error("%s\n", e.text.p);
     assert_ok(r);
+    str_free(&e.text);
     test_open_ports(d, &t);
     return t;
 }
