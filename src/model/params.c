@@ -99,10 +99,10 @@ static void normals(uint64_t seed, uint64_t stream, uint64_t counter, float out[
     uint32_t u[4];
     rng_block(seed, stream, counter, u);
     for (int i = 0; i < 4; i += 2) {
-        double radius = sqrt(-2 * log((u[i] + 0.5) * 0x1p-32)),
-               angle = 6.283185307179586 * 0x1p-32 * u[i + 1];
-        out[i] = (float)(radius * cos(angle));
-        out[i + 1] = (float)(radius * sin(angle));
+        float radius = sqrtf(-2 * logf(((float)u[i] + 0.5f) * 0x1p-32f)),
+              angle = 6.2831853f * 0x1p-32f * (float)u[i + 1];
+        out[i] = radius * cosf(angle);
+        out[i + 1] = radius * sinf(angle);
     }
 }
 
