@@ -45,6 +45,8 @@ typedef struct {
     char model[32];                 /* "m4" */
     const dev_profile *profile;     /* NULL where unknown */
     bool computes;                  /* false for null: outputs are undefined */
+    bool wide;                      /* without the chip's arithmetic: its rules are for
+                                       plans to keep, but do not show in the numbers */
     /* Limits in force, 0 = none. */
     size_t surface_min_bytes, surface_align;
     int programs_max;               /* loaded at a time */

@@ -183,6 +183,18 @@ static rc judge_width_slice(judge *j, const dev_op *o)
     return OK;
 }
 
+/* From 2048 on a running sum of ones in fp16 stands still. */
+static rc judge_sum(judge *j, const dev_op *o)
+{
+    const mil_type *x = &value(j, o->arg[0])->type;
+    int64_t n = 1;
+    for (int i = 0; i < o->a.n_axes; i++) n *= x->d[o->a.axes[i]];
+    if (n > 2048 && j->d->caps.rule_holds[RULE_reduce_narrow])
+        return warn(j, RULE_reduce_narrow, o->mil->pos,
+                    "a long sum is made in fp16; matmul with ones sums wide");
+    return OK;
+}
+
 static rc judge_op(judge *j, const dev_op *o)
 {
     const char *why;
@@ -201,6 +213,9 @@ static rc judge_op(judge *j, const dev_op *o)
         return judge_matmul(j, o);
     case DEV_OP_conv:
         return judge_conv(j, o);
+    case DEV_OP_reduce_sum:
+    case DEV_OP_reduce_mean:
+        return judge_sum(j, o);
     case DEV_OP_split:
     case DEV_OP_slice_by_size:
         return judge_width_slice(j, o);
@@ -318,12 +333,12 @@ static rc judge_ports(judge *j)
             TRY(broken(j, RULE_outputs_computed, v->pos, "output '%s' is not computed",
                        v->name));
     }
-    if (c->n_in + c->n_out > SOFT_SURFACES)
-        return err_fail(E_RULE,
-                        "rule 'surface_slots': the program has %d inputs and outputs, "
-                        "a run takes %d surfaces",
-                        c->n_in + c->n_out, SOFT_SURFACES);
-    return OK;
+    if (c->n_in + c->n_out <= SOFT_SURFACES) return OK;
+    TRY(broken(j, RULE_surface_slots, (mil_pos){0},
+               "%d inputs and outputs, a run takes %d surfaces", c->n_in + c->n_out,
+               SOFT_SURFACES));
+    return err_fail(E_UNIMPL, "a run of %d surfaces; this engine takes %d",
+                    c->n_in + c->n_out, SOFT_SURFACES);
 }
 
 static rc judge_build_info(judge *j)

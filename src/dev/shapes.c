@@ -417,11 +417,17 @@ static rc shape_conv(dev_code *c, dev_op *o, mil_type *t)
             return dev_bad(c, o, "conv strides and dilations must be 1 or more");
     TRY(conv_padding(c, o, x, w, ns));
     int64_t g = o->a.groups;
-    if (g < 1 || x->d[1] % g || w->d[0] % g || w->d[1] != x->d[1] / g)
+    if (g < 1 || x->d[1] % g || w->d[0] % g)
+        return mil_fail(
+            c->mil, o->mil->pos, E_RULE,
+            "rule 'grouped_conv_limit': %lld input and %lld output channels in "
+            "%lld groups",
+            (long long)x->d[1], (long long)w->d[0], (long long)g);
+    if (w->d[1] != x->d[1] / g)
         return dev_bad(
             c, o,
-            "conv of %s with weight %s in %lld groups: channels must divide, and "
-            "the weight's second axis must be channels / groups",
+            "conv of %s with weight %s in %lld groups: the weight's second axis must be "
+            "channels / groups",
             mil_type_text(a, x), mil_type_text(b, w), (long long)g);
     if (bias && mil_count(&bias->type) != w->d[0])
         return dev_bad(c, o, "conv bias has %lld numbers, %lld wanted",

@@ -18,6 +18,7 @@ static void fill_caps(soft_device *d)
     snprintf(c->model, sizeof c->model, "%s", p->profile->name);
     c->profile = p->profile;
     c->computes = d->execute != NULL;
+    c->wide = c->computes && p->arithmetic == SOFT_WIDE;
     c->programs_max = p->profile->programs_max;
     c->compiles_max = p->compiles_max;
     c->queue_depth = p->profile->queue_depth;

@@ -1,0 +1,52 @@
+/* probe.h - does a rule hold on this device?
+ *
+ * For every row of rules.def there is a program or a call that breaks that rule
+ * and no other (probe_cases.c, probe_limits.c). Breaking it on an open device
+ * shows whether it holds there: the device refuses it, fails, or gives other
+ * numbers than the text says. Tests use the same cases to prove that strict
+ * engines refuse and that faithful ones go wrong as the chip does. */
+#ifndef DEV_PROBE_H
+#define DEV_PROBE_H
+
+#include "dev/device.h"
+#include "dev/profile.h"
+
+/* What was seen when a rule was broken. */
+typedef enum {
+    DEV_SEEN_NOTHING, /* it ran, on a device that computes nothing */
+    DEV_SEEN_RIGHT,   /* the numbers are those of the text: not held */
+    DEV_SEEN_REFUSED, /* by load, surface or run */
+    DEV_SEEN_FAILED,  /* it was queued, and the run failed */
+    DEV_SEEN_WRONG,   /* other numbers than the text says */
+    DEV_SEEN_ZEROS,   /* zeros in their place */
+    DEV_SEEN_RULE,    /* what the rule says: swapped, infinite, bounded ... */
+    DEV_SEEN_UNKNOWN  /* it could not be asked here; detail says why */
+} dev_seen;
+const char *dev_seen_text(dev_seen s);
+
+enum { DEV_PROBE_TEXT = 160 };
+typedef struct {
+    dev_seen seen;
+    rc code;                     /* of the refusal or failure */
+    bool warned;                 /* dev_warnings named the rule */
+    char detail[DEV_PROBE_TEXT]; /* first line of the error, or of the reason */
+} dev_sight;
+
+/* Break rule r on d. Loads programs, so it uses up compiles. An error is only
+ * returned when the question could not be put (memory). */
+rc dev_break(device *d, dev_rule r, dev_sight *out);
+
+typedef enum { DEV_PROBE_PASS, DEV_PROBE_FAIL, DEV_PROBE_SKIP } dev_probe_verdict;
+typedef struct {
+    dev_rule rule;
+    dev_probe_verdict verdict; /* pass: the tables say so too, or are disputed */
+    bool holds;                /* seen to hold; false when skipped */
+    char detail[DEV_PROBE_TEXT];
+} dev_probe_result;
+
+/* Break every rule on d; out has room for DEV_RULES_MAX, *n is set to the rows
+ * written. Those that may spoil the device come last: tile_poison, and the
+ * compile budget, which is used up. Close the device afterwards. */
+rc dev_probe(device *d, dev_probe_result *out, int *n);
+
+#endif
