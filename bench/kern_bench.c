@@ -138,6 +138,26 @@ static void nothing(void *ctx, size_t i)
     (void)i;
 }
 
+static void busy(void *ctx, size_t i)
+{
+    double end = clock_ms() + *(const double *)ctx;
+    (void)i;
+    while (clock_ms() < end) continue;
+}
+
+static void time_handing_over(bench *b)
+{
+    enum { CALLS = 100 };
+    double task_ms = 0.005;
+    size_t n = (size_t)kern_threads(b->k);
+    for (int i = 0; i < b->repeats; i++) {
+        double start = clock_ms();
+        for (int j = 0; j < CALLS; j++) kern_for(b->k, n, busy, &task_ms);
+        b->ms[i] = (clock_ms() - start) / CALLS;
+    }
+    printf("%-18s %8.2f us a call of a 5 us task for each thread\n", "pool", best_ms(b) * 1000);
+}
+
 static void time_pool(bench *b)
 {
     enum { CALLS = 1000 };
@@ -256,7 +276,7 @@ int main(int argc, char **argv)
            "peak GF/s");
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         if (strstr(products[i].name, word)) time_product(&b, &products[i]);
-    if (strstr("pool", word)) time_pool(&b);
+    if (strstr("pool", word)) time_pool(&b), time_handing_over(&b);
     if (strstr("adamw", word)) time_adamw(&b);
     if (strstr("entropy", word)) time_entropy(&b);
     if (strstr("unary", word)) time_unary(&b);

@@ -25,7 +25,7 @@ static inline void relax(void)
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
+    __asm__ __volatile__("isb"); /* waits longer than "yield", which does nothing */
 #endif
 }
 
@@ -34,8 +34,11 @@ static inline void relax(void)
 #define GATE_JOB(gate) ((gate) >> 16)
 
 /* About 30 microseconds of looking before sleep: longer than the gaps between
- * the jobs of one step, shorter than anything a neighbour would notice. */
+ * the jobs of one step, shorter than anything a neighbour would notice. The
+ * caller looks longer for the last workers, since its core has nothing else to
+ * do for us and waking up would cost as much. */
 #define SPIN 1200
+#define SPIN_LAST (4 * SPIN)
 
 typedef struct {
     pool *p;
@@ -184,7 +187,7 @@ static void open_gate(pool *p, size_t n, pool_task fn, void *ctx)
 static void shut_gate(pool *p)
 {
     uint64_t gate = atomic_fetch_and(&p->gate, ~GATE_OPEN);
-    for (int spin = 0; spin < SPIN && (gate & GATE_INSIDE); spin++) {
+    for (int spin = 0; spin < SPIN_LAST && (gate & GATE_INSIDE); spin++) {
         relax();
         gate = atomic_load(&p->gate);
     }

@@ -257,6 +257,17 @@ static inline double d_sum(vd s)
     return (x[0] + x[1]) + (x[2] + x[3]);
 }
 
+static inline vf v_load16(const uint16_t *p)
+{
+    return i_float(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+static inline void v_store16(uint16_t *p, vf x)
+{
+    vi packed = _mm256_packus_epi32(v_bits(x), v_bits(x)); /* within 128-bit lanes */
+    __m256i whole = _mm256_permute4x64_epi64(packed, 0x88);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(whole));
+}
+
 /* Rows become columns: within pairs, fours, then the two 128-bit lanes. */
 static inline void v_transpose(vf x[VL])
 {

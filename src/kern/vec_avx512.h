@@ -240,6 +240,15 @@ static inline double d_sum(vd s)
     return _mm512_reduce_add_pd(_mm512_add_pd(s.lo, s.hi));
 }
 
+static inline vf v_load16(const uint16_t *p)
+{
+    return i_float(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));
+}
+static inline void v_store16(uint16_t *p, vf x)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(v_bits(x)));
+}
+
 /* Rows become columns: first within pairs, then fours of each 128-bit lane,
  * then the lanes themselves. */
 static inline void v_transpose(vf x[VL])

@@ -250,6 +250,15 @@ static inline double d_sum(vd s)
     return vaddvq_f64(vaddq_f64(s.lo, s.hi));
 }
 
+static inline vf v_load16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vmovl_u16(vld1_u16(p)));
+}
+static inline void v_store16(uint16_t *p, vf x)
+{
+    vst1_u16(p, vmovn_u32(vreinterpretq_u32_f32(x)));
+}
+
 static inline void v_transpose(vf x[VL])
 {
     float32x4x2_t a = vtrnq_f32(x[0], x[1]), b = vtrnq_f32(x[2], x[3]);

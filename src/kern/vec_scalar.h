@@ -243,6 +243,16 @@ static inline double d_sum(vd s)
     return s;
 }
 
+/* 16-bit words in 32-bit lanes, as they are. */
+static inline vf v_load16(const uint16_t *p)
+{
+    return i_float(*p);
+}
+static inline void v_store16(uint16_t *p, vf x)
+{
+    *p = (uint16_t)v_bits(x);
+}
+
 /* x[i][j] becomes x[j][i]. */
 static inline void v_transpose(vf x[VL])
 {
