@@ -1,110 +1,13 @@
 /* build.c - the nodes of one item as a graph of their own.
  *
  * A program sees nothing of the model's names: its inputs are i000, i001, ...
- * and its outputs o000, o001, ... in the order in which surfaces are bound
- * (which the engine does alphabetically), so two layers that compute the same
- * thing become the same text. Inputs go from small to large and outputs from
- * large to small, because the M1 reads zeros otherwise (rule slot_sizes); with
- * that guard off they keep the order of first use. */
+ * and its outputs o000, o001, ..., so two layers that compute the same thing
+ * become the same text. */
 #include "plan/passes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- ports ---- */
-static int falling(const void *x, const void *y)
-{
-    const plan_port *a = x, *b = y;
-    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes > b->shape.bytes ? -1 : 1;
-    return a->order - b->order;
-}
-
-static int rising(const void *x, const void *y)
-{
-    const plan_port *a = x, *b = y;
-    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes < b->shape.bytes ? -1 : 1;
-    return a->order - b->order;
-}
-
-static rc add_port(planner *b, plan_port **ports, int *n, int *cap, plan_view v)
-{
-    for (int i = 0; i < *n; i++)
-        if (plan_view_eq((*ports)[i].view, v)) return OK;
-    TRY(plan_grow(b->mem, (void **)ports, *n, cap, sizeof **ports));
-    plan_port *p = &(*ports)[*n];
-    *p = (plan_port){.view = v, .order = *n};
-    p->baked = b->p->options.weights == PLAN_BAKED && v.base->op == IR_param;
-    plan_port_shape(b->p, plan_view_shape(v), &p->shape, &p->row, &p->stride);
-    ++*n;
-    return OK;
-}
-
-/* What an item reads that it does not make itself. */
-static rc find_inputs(planner *b, int index, plan_view *leaf)
-{
-    plan_item *item = &b->items[index];
-    int cap = 0;
-    for (int i = 0; i < item->n_nodes; i++)
-        for (int j = 0; j < item->nodes[i]->n_in; j++) {
-            int n = plan_leaves(b, item->nodes[i]->in[j], leaf, 0);
-            for (int l = 0; l < n; l++) {
-                const node_info *at = &b->info[leaf[l].base->id];
-                if (at->at == PLACE_GIVEN || at->item != index)
-                    TRY(add_port(b, &item->in, &item->n_in, &cap, leaf[l]));
-            }
-        }
-    return OK;
-}
-
-static void mark_read(planner *b, int by, const plan_view *leaf, int n)
-{
-    for (int i = 0; i < n; i++) {
-        node_info *at = &b->info[leaf[i].base->id];
-        if (at->at == PLACE_ENGINE && at->item != by) at->read_outside = true;
-    }
-}
-
-static rc mark_all_read(planner *b, plan_view *leaf)
-{
-    for (int i = 0; i < b->n_items; i++)
-        for (int j = 0; j < b->items[i].n_nodes; j++) {
-            const ir_node *n = b->items[i].nodes[j];
-            if (b->items[i].host == PLAN_HOST_ADD)
-                mark_read(b, i, leaf, plan_leaves(b, n, leaf, 0));
-            else
-                for (int k = 0; k < n->n_in; k++)
-                    mark_read(b, i, leaf, plan_leaves(b, n->in[k], leaf, 0));
-        }
-    for (int i = 0; i < b->g->n_outputs; i++)
-        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
-            mark_read(b, -1, leaf, plan_leaves(b, b->g->outputs[i].node, leaf, 0));
-    return OK;
-}
-
-rc plan_find_ports(planner *b)
-{
-    plan_view *leaf = arena_array(b->mem, PLAN_LEAVES, sizeof *leaf);
-    if (!leaf) return E_MEMORY;
-    TRY(mark_all_read(b, leaf));
-    bool sort = !plan_guard_off(b->p, RULE_slot_sizes);
-    for (int i = 0; i < b->n_items; i++) {
-        plan_item *item = &b->items[i];
-        int cap = 0;
-        if (item->host != PLAN_HOST_ADD || item->engine) TRY(find_inputs(b, i, leaf));
-        if (!item->engine) continue;
-        for (int j = 0; j < item->n_nodes; j++)
-            if (b->info[item->nodes[j]->id].read_outside)
-                TRY(add_port(b, &item->out, &item->n_out, &cap,
-                             plan_view_of(b, item->nodes[j])));
-        if (!sort) continue;
-        qsort(item->in, (size_t)item->n_in, sizeof *item->in, rising);
-        qsort(item->out, (size_t)item->n_out, sizeof *item->out, falling);
-    }
-    return OK;
-}
-
-/* ---- the graph ---- */
 typedef struct {
     const planner *b;
     const plan_item *item;
@@ -212,13 +115,14 @@ static rc fill(planner *b, builder *k, int *n_bind, ir_binding **bind)
             k->in[i] = ir_param(k->to, own, plan_view_shape(p->view));
             TRY(bake(b, p, own, &(*bind)[(*n_bind)++]));
         } else {
-            snprintf(name, sizeof name, "i%03d", streamed++);
-            k->in[i] = unpadded(k, ir_input(k->to, name, IR_FP16, port_dims(p)), p);
+            plan_port_name(b, name, false, streamed++);
+            k->in[i] = unpadded(
+                k, ir_input(k->to, name, p->view.base->type, port_dims(p)), p);
         }
     }
     for (int i = 0; i < item->n_nodes; i++) value(k, item->nodes[i]);
     for (int i = 0; i < item->n_out; i++) {
-        snprintf(name, sizeof name, "o%03d", i);
+        plan_port_name(b, name, true, i);
         ir_output(k->to, name,
                   padded(k, value(k, item->out[i].view.base), &item->out[i]));
     }

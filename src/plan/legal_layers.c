@@ -54,6 +54,18 @@ ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
     return ir_reshape(g, y, n->shape);
 }
 
+/* By the book: the sum of squares of 1024 values of 20 is beyond fp16, and the
+ * inverse of its root a silent zero. What the guard below is for. */
+static ir_node *naive_inverse_rms(legal *l, ir_node *x, int axis, double eps)
+{
+    ir_graph *g = l->to;
+    if (!x) return NULL;
+    double each = 1 / (double)x->shape.d[axis];
+    ir_node *s = ir_reduce(g, IR_reduce_sum, ir_mul(g, x, x), 1, &axis, true);
+    s = ir_add(g, ir_mul(g, s, ir_scalar(g, each)), ir_scalar(g, eps));
+    return ir_binary(g, IR_pow, s, ir_scalar(g, -0.5));
+}
+
 /* 1 / sqrt(mean(x^2) + eps) without a square that can overflow: with
  * m = max|x|, y = x / m has squares of at most 1, and
  *   r = (mean(y^2) + (sqrt(eps)/m)^2)^-0.5 / m.
@@ -61,6 +73,8 @@ ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
 static ir_node *inverse_rms(legal *l, ir_node *x, int axis, double eps)
 {
     ir_graph *g = l->to;
+    if (!plan_guards(l->b, RULE_mac_cliff, true))
+        return naive_inverse_rms(l, x, axis, eps);
     double root = sqrt(eps), least = fmax(ldexp(1, -14), root / 128);
     ir_node *m = ir_reduce(g, IR_reduce_max, ir_unary(g, IR_abs, x), 1, &axis, true);
     m = ir_binary(g, IR_maximum, m, ir_scalar(g, least));
@@ -97,7 +111,7 @@ ir_node *legal_layer_norm(legal *l, const ir_node *n, ir_node *const *in)
 ir_node *legal_gelu(legal *l, const ir_node *n, ir_node *const *in)
 {
     ir_graph *g = l->to;
-    if (!plan_keeps(l->b->p, RULE_gelu_refused)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_gelu_refused, true)) return legal_copy(l, n, in);
     ir_node *x = ir_binary(g, IR_minimum, in[0], ir_scalar(g, 10));
     x = ir_binary(g, IR_maximum, x, ir_scalar(g, -10));
     ir_node *c = ir_mul(g, ir_mul(g, x, x), ir_scalar(g, 0.044715));
@@ -109,6 +123,6 @@ ir_node *legal_gelu(legal *l, const ir_node *n, ir_node *const *in)
 
 ir_node *legal_rsqrt(legal *l, const ir_node *n, ir_node *const *in)
 {
-    if (!plan_keeps(l->b->p, RULE_rsqrt_refused)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_rsqrt_refused, true)) return legal_copy(l, n, in);
     return ir_binary(l->to, IR_pow, in[0], ir_scalar(l->to, -0.5));
 }

@@ -32,7 +32,7 @@ ir_node *legal_reduce(legal *l, const ir_node *n, ir_node *const *in)
 {
     const ir_attr *a = &n->attr;
     ir_node *x = in[0];
-    if (!plan_keeps(l->b->p, RULE_reduce_narrow)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_reduce_narrow, true)) return legal_copy(l, n, in);
     for (int i = 0; i < a->n_axes && x;) {
         int last = i;
         while (last + 1 < a->n_axes && a->axes[last + 1] == a->axes[last] + 1) last++;
@@ -81,12 +81,25 @@ static ir_node *product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty)
     int64_t widest = l->b->chip && l->b->chip->max_axis > PLAN_CHUNK
                          ? l->b->chip->max_axis
                          : PLAN_CHUNK;
-    if (plan_keeps(l->b->p, RULE_axis_limit)) {
+    if (plan_guards(l->b, RULE_axis_limit,
+                    m > PLAN_CHUNK || k > PLAN_CHUNK || n > widest)) {
         if (m > PLAN_CHUNK) return in_pieces(l, x, y, tx, ty, 0, m);
         if (k > PLAN_CHUNK) return in_pieces(l, x, y, tx, ty, 2, k);
-        if (n > widest) return in_pieces(l, x, y, tx, ty, 1, n);
+        return in_pieces(l, x, y, tx, ty, 1, n);
     }
     return ir_matmul(l->to, x, y, tx, ty);
+}
+
+/* An operand with all the axes of the result, its batches repeated. */
+static ir_node *full_batch(legal *l, ir_node *x, ir_shape out)
+{
+    ir_shape s = out;
+    int more = out.rank - x->shape.rank;
+    for (int i = 0; i < out.rank; i++) s.d[i] = i < more ? 1 : x->shape.d[i - more];
+    x = ir_reshape(l->to, x, s);
+    for (int i = 0; i + 2 < out.rank; i++)
+        if (s.d[i] != out.d[i]) x = legal_repeat(l, x, i, out.d[i]);
+    return x;
 }
 
 /* Operands of equal batch and of rank 4 at most. */
@@ -94,25 +107,25 @@ ir_node *legal_matmul(legal *l, const ir_node *n, ir_node *const *in)
 {
     ir_graph *g = l->to;
     ir_node *v[2] = {in[0], in[1]};
-    int r = n->shape.rank;
+    ir_shape s = n->shape;
+    bool equal = true;
     int64_t batch = 1;
-    for (int i = 0; i + 2 < r; i++) batch *= n->shape.d[i];
+    if (!v[0] || !v[1]) return NULL;
+    for (int i = 0; i + 2 < s.rank; i++) batch *= s.d[i];
     for (int k = 0; k < 2; k++) {
-        if (!v[k]) return NULL;
-        ir_shape s = v[k]->shape, full = n->shape;
-        for (int i = 0; i < r; i++)
-            full.d[i] = i < r - s.rank ? 1 : s.d[i - (r - s.rank)];
-        v[k] = ir_reshape(g, v[k], full);
-        if (plan_keeps(l->b->p, RULE_matmul_batch))
-            for (int i = 0; i + 2 < r; i++)
-                if (full.d[i] != n->shape.d[i])
-                    v[k] = legal_repeat(l, v[k], i, n->shape.d[i]);
-        if (r > 4 && v[k] && plan_keeps(l->b->p, RULE_matmul_rank)) {
-            ir_shape f = v[k]->shape;
-            v[k] = ir_reshape(g, v[k], ir_s4(1, batch, f.d[r - 2], f.d[r - 1]));
-        }
+        equal &= v[k]->shape.rank == s.rank;
+        for (int i = 0; equal && i + 2 < s.rank; i++) equal = v[k]->shape.d[i] == s.d[i];
     }
-    return ir_reshape(g, product(l, v[0], v[1], n->attr.tx, n->attr.ty), n->shape);
+    bool repeat = plan_guards(l->b, RULE_matmul_batch, !equal);
+    bool flat = plan_guards(l->b, RULE_matmul_rank, s.rank > 4);
+    for (int k = 0; k < 2; k++) {
+        if (repeat || flat) v[k] = full_batch(l, v[k], s);
+        if (!v[k]) return NULL;
+        ir_shape f = v[k]->shape;
+        if (flat)
+            v[k] = ir_reshape(g, v[k], ir_s4(1, batch, f.d[s.rank - 2], f.d[s.rank - 1]));
+    }
+    return ir_reshape(g, product(l, v[0], v[1], n->attr.tx, n->attr.ty), s);
 }
 
 /* ---- a scalar that fp16 cannot hold ---- */
@@ -141,7 +154,9 @@ ir_node *legal_mul(legal *l, const ir_node *n, ir_node *const *in)
         return legal_copy(l, n, in);
     double v = fabs(c->data[0]);
     bool fits = v >= ldexp(1, -14) && v <= ldexp(1, 15);
-    if (fits || (n->op == IR_real_div && v == 0)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_mul_zero_after_reduce,
+                     !fits && (n->op == IR_mul || v > 0)))
+        return legal_copy(l, n, in);
     return scaled(l, in[1 - at], n->shape, n->op == IR_mul ? c->data[0] : 1 / c->data[0]);
 }
 
@@ -157,7 +172,7 @@ ir_node *legal_conv(legal *l, const ir_node *n, ir_node *const *in)
                   !a->pad[3];
     bool fixed = n->in[1]->op == IR_constant ||
                  (n->in[1]->op == IR_param && l->b->p->options.weights == PLAN_BAKED);
-    if (fixed || !simple || !plan_keeps(l->b->p, RULE_conv_runtime_weight))
+    if (!plan_guards(l->b, RULE_conv_runtime_weight, !fixed && simple))
         return legal_copy(l, n, in);
     ir_node *wm = ir_reshape(g, in[1], ir_s4(1, 1, w.d[0], w.d[1]));
     ir_node *xm = ir_reshape(g, in[0], ir_s4(1, x.d[0], x.d[1], x.d[2] * x.d[3]));

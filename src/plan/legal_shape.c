@@ -37,8 +37,7 @@ static ir_node *cut_all(legal *l, ir_node *x, const int64_t *begin, const int64_
     ir_graph *g = l->to;
     if (!x) return NULL;
     int r = x->shape.rank;
-    if (begin[r - 1] == 0 || x->op == IR_constant ||
-        !plan_keeps(l->b->p, RULE_slice_clamp))
+    if (!plan_guards(l->b, RULE_slice_clamp, begin[r - 1] != 0 && x->op != IR_constant))
         return ir_slice(g, x, begin, size);
     int64_t b[IR_RANK], s[IR_RANK];
     for (int i = 0; i < r; i++) b[i] = begin[i], s[i] = size[i];
@@ -83,14 +82,14 @@ ir_node *legal_split(legal *l, const ir_node *n, ir_node *const *in)
 
 ir_node *legal_concat(legal *l, const ir_node *n, ir_node *const *in)
 {
-    if (!plan_keeps(l->b->p, RULE_concat_pairs)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_concat_pairs, n->n_in > 2)) return legal_copy(l, n, in);
     return legal_join(l, n->n_in, in, n->attr.axis);
 }
 
 ir_node *legal_tile(legal *l, const ir_node *n, ir_node *const *in)
 {
     ir_node *x = in[0];
-    if (!plan_keeps(l->b->p, RULE_tile_poison)) return legal_copy(l, n, in);
+    if (!plan_guards(l->b, RULE_tile_poison, true)) return legal_copy(l, n, in);
     for (int i = 0; i < n->shape.rank; i++) x = legal_repeat(l, x, i, n->attr.reps[i]);
     return x;
 }

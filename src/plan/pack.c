@@ -30,7 +30,7 @@ static rc add(planner *b, plan_home home, plan_view v, const char *name, int *ou
                        .input = v.base->op == IR_input};
     q->row = q->row_stride = s.d[s.rank - 1];
     if (home == PLAN_SURFACE || home == PLAN_WEIGHT) {
-        plan_port_shape(p, s, &q->shape, &q->row, &q->row_stride);
+        plan_port_shape(b, s, &q->shape, &q->row, &q->row_stride);
         q->bytes = q->shape.bytes;
     } else {
         if (q->type != IR_INT32) q->type = IR_FP32;

@@ -110,8 +110,9 @@ rc plan_place(planner *b);
 rc plan_split(planner *b);
 /* ---- share ---- */
 rc plan_share(planner *b);
-/* Find the ports of every item (build.c). */
+/* Find the ports of every item, and name them (ports.c). */
 rc plan_find_ports(planner *b);
+void plan_port_name(planner *b, char name[16], bool output, int i);
 /* The graph of one item's program; values of baked params in bind. */
 rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_bind,
                       ir_binding **bind);
@@ -119,6 +120,7 @@ rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_
 rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out);
 /* ---- pack ---- */
 rc plan_pack(planner *b);
+rc plan_sizes(planner *b);
 rc plan_waits(planner *b);
 rc plan_slots(planner *b);
 rc plan_account(planner *b);
@@ -129,6 +131,10 @@ rc plan_account(planner *b);
 /* Room for one more element in an array of the arena. */
 rc plan_grow(arena *mem, void **array, int n, int *cap, size_t size);
 bool plan_keeps(const plan *p, dev_rule r);
+/* A rule that costs something: kept where undisputed, or if asked for. */
+bool plan_keeps_costly(const plan *p, dev_rule r);
+/* Would the rule be broken (`needed`), and is it kept? Counted in p->kept. */
+bool plan_guards(planner *b, dev_rule r, bool needed);
 bool plan_guard_off(const plan *p, dev_rule r); /* a test said so */
 rc plan_note(planner *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool plan_is_view(const planner *b, const ir_node *n);
@@ -150,8 +156,9 @@ bool plan_outermost(ir_shape s, int axis);
 /* What the port of a value of this shape looks like: rank 4, last axis a
  * multiple of 32, its own bytes. *row, *stride: length and distance of rows
  * of the value in it (equal unless padded). */
-void plan_port_shape(const plan *p, ir_shape s, dev_shape *out, int64_t *row,
+void plan_port_shape(planner *b, ir_shape s, dev_shape *out, int64_t *row,
                      int64_t *stride);
+size_t plan_packed_bytes(const dev_shape *s); /* without what only pads the allocation */
 /* The shape that a stored view has: whole values keep theirs, parts are rows. */
 ir_shape plan_view_shape(plan_view v);
 

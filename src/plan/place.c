@@ -11,48 +11,64 @@
 #include <string.h>
 
 /* ---- what the engine cannot do ---- */
-static const char *shape_limit(const planner *b, const ir_node *n)
+static const char *shape_limit(planner *b, const ir_node *n)
 {
     const dev_profile *c = b->chip;
+    int rank = n->shape.rank;
     int64_t axis = c && c->max_axis > 0 ? c->max_axis : 16384;
     int64_t channels = c && c->max_channels > 0 ? c->max_channels : 65536;
-    if (!plan_keeps(b->p, RULE_axis_limit)) return NULL;
-    for (int i = 0; i < n->shape.rank; i++) {
-        int64_t limit = i + 2 >= n->shape.rank ? axis : channels;
-        if (n->shape.d[i] > limit)
-            return "rule axis_limit: an axis is longer than the engine's";
+    bool over = false;
+    for (int i = 0; i < rank; i++) {
+        bool spatial = i + 2 >= rank && !(rank == 3 && i == 1);
+        over |= n->shape.d[i] > (spatial ? axis : channels);
     }
+    return plan_guards(b, RULE_axis_limit, over)
+               ? "rule axis_limit: an axis is longer than the engine's"
+               : NULL;
+}
+
+static const char *conv_limit(planner *b, const ir_node *n)
+{
+    const ir_node *w = n->in[1];
+    bool fixed = w->op == IR_constant ||
+                 (w->op == IR_param && b->p->options.weights == PLAN_BAKED);
+    int64_t widest = b->chip && b->chip->family == DEV_H13 ? 13 : 15;
+    if (plan_guards(b, RULE_conv_runtime_weight, !fixed))
+        return "rule conv_runtime_weight: the weight is not a constant";
+    if (plan_guards(b, RULE_conv_kernel_width, w->shape.d[3] > widest))
+        return "rule conv_kernel_width: the kernel is too wide";
     return NULL;
 }
 
-static const char *op_limit(const planner *b, const ir_node *n)
+static const char *op_limit(planner *b, const ir_node *n)
 {
     const char *why = NULL;
-    if (n->op == IR_conv) {
-        bool fixed = n->in[1]->op == IR_constant ||
-                     (n->in[1]->op == IR_param && b->p->options.weights == PLAN_BAKED);
-        int64_t widest = b->chip && b->chip->family == DEV_H13 ? 13 : 15;
-        if (!fixed && plan_keeps(b->p, RULE_conv_runtime_weight))
-            return "rule conv_runtime_weight: the weight is not a constant";
-        if ((n->in[1]->shape.d[2] > widest || n->in[1]->shape.d[3] > widest) &&
-            plan_keeps(b->p, RULE_conv_kernel_width))
-            return "rule conv_kernel_width: the kernel is too wide";
-    }
-    if (n->op == IR_matmul && n->shape.rank > 4 && plan_keeps(b->p, RULE_matmul_rank))
-        return "rule matmul_rank: an operand has more than 4 axes";
+    if (n->op == IR_conv && (why = conv_limit(b, n)) != NULL) return why;
     if (b->chip && !dev_op_supported(ir_op_mil(n->op), b->chip->family, &why))
         return why ? why : "the device does not have this op";
     return NULL;
 }
 
+/* Surfaces hold fp16 on every chip: some refuse other types as inputs and
+ * outputs, or a cast to int32, and none gains by them. */
+static const char *type_limit(planner *b, ir_type t)
+{
+    dev_rule r = t == IR_INT32  ? RULE_cast_int32
+                 : t == IR_BOOL ? RULE_bool_io
+                                : RULE_fp16_io;
+    if (t == IR_FP16 || plan_guard_off(b->p, r)) return NULL;
+    plan_guards(b, r, true);
+    return "values that are not fp16 stay on the host";
+}
+
 /* A FREE value is made again inside the program, from what it is made of. */
-static const char *free_limit(const planner *b, const ir_node *n)
+static const char *free_limit(planner *b, const ir_node *n)
 {
     const char *why = NULL;
-    if (n->type != IR_FP16 && n->type != IR_BOOL)
-        return "values that are not fp16 stay on the host";
-    if ((why = shape_limit(b, n)) != NULL) return why;
-    if (b->info[n->id].at != PLACE_FREE) return NULL;
+    bool again = b->info[n->id].at == PLACE_FREE;
+    if (!(again && n->type == IR_BOOL) && (why = type_limit(b, n->type)) != NULL)
+        return why;
+    if ((why = shape_limit(b, n)) != NULL || !again) return why;
     if (n->op != IR_constant && (why = op_limit(b, n)) != NULL) return why;
     if (plan_is_view(b, n) && n->op == IR_slice)
         return NULL; /* the piece is the operand */
@@ -60,12 +76,12 @@ static const char *free_limit(const planner *b, const ir_node *n)
     return why;
 }
 
-static const char *host_cause(const planner *b, const ir_node *n)
+static const char *host_cause(planner *b, const ir_node *n)
 {
     const char *why = NULL;
     if (!ir_op_in_dialect(n->op))
         return "no op of the engine: table look-ups and losses are the host's";
-    if (n->type != IR_FP16) return "values that are not fp16 stay on the host";
+    if ((why = type_limit(b, n->type)) != NULL) return why;
     if ((why = shape_limit(b, n)) != NULL || (why = op_limit(b, n)) != NULL) return why;
     for (int i = 0; i < n->n_in && !why; i++) why = free_limit(b, n->in[i]);
     return why;

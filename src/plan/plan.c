@@ -27,6 +27,18 @@ bool plan_keeps(const plan *p, dev_rule r)
     return p->caps.rule_holds[r] && !plan_guard_off(p, r);
 }
 
+bool plan_keeps_costly(const plan *p, dev_rule r)
+{
+    return plan_keeps(p, r) && (p->options.rules_all || !p->caps.rule_disputed[r]);
+}
+
+bool plan_guards(planner *b, dev_rule r, bool needed)
+{
+    if (!needed || !plan_keeps(b->p, r)) return false;
+    b->p->kept[r]++;
+    return true;
+}
+
 rc plan_note(planner *b, const char *fmt, ...)
 {
     char text[512];
@@ -51,9 +63,11 @@ static rc run_passes(planner *b, const ir_graph *given)
     TRY_WHILE(plan_split(b), "cutting programs");
     TRY(plan_share(b));
     TRY_WHILE(plan_pack(b), "laying out surfaces");
+    TRY(plan_sizes(b));
     TRY(plan_slots(b));
     TRY(plan_waits(b));
-    return plan_account(b);
+    TRY(plan_account(b));
+    return plan_verify(p);
 }
 
 rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,

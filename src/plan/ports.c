@@ -1,37 +1,187 @@
-/* ports.c - what a surface of a value looks like to a program.
+/* ports.c - what goes in and out of each program, on which surfaces, in which
+ * order.
  *
  * Rows of a surface must be a multiple of 32 elements. A value whose last axis
  * is not is packed tightly into rows of 32 when its size allows, for which a
- * program needs one reshape, or else gets padded rows. */
+ * program needs one reshape, or else gets padded rows.
+ *
+ * The engine binds surfaces in alphabetical order of the names, so ports are
+ * named in the order wanted: inputs from small to large and outputs from large
+ * to small, because the M1 reads zeros otherwise (rule slot_sizes). */
 #include "plan/passes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { ROW = 32, LEAST_BYTES = 49152, PAGE = 16384 };
 
-static size_t allocation(const plan *p, int64_t count)
+static size_t allocation(planner *b, int64_t count)
 {
     size_t n = (size_t)count * 2;
-    if (n < LEAST_BYTES && plan_keeps(p, RULE_surface_minimum)) n = LEAST_BYTES;
-    if (plan_keeps(p, RULE_surface_pages)) n = (n + PAGE - 1) / PAGE * PAGE;
+    if (plan_guards(b, RULE_surface_minimum, n < LEAST_BYTES)) n = LEAST_BYTES;
+    if (plan_guards(b, RULE_surface_pages, n % PAGE)) n = (n + PAGE - 1) / PAGE * PAGE;
     return n;
 }
 
-void plan_port_shape(const plan *p, ir_shape s, dev_shape *out, int64_t *row,
+void plan_port_shape(planner *b, ir_shape s, dev_shape *out, int64_t *row,
                      int64_t *stride)
 {
-    const dev_profile *c = p->caps.profile;
+    const dev_profile *c = b->chip;
     int64_t channels = c && c->max_channels > 0 ? c->max_channels : 65536;
     int64_t n = ir_count(s), width = s.d[s.rank - 1];
     int64_t height = s.rank > 1 ? s.d[s.rank - 2] : 1;
     dev_shape d = {
         .dtype = MIL_FP16, .rank = 4, .d = {1, n / (width * height), height, width}};
     *row = *stride = width;
-    if (width % ROW && plan_keeps(p, RULE_row_multiple)) {
+    if (plan_guards(b, RULE_row_multiple, width % ROW)) {
         if (n % ROW == 0 && n / ROW <= channels) {
             d.d[1] = n / ROW, d.d[2] = 1, d.d[3] = ROW;
         } else {
             d.d[3] = *stride = (width + ROW - 1) / ROW * ROW;
         }
     }
-    d.bytes = allocation(p, d.d[1] * d.d[2] * d.d[3]);
+    d.bytes = allocation(b, d.d[1] * d.d[2] * d.d[3]);
     *out = d;
+}
+
+size_t plan_packed_bytes(const dev_shape *s)
+{
+    size_t n = mil_dtype_bytes(s->dtype);
+    for (int i = 0; i < s->rank; i++) n *= (size_t)s->d[i];
+    return n;
+}
+
+/* With the guard off, names run against the order of the surfaces. */
+void plan_port_name(planner *b, char name[16], bool output, int i)
+{
+    bool keep = !plan_guard_off(b->p, output ? RULE_output_order : RULE_input_order);
+    snprintf(name, 16, "%c%03d", output ? 'o' : 'i', keep ? i : 999 - i);
+}
+
+static int falling(const void *x, const void *y)
+{
+    const plan_port *a = x, *b = y;
+    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes > b->shape.bytes ? -1 : 1;
+    return a->order - b->order;
+}
+
+static int rising(const void *x, const void *y)
+{
+    const plan_port *a = x, *b = y;
+    if (a->shape.bytes != b->shape.bytes) return a->shape.bytes < b->shape.bytes ? -1 : 1;
+    return a->order - b->order;
+}
+
+static rc add_port(planner *b, plan_port **ports, int *n, int *cap, plan_view v)
+{
+    for (int i = 0; i < *n; i++)
+        if (plan_view_eq((*ports)[i].view, v)) return OK;
+    TRY(plan_grow(b->mem, (void **)ports, *n, cap, sizeof **ports));
+    plan_port *p = &(*ports)[*n];
+    *p = (plan_port){.view = v, .order = *n};
+    p->baked = b->p->options.weights == PLAN_BAKED && v.base->op == IR_param;
+    plan_port_shape(b, plan_view_shape(v), &p->shape, &p->row, &p->stride);
+    ++*n;
+    return OK;
+}
+
+/* What an item reads that it does not make itself. */
+static rc find_inputs(planner *b, int index, plan_view *leaf)
+{
+    plan_item *item = &b->items[index];
+    int cap = 0;
+    for (int i = 0; i < item->n_nodes; i++)
+        for (int j = 0; j < item->nodes[i]->n_in; j++) {
+            int n = plan_leaves(b, item->nodes[i]->in[j], leaf, 0);
+            for (int l = 0; l < n; l++) {
+                const node_info *at = &b->info[leaf[l].base->id];
+                if (at->at == PLACE_GIVEN || at->item != index)
+                    TRY(add_port(b, &item->in, &item->n_in, &cap, leaf[l]));
+            }
+        }
+    return OK;
+}
+
+static void mark_read(planner *b, int by, const plan_view *leaf, int n)
+{
+    for (int i = 0; i < n; i++) {
+        node_info *at = &b->info[leaf[i].base->id];
+        if (at->at == PLACE_ENGINE && at->item != by) at->read_outside = true;
+    }
+}
+
+static rc mark_all_read(planner *b, plan_view *leaf)
+{
+    for (int i = 0; i < b->n_items; i++)
+        for (int j = 0; j < b->items[i].n_nodes; j++) {
+            const ir_node *n = b->items[i].nodes[j];
+            if (b->items[i].host == PLAN_HOST_ADD)
+                mark_read(b, i, leaf, plan_leaves(b, n, leaf, 0));
+            else
+                for (int k = 0; k < n->n_in; k++)
+                    mark_read(b, i, leaf, plan_leaves(b, n->in[k], leaf, 0));
+        }
+    for (int i = 0; i < b->g->n_outputs; i++)
+        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+            mark_read(b, -1, leaf, plan_leaves(b, b->g->outputs[i].node, leaf, 0));
+    return OK;
+}
+
+static bool out_of_order(const plan_port *p, int n,
+                         int (*order)(const void *, const void *))
+{
+    for (int i = 1; i < n; i++)
+        if (order(&p[i - 1], &p[i]) > 0) return true;
+    return false;
+}
+
+static void sort_ports(planner *b, plan_item *item)
+{
+    bool moves = out_of_order(item->in, item->n_in, rising) ||
+                 out_of_order(item->out, item->n_out, falling);
+    plan_guards(b, RULE_input_order, item->n_in > 1);
+    plan_guards(b, RULE_output_order, item->n_out > 1);
+    plan_guards(b, RULE_slot_sizes, moves);
+    if (plan_guard_off(b->p, RULE_slot_sizes)) return;
+    qsort(item->in, (size_t)item->n_in, sizeof *item->in, rising);
+    qsort(item->out, (size_t)item->n_out, sizeof *item->out, falling);
+}
+
+/* Only what is read becomes an input, only what an op of the program made an
+ * output. With these guards off a program takes an input more, and hands one
+ * through. */
+static rc break_on_request(planner *b, plan_item *item, int *cap_out)
+{
+    plan_guards(b, RULE_inputs_used, item->n_in > 0);
+    plan_guards(b, RULE_outputs_computed, item->n_out > 0);
+    int cap = item->n_in; /* grows by copying */
+    for (int i = 0; plan_guard_off(b->p, RULE_inputs_used) && i < b->g->n_nodes; i++) {
+        const ir_node *n = b->g->nodes[i];
+        if (b->info[i].at != PLACE_GIVEN || n->type != IR_FP16) continue;
+        TRY(add_port(b, &item->in, &item->n_in, &cap, plan_view_of(b, n)));
+    }
+    if (plan_guard_off(b->p, RULE_outputs_computed) && item->n_in)
+        TRY(add_port(b, &item->out, &item->n_out, cap_out, item->in[0].view));
+    return OK;
+}
+
+rc plan_find_ports(planner *b)
+{
+    plan_view *leaf = arena_array(b->mem, PLAN_LEAVES, sizeof *leaf);
+    if (!leaf) return E_MEMORY;
+    TRY(mark_all_read(b, leaf));
+    for (int i = 0; i < b->n_items; i++) {
+        plan_item *item = &b->items[i];
+        int cap = 0;
+        if (item->host != PLAN_HOST_ADD || item->engine) TRY(find_inputs(b, i, leaf));
+        if (!item->engine) continue;
+        for (int j = 0; j < item->n_nodes; j++)
+            if (b->info[item->nodes[j]->id].read_outside)
+                TRY(add_port(b, &item->out, &item->n_out, &cap,
+                             plan_view_of(b, item->nodes[j])));
+        TRY(break_on_request(b, item, &cap));
+        sort_ports(b, item);
+    }
+    return OK;
 }

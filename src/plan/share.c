@@ -70,27 +70,25 @@ static rc copy_files(planner *b, plan_program *p, const mil_emitted *e)
     return OK;
 }
 
-static rc copy_ports(planner *b, plan_program *p, const plan_item *item)
+static rc copy_ports(planner *b, plan_program *p, const plan_item *item, bool output)
 {
-    p->in_names = arena_array(b->mem, (size_t)item->n_in + 1, sizeof *p->in_names);
-    p->in_shapes = arena_array(b->mem, (size_t)item->n_in + 1, sizeof *p->in_shapes);
-    p->out_names = arena_array(b->mem, (size_t)item->n_out + 1, sizeof *p->out_names);
-    p->out_shapes = arena_array(b->mem, (size_t)item->n_out + 1, sizeof *p->out_shapes);
-    if (!p->in_names || !p->in_shapes || !p->out_names || !p->out_shapes) return E_MEMORY;
-    for (int i = 0; i < item->n_in; i++) {
-        if (item->in[i].baked) continue;
-        p->in_shapes[p->n_in] = item->in[i].shape;
-        p->in_bytes += item->in[i].shape.bytes;
-        if (!(p->in_names[p->n_in] = arena_printf(b->mem, "i%03d", p->n_in)))
-            return E_MEMORY;
-        p->n_in++;
+    int n = output ? item->n_out : item->n_in, *count = output ? &p->n_out : &p->n_in;
+    const plan_port *port = output ? item->out : item->in;
+    const char **names = arena_array(b->mem, (size_t)n + 1, sizeof *names);
+    dev_shape *shapes = arena_array(b->mem, (size_t)n + 1, sizeof *shapes);
+    size_t *bytes = output ? &p->out_bytes : &p->in_bytes;
+    if (!names || !shapes) return E_MEMORY;
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        if (port[i].baked) continue;
+        plan_port_name(b, name, output, *count);
+        if (!(names[*count] = arena_text(b->mem, name))) return E_MEMORY;
+        shapes[*count] = port[i].shape;
+        *bytes += plan_packed_bytes(&port[i].shape);
+        ++*count;
     }
-    for (int i = 0; i < item->n_out; i++) {
-        p->out_shapes[i] = item->out[i].shape;
-        p->out_bytes += item->out[i].shape.bytes;
-        if (!(p->out_names[i] = arena_printf(b->mem, "o%03d", i))) return E_MEMORY;
-    }
-    p->n_out = item->n_out;
+    if (output) p->out_names = names, p->out_shapes = shapes;
+    else p->in_names = names, p->in_shapes = shapes;
     return OK;
 }
 
@@ -103,11 +101,12 @@ static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitte
     *q = (plan_program){.cause = item->cause};
     if (!(q->name = name_of(b, item))) return E_MEMORY;
     TRY(copy_files(b, q, e));
-    TRY(copy_ports(b, q, item));
+    TRY(copy_ports(b, q, item, false));
+    TRY(copy_ports(b, q, item, true));
     double weights = 0;
     for (int i = 0; i < item->n_in; i++)
         if (item->in[i].view.base->op == IR_param)
-            weights += (double)item->in[i].shape.bytes;
+            weights += (double)plan_packed_bytes(&item->in[i].shape);
     for (int i = 0; i < g->n_nodes; i++) q->flops += ir_flops(g->nodes[i]);
     double moved = (double)(q->in_bytes + q->out_bytes) - weights;
     q->predicted_ms = plan_cost_program(b, q->flops, moved > 0 ? moved : 0, weights);

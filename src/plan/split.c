@@ -6,7 +6,7 @@
  * what the host does waits until that program is closed. A layer's forward
  * nodes thus make one program and its backward nodes another, which is what
  * `share` needs: equal layers, equal programs. */
-#include "plan/passes.h"
+#include "plan/grow.h"
 
 #include <string.h>
 
@@ -15,7 +15,8 @@ typedef struct {
     int *open;                   /* by node: operands (stored values) not yet made */
     int *first_user, *next_user; /* chains of users, by edge */
     int *user;
-    int n_edges;
+    int *n_readers; /* by node: users, outputs and sums that read it */
+    grow size;
 } schedule;
 
 /* Which node's run makes this stored value? A fused loss comes with its
@@ -61,6 +62,7 @@ static rc count_open(schedule *s, int *edges)
             const ir_node *from = maker(b, leaf[j].base);
             if (b->info[from->id].at == PLACE_GIVEN) continue;
             if (s->user) {
+                s->n_readers[leaf[j].base->id]++;
                 s->user[*edges] = i;
                 s->next_user[*edges] = s->first_user[from->id];
                 s->first_user[from->id] = *edges;
@@ -70,6 +72,13 @@ static rc count_open(schedule *s, int *edges)
         }
     }
     return OK;
+}
+
+static void count_reader(schedule *s, const ir_node *n)
+{
+    plan_view leaf[PLAN_LEAVES];
+    int count = plan_leaves(s->b, n, leaf, 0);
+    for (int i = 0; i < count && i < PLAN_LEAVES; i++) s->n_readers[leaf[i].base->id]++;
 }
 
 static rc find_users(schedule *s)
@@ -82,14 +91,23 @@ static rc find_users(schedule *s)
     s->first_user = arena_array(b->mem, nodes, sizeof *s->first_user);
     s->next_user = arena_array(b->mem, n, sizeof *s->next_user);
     s->user = arena_array(b->mem, n, sizeof *s->user);
-    if (!s->open || !s->first_user || !s->next_user || !s->user) return E_MEMORY;
+    s->n_readers = arena_array(b->mem, nodes, sizeof *s->n_readers);
+    if (!s->open || !s->first_user || !s->next_user || !s->user || !s->n_readers)
+        return E_MEMORY;
     for (size_t i = 0; i < nodes; i++) s->first_user[i] = -1;
-    return count_open(s, &edges);
+    TRY(count_open(s, &edges));
+    for (int i = 0; i < b->n_sinks; i++)
+        if (b->sinks[i].stored) count_reader(s, b->sinks[i].node);
+    for (int i = 0; i < b->g->n_outputs; i++)
+        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+            count_reader(s, b->g->outputs[i].node);
+    return grow_new(b, s->n_readers, &s->size);
 }
 
-static void made(schedule *s, const ir_node *n)
+static void made(schedule *s, const ir_node *n, int by)
 {
-    for (int e = s->first_user[n->id]; e >= 0; e = s->next_user[e]) s->open[s->user[e]]--;
+    for (int e = s->first_user[n->id]; e >= 0; e = s->next_user[e])
+        s->open[s->user[e]] -= by;
 }
 
 static bool ready(const schedule *s, const ir_node *n)
@@ -132,7 +150,7 @@ static rc add_host(schedule *s, const ir_node *n)
     TRY(plan_item_add(b, &item));
     at->item = b->n_items - 1;
     if (at->partner) b->info[at->partner->id].item = at->item;
-    made(s, n);
+    made(s, n, 1);
     return OK;
 }
 
@@ -183,22 +201,38 @@ static bool same_key(const ir_node *a, const ir_node *b)
 static rc add_program(schedule *s, const ir_node *first)
 {
     planner *b = s->b;
-    int n = 0;
+    int n = 0, fits = 0, broken = -1;
     const ir_node **nodes = arena_array(b->mem, (size_t)(b->g->n_nodes - first->id),
                                         sizeof *nodes);
     if (!nodes) return E_MEMORY;
+    grow_start(&s->size, b->n_items);
     for (int i = first->id; i < b->g->n_nodes; i++) {
         const ir_node *node = b->g->nodes[i];
         if (b->info[i].at != PLACE_ENGINE || !ready(s, node) || !same_key(node, first))
             continue;
         nodes[n++] = node;
         b->info[i].item = b->n_items;
-        made(s, node);
+        made(s, node, 1);
+        if (grow_take(&s->size, node)) fits = n;
+        else broken = s->size.broken;
     }
-    const char *cause = arena_printf(b->mem, "nodes of %s%s that need nothing in between",
-                                     *first->scope ? first->scope : "the graph",
-                                     first->backward ? ", backward" : "");
+    bool cut = n > fits;
+    if (fits == 0) fits = 1; /* one node alone is as small as it gets */
+    for (; n > fits; n--) {  /* the rest is for the next program */
+        b->info[nodes[n - 1]->id].item = -1;
+        made(s, nodes[n - 1], -1);
+    }
+    const char *cause = cut ? arena_printf(b->mem,
+                                           "as many nodes of %s%s as rule %s allows",
+                                           *first->scope ? first->scope : "the graph",
+                                           first->backward ? ", backward" : "",
+                                           dev_rule_at((dev_rule)broken)->id)
+                            : arena_printf(b->mem,
+                                           "nodes of %s%s that need nothing in between",
+                                           *first->scope ? first->scope : "the graph",
+                                           first->backward ? ", backward" : "");
     if (!cause) return E_MEMORY;
+    if (cut) plan_guards(b, (dev_rule)broken, true);
     plan_item item = {.engine = true,
                       .n_nodes = n,
                       .nodes = nodes,

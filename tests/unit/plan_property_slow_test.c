@@ -16,7 +16,11 @@ static const double MULTIPLE = 8;
 /* Results near nothing: half a unit in the last place of a value of 1. */
 static const double FLOOR = 1.0 / 4096;
 
-typedef struct { int op[IR_OPS], rule[DEV_RULES_MAX]; double worst; uint64_t worst_seed; } tally;
+typedef struct {
+    int op[IR_OPS], rule[DEV_RULES_MAX];
+    double worst;
+    uint64_t worst_seed;
+} tally;
 
 static float *floats(const double *v, int64_t n)
 {
@@ -25,8 +29,8 @@ static float *floats(const double *v, int64_t n)
     return f;
 }
 
-static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bind, double **v,
-                    uint64_t seed, tally *t)
+static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bind,
+                    double **v, uint64_t seed, tally *t)
 {
     for (int o = 0; o < g->n_outputs; o++) {
         const ir_node *n = g->outputs[o].node;
@@ -44,8 +48,8 @@ static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bi
         double noise = random_noise(g, name, v[n->id], n_bind, bind);
         double allowed = MULTIPLE * noise + FLOOR * fmax(1, scale);
         if (!(rms <= allowed))
-            fail_msg("seed %d, %s: off by %.3g (values %.3g), allowed %.3g", (int)seed, name, rms,
-                     scale, allowed);
+            fail_msg("seed %d, %s: off by %.3g (values %.3g), allowed %.3g", (int)seed,
+                     name, rms, scale, allowed);
         if (rms / allowed > t->worst) t->worst = rms / allowed, t->worst_seed = seed;
         free(had);
     }
@@ -68,7 +72,8 @@ static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
     assert_ok(ir_eval(g, mem, n, bind, &v));
     assert_ok(dev_open(uri, k, &d));
     assert_ok(dev_caps_of(d, &caps));
-    if (plan_build(g, &caps, NULL, &p) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
+    if (plan_build(g, &caps, NULL, &p) != OK)
+        fail_msg("seed %d: %s", (int)seed, err_text());
     if (exec_open(p, d, k, &x) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
     for (int i = 0; i < n; i++) {
         const ir_node *leaf = ir_find(g, bind[i].name);
@@ -98,8 +103,8 @@ static void try_all(const char *uri)
     assert_ok(kern_open(1, NULL, &k));
     for (uint64_t seed = 0; seed < GRAPHS; seed++) try_graph(uri, k, seed, &t);
     kern_close(k);
-    printf("%s: %d graphs, worst %.2f of what is allowed (seed %d);", uri, GRAPHS, t.worst,
-           (int)t.worst_seed);
+    printf("%s: %d graphs, worst %.2f of what is allowed (seed %d);", uri, GRAPHS,
+           t.worst, (int)t.worst_seed);
     for (int i = 0; i < IR_OPS; i++)
         if (t.op[i]) printf(" %s %d", ir_op_name((ir_op)i), t.op[i]);
     printf("\n");
