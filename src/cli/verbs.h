@@ -30,4 +30,6 @@ rc cli_train(const args *a, const config *c, const char *run_dir, train_result *
 
 void cli_help(const char *topic);
 
+extern const char cli_demo_recipe[];
+
 #endif
