@@ -1,10 +1,11 @@
-/* device.c - `anneal device ls | info [URI]`. */
+/* device.c - `anneal device ls | info [URI] | check [URI]`. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/session.h"
 #include "cli/verbs.h"
+#include "dev/probe.h"
 
 static rc list(const args *a)
 {
@@ -75,6 +76,52 @@ static rc info(const args *a, const dev_caps *c)
     return OK;
 }
 
+/* ---- check: every rule is broken on purpose ---- */
+static const char *const verdicts[] = {
+    [DEV_PROBE_PASS] = "ok", [DEV_PROBE_FAIL] = "FAILED", [DEV_PROBE_SKIP] = "skipped"};
+
+static json_t *rule_json(const dev_probe_result *r)
+{
+    json_t *o = json_pack("{s:i,s:s,s:s}", "id", (int)r->rule, "name",
+                          dev_rule_at(r->rule)->id, "detail", r->detail);
+    if (r->verdict != DEV_PROBE_SKIP)
+        json_object_set_new(o, "holds", json_boolean(r->holds));
+    return o;
+}
+
+static void print_rule(const dev_probe_result *r)
+{
+    printf("%-8s%-22s %-9s %s\n", verdicts[r->verdict], dev_rule_at(r->rule)->id,
+           r->verdict == DEV_PROBE_SKIP ? ""
+           : r->holds                   ? "holds"
+                                        : "does not",
+           r->detail);
+}
+
+static rc check(const args *a, device *d)
+{
+    dev_probe_result r[DEV_RULES_MAX];
+    int n = 0, count[3] = {0};
+    json_t *rules = args_has(a, "json") ? json_array() : NULL;
+    rc e = dev_probe(d, r, &n);
+    for (int i = 0; i < n && !e; i++) {
+        count[r[i].verdict]++;
+        if (rules) json_array_append_new(rules, rule_json(&r[i]));
+        else print_rule(&r[i]);
+    }
+    int failed = count[DEV_PROBE_FAIL];
+    if (e) json_decref(rules);
+    else if (rules)
+        e = cli_put_json(json_pack("{s:i,s:i,s:i,s:o}", "passed", count[DEV_PROBE_PASS],
+                                   "failed", failed, "skipped", count[DEV_PROBE_SKIP],
+                                   "rules", rules));
+    else
+        printf("%d passed, %d failed, %d skipped\n", count[DEV_PROBE_PASS], failed,
+               count[DEV_PROBE_SKIP]);
+    if (e || !failed) return e;
+    return err_fail(E_FAILED, "%d rules are not kept as the tables say", failed);
+}
+
 rc verb_device(args *a)
 {
     const char *what = a->n_word ? a->word[0] : "ls";
@@ -83,13 +130,14 @@ rc verb_device(args *a)
     dev_caps caps;
     TRY(args_words(a, 0, 2, ""));
     if (!strcmp(what, "ls")) return list(a);
-    if (strcmp(what, "info"))
-        return err_fail(E_USAGE, "wanted `device ls` or `device info`, had '%s'", what);
+    bool checks = !strcmp(what, "check");
+    if (!checks && strcmp(what, "info"))
+        return err_fail(E_USAGE, "wanted `device ls`, `info` or `check`, had '%s'", what);
     TRY(cli_config(a, &c));
     rc e = a->n_word > 1 ? config_set(c, "device.uri", a->word[1]) : OK;
     if (!e) e = machine_open(c, &m);
     if (!e) e = dev_caps_of(m.dev, &caps);
-    if (!e) e = info(a, &caps);
+    if (!e) e = checks ? check(a, m.dev) : info(a, &caps);
     machine_close(&m);
     config_free(c);
     return e;

@@ -45,7 +45,8 @@ static void conclude(const dev_caps *caps, dev_rule r, const dev_sight *s,
     bool arithmetic = caps->wide && !strcmp(dev_rule_at(r)->kind, "arithmetic");
     out->rule = r;
     out->holds = s->seen != DEV_SEEN_RIGHT;
-    memcpy(out->detail, s->detail, sizeof out->detail);
+    snprintf(out->detail, sizeof out->detail, "%.120s%s", s->detail,
+             s->warned && !out->holds ? "; the rule is warned of" : "");
     bool other = out->holds && !caps->rule_holds[r] &&
                  probe_also_holds(r, caps->rule_holds);
     if (!asked(s, r) || arithmetic || other) {

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Which devices there are, what is known of one, and whether it keeps its rules.
+. tests/e2e/lib/common.sh
+
+said=$("$ANNEAL" device ls)
+has "ls names the drivers" "$said" "emu"
+has "ls names the chips" "$said" "m5pro"
+said=$("$ANNEAL" device info emu:m1 --json)
+has "info gives a known number" "$said" '"dispatch_us":190'
+said=$("$ANNEAL" device info null:m3ultra --json)
+case $said in
+*'"dispatch_us"'*) not_ok "info leaves out what nobody has measured" "$said" ;;
+*) ok "info leaves out what nobody has measured" ;;
+esac
+
+said=$("$ANNEAL" device check emu:m4 --json)
+same "check ends well" $? 0
+has "check fails nothing" "$said" '"failed":0'
+has "check says that a rule holds" "$said" '"name":"mac_cliff"'
+same "check answers every rule once" "$(printf '%s' "$said" | grep -o '"name"' | wc -l | tr -d ' ')" \
+    "$(grep -c '^RULE(' src/dev/rules.def)"
+said=$("$ANNEAL" device check emu:m1,faithful)
+same "check of a faithful engine ends well" $? 0
+has "check tells what a faithful engine does" "$said" "status=0x1d"
+has "check ends with a count" "$said" " passed, 0 failed, "
+"$ANNEAL" device check emu:m44 > /dev/null 2>&1
+same "a chip that does not exist" $? 3
+"$ANNEAL" device chek > /dev/null 2>&1
+same "a word that does not exist" $? 2
