@@ -109,18 +109,14 @@ void word_map_free(word_map *m)
 static rc grow_pairs(pair_map *m)
 {
     pair_map more = {.slots = m->slots ? 2 * m->slots : FIRST_SLOTS, .n = m->n};
-    more.key = mem_take(mem_mul(more.slots, sizeof *more.key));
-    more.value = more.key ? mem_take(mem_mul(more.slots, sizeof *more.value)) : NULL;
-    if (!more.value) {
-        mem_drop(more.key);
-        return E_MEMORY;
-    }
-    memset(more.key, 0xFF, more.slots * sizeof *more.key);
+    more.slot = mem_take(mem_mul(more.slots, sizeof *more.slot));
+    if (!more.slot) return E_MEMORY;
+    for (size_t i = 0; i < more.slots; i++) more.slot[i].key = PAIR_FREE;
     for (size_t k = 0; k < m->slots; k++) {
-        if (m->key[k] == PAIR_FREE) continue;
-        size_t i = pair_slot(&more, m->key[k]);
-        while (more.key[i] != PAIR_FREE) i = (i + 1) & (more.slots - 1);
-        more.key[i] = m->key[k], more.value[i] = m->value[k];
+        if (m->slot[k].key == PAIR_FREE) continue;
+        size_t i = pair_slot(&more, m->slot[k].key);
+        while (more.slot[i].key != PAIR_FREE) i = (i + 1) & (more.slots - 1);
+        more.slot[i] = m->slot[k];
     }
     pair_map_free(m);
     *m = more;
@@ -131,18 +127,18 @@ rc pair_map_put(pair_map *m, uint64_t key, uint32_t **value)
 {
     if (2 * (m->n + 1) > m->slots) TRY(grow_pairs(m));
     size_t i = pair_slot(m, key);
-    while (m->key[i] != key && m->key[i] != PAIR_FREE) i = (i + 1) & (m->slots - 1);
-    if (m->key[i] == PAIR_FREE) {
-        m->key[i] = key, m->value[i] = PAIR_NONE;
+    while (m->slot[i].key != key && m->slot[i].key != PAIR_FREE)
+        i = (i + 1) & (m->slots - 1);
+    if (m->slot[i].key == PAIR_FREE) {
+        m->slot[i] = (pair_entry){key, PAIR_NONE};
         m->n++;
     }
-    *value = &m->value[i];
+    *value = &m->slot[i].value;
     return OK;
 }
 
 void pair_map_free(pair_map *m)
 {
-    mem_drop(m->key);
-    mem_drop(m->value);
+    mem_drop(m->slot);
     *m = (pair_map){0};
 }

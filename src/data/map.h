@@ -33,9 +33,14 @@ word_entry *word_map_get(const word_map *m, const char *p, size_t n); /* or NULL
 void word_map_clear(word_map *m); /* forget the words, keep the memory */
 void word_map_free(word_map *m);
 
+/* Key and value side by side: a look-up is one miss of the cache, not two. */
 typedef struct {
-    uint64_t *key; /* a << 32 | b, PAIR_FREE = free slot */
-    uint32_t *value;
+    uint64_t key; /* a << 32 | b, PAIR_FREE = free slot */
+    uint32_t value;
+} pair_entry;
+
+typedef struct {
+    pair_entry *slot;
     size_t n, slots;
 } pair_map;
 
@@ -59,11 +64,11 @@ static inline uint32_t pair_map_get(const pair_map *m, uint64_t key)
 {
     if (!m->slots) return PAIR_NONE;
     size_t i = pair_slot(m, key);
-    while (m->key[i] != key) {
-        if (m->key[i] == PAIR_FREE) return PAIR_NONE;
+    while (m->slot[i].key != key) {
+        if (m->slot[i].key == PAIR_FREE) return PAIR_NONE;
         i = (i + 1) & (m->slots - 1);
     }
-    return m->value[i];
+    return m->slot[i].value;
 }
 
 #endif

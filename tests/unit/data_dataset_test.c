@@ -1,7 +1,9 @@
 /* Datasets: which bytes become which tokens, what is held out, and that a
  * batch is a pure function of its number. */
+#include <pthread.h>
 #include <sys/stat.h>
 #include "test.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "data/data.h"
 
@@ -312,6 +314,116 @@ static void the_cache_is_reused_until_the_text_changes(void **state)
     arena_free(a);
 }
 
+/* Who comes second waits for the first and gets the same. */
+typedef struct {
+    const char *path, *root;
+    arena *mem;
+    const char *dir;
+    rc result;
+} cache_job;
+
+static void *cache_thread(void *p)
+{
+    cache_job *j = p;
+    j->result = data_cached(1, &j->path, &byte_tenth, j->root, j->mem, &j->dir);
+    return NULL;
+}
+
+static void many_may_want_the_same_cache_at_once(void **state)
+{
+    const char *dir = *state;
+    char root[256], path[256];
+    str text = {0};
+    cache_job job[4];
+    pthread_t thread[4];
+    assert_ok(data_stories(6, 300000, &text));
+    snprintf(root, sizeof root, "%s", test_path(dir, "cache"));
+    snprintf(path, sizeof path, "%s", put(dir, "t.txt", text.p));
+    for (int i = 0; i < 4; i++) {
+        job[i] = (cache_job){.path = path, .root = root, .mem = arena_new()};
+        assert_int_equal(pthread_create(&thread[i], NULL, cache_thread, &job[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(thread[i], NULL);
+        assert_int_equal(job[i].result, OK);
+        assert_string_equal(job[i].dir, job[0].dir);
+    }
+    dataset *d;
+    assert_ok(dataset_open(job[0].dir, &d));
+    dataset_close(d);
+    for (int i = 0; i < 4; i++) arena_free(job[i].mem);
+    str_free(&text);
+}
+
+/* 40 MB of text must not need 40 MB of memory. */
+static void a_text_is_streamed(void **state)
+{
+    const char *dir = *state;
+    str text = {0};
+    file *f;
+    char path[256];
+    snprintf(path, sizeof path, "%s", test_path(dir, "big.txt"));
+    assert_ok(data_stories(7, 1000000, &text));
+    for (char *p = text.p; (p = strstr(p, "<|endoftext|>"));) *p = '['; /* one document */
+    assert_ok(file_create(path, &f));
+    for (int i = 0; i < 40; i++) assert_ok(file_write(f, text.p, text.n));
+    assert_ok(file_close(f));
+    str_free(&text);
+    const char *out = test_path(dir, "set"), *paths[] = {path};
+    data_options o = {.held_out = 0.1, .bpe_vocab = 400};
+    data_facts facts;
+    size_t before = clock_peak_rss();
+    assert_ok(data_build(1, paths, &o, out, &facts));
+    size_t grown = clock_peak_rss() - before;
+    assert_int_equal(facts.bytes + facts.held_out_bytes, 40000000);
+    /* buffers, the word lists of the training and the remembered pieces */
+    if (grown > 24u << 20) fail_msg("memory grew by %zu bytes", grown);
+}
+
+/* What counting gives is far below guessing, and three bytes know more than
+ * two; worked out by hand for a text of one letter. */
+static void ngrams_are_yardsticks(void **state)
+{
+    const char *dir = *state;
+    str text = {0};
+    double two, three;
+    assert_ok(data_stories(8, 400000, &text));
+    build(put(dir, "s.txt", text.p), &byte_tenth, test_path(dir, "set"));
+    assert_ok(data_ngram(test_path(dir, "set"), &two, &three));
+    assert_true(two < 2.6 && two > 1.9);
+    assert_true(three < 1.8 && three > 1.2);
+
+    /* "aaaaaaaaa\n" twice, the second document held out. Training has the
+     * pairs (end,a) 1, (a,a) 8, (a,\n) 1, (\n,end) 1. */
+    build(put(dir, "a.txt", "aaaaaaaaa\n<|endoftext|>aaaaaaaaa\n"),
+          &(data_options){.held_out = 0.5, .byte = true}, test_path(dir, "two"));
+    assert_ok(data_ngram(test_path(dir, "two"), &two, &three));
+    double k = 0.01, v = 257;
+    double want = 2 * -log((1 + k) / (1 + k * v)) - 8 * log((8 + k) / (9 + k * v)) -
+                  log((1 + k) / (9 + k * v));
+    assert_near(two, want / 10, 1e-12);
+    assert_true(three < two);
+    str_free(&text);
+}
+
+static void stories_are_the_same_everywhere(void **state)
+{
+    str a = {0}, b = {0}, c = {0};
+    assert_ok(data_stories(1, 5000, &a));
+    assert_ok(data_stories(1, 3000, &b));
+    assert_ok(data_stories(2, 5000, &c));
+    assert_int_equal(a.n, 5000);
+    assert_int_equal(b.n, 3000);
+    assert_memory_equal(a.p, b.p, b.n); /* longer is only more of the same */
+    assert_memory_not_equal(a.p, c.p, 200);
+    assert_text_has(a.p, "\n<|endoftext|>\n");
+    for (size_t i = 0; i < a.n; i++) /* every slot was filled */
+        assert_true(a.p[i] != '{' && a.p[i] != '}' && a.p[i] > 0);
+    str_free(&a);
+    str_free(&b);
+    str_free(&c);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_dir_setup, test_dir_teardown)
@@ -326,6 +438,10 @@ int main(void)
         T(a_batch_is_its_examples_one_by_one),
         T(held_windows_cover_each_target_once),
         T(the_cache_is_reused_until_the_text_changes),
+        T(many_may_want_the_same_cache_at_once),
+        T(a_text_is_streamed),
+        T(ngrams_are_yardsticks),
+        cmocka_unit_test(stories_are_the_same_everywhere),
     };
     return cmocka_run_group_tests_name("data_dataset", tests, NULL, NULL);
 }

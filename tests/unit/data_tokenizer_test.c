@@ -1,5 +1,6 @@
 /* Tokenizers: ids and bytes are each other's reverse, training follows its
  * rule, and a tokenizer.json is read as it is meant or refused by name. */
+#include <pthread.h>
 #include "test.h"
 #include "base/arena.h"
 #include "base/rng.h"
@@ -497,6 +498,43 @@ static void a_word_without_end_is_encoded(void **state)
     tokenizer_free(t);
 }
 
+/* One tokenizer, four threads: encoding changes nothing in it. */
+typedef struct {
+    const tokenizer *t;
+    const str *text;
+    token_list ids;
+    rc result;
+} job;
+
+static void *encode_job(void *p)
+{
+    job *j = p;
+    j->result = tokenizer_encode(j->t, j->text->p, j->text->n, &j->ids);
+    return NULL;
+}
+
+static void threads_share_a_tokenizer(void **state)
+{
+    str text = {0};
+    pthread_t thread[4];
+    job jobs[4];
+    assert_ok(data_stories(9, 40000, &text));
+    tokenizer *t = trained(*state, text.p, 600);
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (job){.t = t, .text = &text};
+        assert_int_equal(pthread_create(&thread[i], NULL, encode_job, &jobs[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(thread[i], NULL);
+        assert_int_equal(jobs[i].result, OK);
+        assert_int_equal(jobs[i].ids.n, jobs[0].ids.n);
+        assert_memory_equal(jobs[i].ids.id, jobs[0].ids.id, jobs[0].ids.n * 4);
+    }
+    for (int i = 0; i < 4; i++) token_list_free(&jobs[i].ids);
+    tokenizer_free(t);
+    str_free(&text);
+}
+
 /* Every allocation of training, writing, reading and encoding fails once. */
 static void out_of_memory_is_an_error_and_leaks_nothing(void **state)
 {
@@ -535,6 +573,7 @@ int main(void)
         T(a_byte_without_a_token_is_an_error_not_a_gap),
         T(a_vocabulary_out_of_range_is_refused),
         T(a_word_without_end_is_encoded),
+        T(threads_share_a_tokenizer),
         T(out_of_memory_is_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests_name("data_tokenizer", tests, NULL, NULL);
