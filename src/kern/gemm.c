@@ -5,6 +5,7 @@
 #include "kern/gemm.h"
 
 #define TASK_TILES 8     /* tiles of m in a task, at most */
+#define THIN_TILES 6     /* and at least, if the threads have work without */
 #define TASK_COLUMNS 512 /* columns in a task, about, at most */
 /* Floats of B packed at a time, where that leaves columns enough. */
 #define PACKED_FLOATS ((size_t)4 << 20)
@@ -39,15 +40,17 @@ static bool cut_own_b(product *p, size_t n_batch, size_t n_threads)
     return p->own_b = false;
 }
 
-/* Rectangles of tiles and panels, small enough for a cache, and enough. */
+/* Rectangles of tiles and panels, small enough for a cache, and enough of them;
+ * but not so thin that B is read from afar for a few rows. */
 static void cut_shared_b(product *p, size_t n_threads)
 {
     p->tasks_n = smaller(ceil_div(p->panels * p->table->tile_n, TASK_COLUMNS), p->panels);
     p->tasks_m = ceil_div(p->n_tiles, TASK_TILES);
-    if (n_threads == 1) return;
     for (; p->tasks_m < p->n_tiles; p->tasks_m++) {
         size_t tasks = p->n_batch * p->tasks_n * p->tasks_m;
-        if (tasks >= 4 * n_threads && fair(tasks, n_threads)) break;
+        bool enough = tasks >= 4 * n_threads ||
+                      p->n_tiles / (p->tasks_m + 1) < THIN_TILES;
+        if (n_threads == 1 || (enough && fair(tasks, n_threads))) break;
     }
 }
 

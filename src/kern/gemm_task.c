@@ -84,6 +84,24 @@ typedef struct {
     size_t at_once;
 } ahead;
 
+/* `rows` x `cols` of x from (i, j), within so many turns. */
+static ahead read_ahead(const kern_mat *x, size_t batch, size_t i, size_t rows, size_t j,
+                        size_t cols, size_t turns)
+{
+    ptrdiff_t size = (ptrdiff_t)kern_size(x->type);
+    ahead f = {.p = at(x, batch, i, j)};
+    if (x->cs == 1) f.n = rows, f.bytes = cols * (size_t)size, f.step = x->rs * size;
+    else if (x->rs == 1) f.n = cols, f.bytes = rows * (size_t)size, f.step = x->cs * size;
+    f.at_once = ceil_div(f.n, turns);
+    return f;
+}
+
+static void ask_for_some(ahead *f)
+{
+    for (size_t i = 0; i < f->at_once && f->n; i++, f->n--, f->p += f->step)
+        for (size_t b = 0; b < f->bytes; b += 64) __builtin_prefetch(f->p + b, 0, 2);
+}
+
 /* A rectangle of one product of the batch. */
 typedef struct {
     size_t batch;
@@ -91,7 +109,7 @@ typedef struct {
     size_t panel0, panel1; /* of the packed panels */
     const float *b;        /* packed panel 0, unless the task packs its own */
     float *a, *part, *bias, *own_b;
-    ahead next;
+    ahead next_a, next_b;
 } rect;
 
 static size_t tile_row(const product *p, size_t tile)
@@ -118,26 +136,22 @@ static void pack_tiles(const product *p, const rect *r, size_t batch, size_t k0,
     }
 }
 
-/* Rows of tiles [tile0, tile1) of A and columns k0 .. of one product. */
-static ahead read_ahead(const product *p, const rect *r, size_t batch, size_t k0)
+/* The tiles of r in the block of k from k0. */
+static ahead ahead_a(const product *p, const rect *r, size_t batch, size_t k0)
 {
     size_t row = tile_row(p, r->tile0), rows = tile_row(p, r->tile1) - row;
-    size_t kc = smaller(p->k_block, p->kk - k0), size = kern_size(p->a.type);
     size_t turns = (r->tile1 - r->tile0) * (r->panel1 - r->panel0);
-    ahead f = {.p = at(&p->a, batch, row, k0)};
-    bool by_row = p->a.cs == 1;
-    if (!by_row && p->a.rs != 1) return (ahead){0};
-    f.step = (by_row ? p->a.rs : p->a.cs) * (ptrdiff_t)size;
-    f.n = by_row ? rows : kc;
-    f.bytes = (by_row ? kc : rows) * size;
-    f.at_once = ceil_div(f.n, turns);
-    return f;
+    return read_ahead(&p->a, batch, row, rows, k0, smaller(p->k_block, p->kk - k0),
+                      turns);
 }
 
-static void ask_for_some(ahead *f)
+/* One panel in the block of k from k0, within one panel's tiles. */
+static ahead ahead_b(const product *p, const rect *r, size_t batch, size_t k0,
+                     size_t panel)
 {
-    for (size_t i = 0; i < f->at_once && f->n; i++, f->n--, f->p += f->step)
-        for (size_t b = 0; b < f->bytes; b += 64) __builtin_prefetch(f->p + b, 0, 2);
+    size_t wide = p->table->tile_n, j = panel * wide;
+    return read_ahead(&p->b, batch, k0, smaller(p->k_block, p->kk - k0), j,
+                      smaller(wide, p->n - j), r->tile1 - r->tile0);
 }
 
 /* What the tiles of one block have in common. */
@@ -166,7 +180,8 @@ static void multiply_tile(const product *p, rect *r, size_t i, size_t panel, siz
     tile->part = r->part + part * t->tile_m * t->tile_n;
     bool biased = p->tail && p->tail->row_bias;
     tile->bias = biased ? r->bias + (row - tile_row(p, r->tile0)) : NULL;
-    ask_for_some(&r->next);
+    ask_for_some(&r->next_a);
+    ask_for_some(&r->next_b);
     t->tile(m, kc, r->a + (i - r->tile0) * kc * t->tile_m, b, tile);
 }
 
@@ -181,7 +196,8 @@ static uint64_t multiply_block(const product *p, rect *r, size_t s, size_t k0)
     pack_tiles(p, r, batch, k0, kc);
     if (p->own_b)
         for (size_t j = r->panel0; j < r->panel1; j++) {
-            pack_panel(p, batch, p->panel0 + j, k0, kc, r->own_b);
+            pack_panel(p, batch, j, k0, kc, r->own_b);
+            if (j + 1 < r->panel1) r->next_b = ahead_b(p, r, batch, k0, j + 1);
             for (size_t i = r->tile0; i < r->tile1; i++)
                 multiply_tile(p, r, i, j, kc, r->own_b, &tile);
         }
@@ -200,10 +216,10 @@ static void multiply(product *p, rect *r, const rect *then)
     for (size_t s = 0; s < p->n_summed; s++)
         for (size_t q = 0; q < p->n_blocks; q++) {
             size_t batch = p->n_summed > 1 ? s : r->batch;
-            r->next = (ahead){0};
+            r->next_a = r->next_b = (ahead){0};
             if (q + 1 < p->n_blocks)
-                r->next = read_ahead(p, r, batch, (q + 1) * p->k_block);
-            else if (then) r->next = read_ahead(p, then, then->batch, 0);
+                r->next_a = ahead_a(p, r, batch, (q + 1) * p->k_block);
+            else if (then) r->next_a = ahead_a(p, then, then->batch, 0);
             n_inf += multiply_block(p, r, s, q * p->k_block);
         }
     if (n_inf) atomic_fetch_add_explicit(&p->n_inf, n_inf, memory_order_relaxed);
