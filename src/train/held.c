@@ -13,18 +13,31 @@ static int64_t count(const int32_t *targets, size_t n)
     return counted;
 }
 
-/* Windows [first, first + batch) of n; places past the last hold no targets. */
-static rc fill(session *s, dataset *data, uint64_t first, uint64_t n, int32_t *ids,
-               int32_t *targets)
+/* Windows to evaluate: `n` of all `total`, spread evenly over the text, so that
+ * a few stand for all of its documents. */
+typedef struct {
+    uint64_t n, total;
+} spread;
+
+static uint64_t window_at(const spread *w, uint64_t i)
+{
+    return (uint64_t)((double)i * (double)w->total / (double)w->n);
+}
+
+/* Windows first, first + 1, ... of the spread; places past the last hold no
+ * targets. */
+static rc fill(const session *s, dataset *data, const spread *w, uint64_t first,
+               int32_t *ids, int32_t *targets)
 {
     for (int b = 0; b < s->batch; b++) {
         size_t at = (size_t)b * (size_t)s->seq;
-        if (first + (uint64_t)b < n) {
-            TRY(dataset_held(data, first + (uint64_t)b, s->seq, ids + at, targets + at));
+        uint64_t i = first + (uint64_t)b;
+        if (i < w->n) {
+            TRY(dataset_held(data, window_at(w, i), s->seq, ids + at, targets + at));
             continue;
         }
-        for (int i = 0; i < s->seq; i++)
-            ids[at + (size_t)i] = 0, targets[at + (size_t)i] = -1;
+        for (int j = 0; j < s->seq; j++)
+            ids[at + (size_t)j] = 0, targets[at + (size_t)j] = -1;
     }
     return OK;
 }
@@ -32,14 +45,15 @@ static rc fill(session *s, dataset *data, uint64_t first, uint64_t n, int32_t *i
 rc held_loss(session *s, dataset *data, int64_t max_windows, const volatile int *stop,
              int32_t *ids, int32_t *targets, eval_result *out)
 {
-    uint64_t n = dataset_held_windows(data, s->seq);
+    spread w = {.total = dataset_held_windows(data, s->seq)};
     size_t columns = (size_t)s->batch * (size_t)s->seq;
     double sum = 0, loss;
     *out = (eval_result){.held_out = (double)NAN, .nats_per_byte = (double)NAN};
-    if (max_windows > 0 && n > (uint64_t)max_windows) n = (uint64_t)max_windows;
-    for (uint64_t w = 0; w < n; w += (uint64_t)s->batch) {
+    w.n = w.total;
+    if (max_windows > 0 && w.n > (uint64_t)max_windows) w.n = (uint64_t)max_windows;
+    for (uint64_t i = 0; i < w.n; i += (uint64_t)s->batch) {
         if (stop && *stop) return err_fail(E_STOPPED, "stopped while evaluating");
-        TRY(fill(s, data, w, n, ids, targets));
+        TRY(fill(s, data, &w, i, ids, targets));
         int64_t counted = count(targets, columns);
         if (!counted) continue;
         TRY(session_step(s, ids, targets, 0, &loss, NULL));

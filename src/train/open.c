@@ -10,8 +10,6 @@
 static void fill_options(train_options *o)
 {
     if (o->accum == 0) o->accum = 1;
-    if (o->beta1 == 0) o->beta1 = 0.9;
-    if (o->beta2 == 0) o->beta2 = 0.95;
     if (o->eps == 0) o->eps = 1e-8;
     if (o->loss_scale == 0) o->loss_scale = SCALE_START;
 }

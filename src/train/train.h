@@ -27,7 +27,8 @@ typedef struct {
     uint64_t seed;
     int64_t eval_every, checkpoint_every;          /* 0 = never (but at the end, always) */
     int keep;                                      /* last n and the best; 0 = all */
-    int64_t eval_windows;                          /* held-out windows per evaluation, 0 = all */
+    int64_t eval_windows;                          /* held-out windows per evaluation, spread
+                                                      evenly over the text; 0 = all */
     bool memory_only;                              /* write no checkpoints but the last */
 } train_options;
 
@@ -60,7 +61,8 @@ rc train_run(const train_job *job, train_result *out);
 /* lr of update `step` (0-based). */
 double train_lr(const train_options *o, int64_t step);
 
-/* Mean loss over held-out windows of a dataset with given weights. */
+/* Mean loss over held-out windows of a dataset with given weights (at most
+ * max_windows, spread evenly; 0 = all). */
 typedef struct { double held_out, nats_per_byte; uint64_t tokens; } eval_result;
 rc train_eval(model *m, const char *data_dir, device *d, kern *k, int64_t max_windows, eval_result *out);
 /* Loss and unscaled mean-loss gradients (fp32, flat like m->weights) of one
