@@ -13,7 +13,7 @@ struct anneal {
     void *event_ctx;
     int64_t stop_after;
     double stop_minutes;
-    volatile int stop;
+    atomic_int stop; /* set by another thread or a signal handler */
     char error[1024];
 };
 struct anneal_model {
@@ -82,7 +82,7 @@ void anneal_limit(anneal *a, int64_t updates, double minutes)
 
 void anneal_stop(anneal *a)
 {
-    a->stop = 1;
+    atomic_store(&a->stop, 1);
 }
 
 static void pass_event(void *ctx, const char *line, size_t n)
@@ -100,7 +100,7 @@ int anneal_train(anneal *a, const char *run_dir, anneal_result *out)
                        .stop_minutes = a->stop_minutes,
                        .stop = &a->stop};
     rc e = session_train(a->settings, &run, &r);
-    a->stop = 0;
+    atomic_store(&a->stop, 0);
     if (out)
         *out = (anneal_result){r.step,         r.loss,     r.held_out, r.nats_per_byte,
                                r.tokens_per_s, r.finished, r.stopped};
@@ -111,7 +111,8 @@ int anneal_eval(anneal *a, const char *model_dir, const char *text_path,
                 double *per_token, double *per_byte)
 {
     eval_result r = {NAN, NAN, 0};
-    int code = told(a, session_eval(a->settings, model_dir, text_path, "runs/.data", &r));
+    int code = told(a,
+                    session_eval(a->settings, model_dir, text_path, "runs/.data", 0, &r));
     if (per_token) *per_token = r.held_out;
     if (per_byte) *per_byte = r.nats_per_byte;
     return code;

@@ -16,24 +16,30 @@ rc machine_open(const config *c, machine *out);
 void machine_close(machine *m);
 
 /* The dataset of a configuration: data.dir, or data.text tokenised under
- * cache_root. Fills model.vocab (0 = the tokenizer's) and finishes the model's
- * settings. */
-typedef struct {
-    const char *dir;
-    model_config model;
-} prepared;
-rc session_prepare(const config *c, arena *mem, const char *cache_root, prepared *out);
+ * cache_root. *dir in the arena or the configuration's own. */
+rc session_data(const config *c, arena *mem, const char *cache_root, const char **dir);
 
 typedef struct {
     const char *run_dir;
+    bool own_recipe; /* what is not set comes from the run's recipe.conf */
+    bool anew;       /* start over: what the run holds is dropped */
     event_sink sink;
     int64_t stop_after;
     double stop_minutes;
-    const volatile int *stop;
+    const atomic_int *stop;
 } session_run;
-/* Train, or go on with, the run in run_dir: settings of `c` against those the
- * run was made with (E_CONFIG names the first that may not change), data
- * prepared beside the runs, device opened, trained. */
+
+/* A training that is ready to start: settings of `c` against those the run was
+ * made with (E_CONFIG names the first that may not change), device opened, data
+ * tokenised beside the runs, all that train_check refuses refused. Nothing of
+ * the run is written yet. */
+typedef struct session_job session_job;
+rc session_job_open(const config *c, const session_run *r, session_job **out);
+void session_job_close(session_job *j); /* NULL is fine */
+const train_job *session_job_of(const session_job *j);
+/* What its step would be on its device; free with plan_free. */
+rc session_plan(const session_job *j, plan **out);
+/* Train, or go on with, the run in run_dir. */
 rc session_train(const config *c, const session_run *r, train_result *out);
 
 /* The MODEL folder that a path names: itself, or the newest complete step of a
@@ -49,8 +55,9 @@ rc writer_run(writer *w, const char *prompt, size_t n_tokens, const gen_options 
               writer_emit emit, void *ctx, gen_stats *stats);
 
 /* Loss on a text (or folder), or with text NULL on the held-out part of the
- * data the run was trained on. */
+ * data the run was trained on; on at most max_windows of it, evenly spread
+ * (0 = all). */
 rc session_eval(const config *c, const char *path, const char *text,
-                const char *cache_root, eval_result *out);
+                const char *cache_root, int64_t max_windows, eval_result *out);
 
 #endif

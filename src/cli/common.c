@@ -11,7 +11,7 @@
 #include "cli/verbs.h"
 #include "watch/show.h"
 
-volatile int cli_stop;
+atomic_int cli_stop; /* zero; lock-free, so a handler may write it */
 
 static void on_interrupt(int sig)
 {
@@ -61,21 +61,29 @@ static bool may_redraw(void)
 static int columns(void)
 {
     struct winsize w;
-    return ioctl(2, TIOCGWINSZ, &w) == 0 ? w.ws_col : 80;
+    return ioctl(2, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
 }
 
-rc cli_train(const args *a, const config *c, const char *run_dir, train_result *out)
+/* Between the run and the view: windows change their width meanwhile. */
+static void put(void *ctx, const char *line, size_t n)
+{
+    event_sink view = show_sink(ctx);
+    show_resize(ctx, columns());
+    view.put(view.ctx, line, n);
+}
+
+rc cli_train(const args *a, const config *c, session_run *r, train_result *out)
 {
     show_mode mode = SHOW_AUTO;
     show *s;
-    session_run run = {.run_dir = run_dir, .stop = &cli_stop};
     TRY(show_parse(args_text(a, "show", "auto"), &mode));
-    TRY(args_int(a, "stop-after", 1, INT64_MAX, 0, &run.stop_after));
-    TRY(args_real(a, "minutes", 0, 1e9, 0, &run.stop_minutes));
+    TRY(args_int(a, "stop-after", 1, INT64_MAX, 0, &r->stop_after));
+    TRY(args_real(a, "minutes", 0, 1e9, 0, &r->stop_minutes));
     TRY(show_new(mode, may_redraw(), columns(), stderr, stdout, &s));
-    run.sink = show_sink(s);
+    r->sink = (event_sink){put, s};
+    r->stop = &cli_stop;
     cli_catch_interrupt();
-    rc e = session_train(c, &run, out);
+    rc e = session_train(c, r, out);
     show_free(s);
     return e;
 }

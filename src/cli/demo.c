@@ -23,7 +23,8 @@ const char cli_demo_recipe[] = "data.tokenizer = byte\n"
                                "train.warmup = 60\n"
                                "train.eval_every = 400\n"
                                "train.checkpoint_every = 400\n";
-enum { STORY_BYTES = 4 << 20 };
+enum { STORY_BYTES = 4 << 20, EVAL_WINDOWS = 1024 };
+#define PROMPT "The "
 
 static rc write_stories(arena *mem, const char *runs, const char **path)
 {
@@ -51,40 +52,54 @@ static rc sample(const config *c, const char *run_dir, str *out)
     gen_stats stats;
     gen_options o = {.temperature = 0.7, .top_p = 0.95, .seed = 1};
     TRY(writer_open(c, run_dir, &w));
-    rc e = writer_run(w, "The ", 320, &o, put_piece, out, &stats);
+    rc e = writer_run(w, PROMPT, 320, &o, put_piece, out, &stats);
     writer_close(w);
     return e;
 }
 
+/* The yardsticks look at all held-out bytes; the model at windows spread evenly
+ * over them, of 256 bytes each. */
 typedef struct {
     double bigram, trigram;
+    eval_result model;
     const char *device;
-} yardstick;
+} figures;
 
-static rc report(const args *a, const config *c, const char *run_dir,
-                 const train_result *r, const yardstick *y)
+static rc measure(const args *a, const config *c, const char *run_dir, const char *cache,
+                  figures *f)
+{
+    const char *data;
+    TRY(session_data(c, a->mem, cache, &data));
+    TRY(data_ngram(data, &f->bigram, &f->trigram));
+    return session_eval(c, run_dir, NULL, cache, EVAL_WINDOWS, &f->model);
+}
+
+static rc put_json(const char *run_dir, const train_result *r, const figures *f)
+{
+    json_t *o = json_object();
+    cli_real(o, "nats_per_byte", f->model.nats_per_byte);
+    cli_real(o, "bigram", f->bigram);
+    cli_real(o, "trigram", f->trigram);
+    json_object_set_new(o, "steps", json_integer(r->step));
+    cli_real(o, "tokens_per_s", r->tokens_per_s);
+    json_object_set_new(o, "device", json_string(f->device));
+    json_object_set_new(o, "run", json_string(run_dir));
+    return cli_put_json(o);
+}
+
+static rc put_text(const config *c, const char *run_dir, const train_result *r,
+                   const figures *f)
 {
     str text = {0};
-    if (args_has(a, "json")) {
-        json_t *o = json_object();
-        cli_real(o, "nats_per_byte", r->nats_per_byte);
-        cli_real(o, "bigram", y->bigram);
-        cli_real(o, "trigram", y->trigram);
-        json_object_set_new(o, "steps", json_integer(r->step));
-        cli_real(o, "tokens_per_s", r->tokens_per_s);
-        json_object_set_new(o, "device", json_string(y->device));
-        json_object_set_new(o, "run", json_string(run_dir));
-        return cli_put_json(o);
-    }
     rc e = sample(c, run_dir, &text);
     if (!e)
         printf("\nheld-out loss, nats per byte (text never seen in training)\n"
                "  byte bigram            %.4f\n"
                "  interpolated trigram   %.4f\n"
                "  this model             %.4f   after %lld updates on %s\n\n"
-               "sample: The %s\n\nrun: %s\n",
-               y->bigram, y->trigram, r->nats_per_byte, (long long)r->step, y->device,
-               str_text(&text), run_dir);
+               "sample: " PROMPT "%s\n\nrun: %s\n",
+               f->bigram, f->trigram, f->model.nats_per_byte, (long long)r->step,
+               f->device, str_text(&text), run_dir);
     str_free(&text);
     return e;
 }
@@ -100,29 +115,36 @@ static rc device_name(const config *c, arena *mem, const char **out)
     return e ? e : *out ? OK : E_MEMORY;
 }
 
-static rc run(args *a, config *c)
+static rc settings(const args *a, config *c)
 {
-    const char *runs = args_text(a, "runs", "runs"), *text = args_text(a, "text", NULL);
-    const char *run_dir = file_join(a->mem, runs, "demo");
-    yardstick y;
-    train_result r;
-    prepared p;
-    if (!run_dir) return E_MEMORY;
+    const char *text = args_text(a, "text", NULL);
+    if (text && args_has(a, "embedded"))
+        return err_fail(E_USAGE, "wanted one text, had --text and --embedded");
     if (!text && !args_has(a, "embedded")) {
         err_fail(E_USAGE,
                  "wanted a text: --text PATH, or --embedded for built-in stories");
         return err_hint(E_USAGE, "`make demo` fetches one");
     }
-    if (!text) TRY(write_stories(a->mem, runs, &text));
+    if (!text) TRY(write_stories(a->mem, args_text(a, "runs", "runs"), &text));
     TRY(config_parse(c, cli_demo_recipe, strlen(cli_demo_recipe), "demo"));
     TRY(config_set(c, "data.text", text));
-    TRY(args_settings(a, 0, c));
-    if (args_has(a, "force") && file_is_dir(run_dir)) TRY(file_remove_tree(run_dir));
-    TRY(device_name(c, a->mem, &y.device));
-    TRY(cli_train(a, c, run_dir, &r));
-    TRY(session_prepare(c, a->mem, file_join(a->mem, runs, ".data"), &p));
-    TRY(data_ngram(p.dir, &y.bigram, &y.trigram));
-    return report(a, c, run_dir, &r, &y);
+    return args_settings(a, 0, c);
+}
+
+static rc run(args *a, config *c)
+{
+    figures f = {0};
+    train_result out;
+    session_run r = {.run_dir = args_run(a, args_text(a, "name", "demo")),
+                     .anew = args_has(a, "force")};
+    const char *cache = file_join(a->mem, args_text(a, "runs", "runs"), ".data");
+    if (!r.run_dir || !cache) return E_MEMORY;
+    TRY(settings(a, c));
+    TRY(device_name(c, a->mem, &f.device));
+    TRY(cli_train(a, c, &r, &out));
+    TRY(measure(a, c, r.run_dir, cache, &f));
+    return args_has(a, "json") ? put_json(r.run_dir, &out, &f)
+                               : put_text(c, r.run_dir, &out, &f);
 }
 
 rc verb_demo(args *a)

@@ -12,6 +12,7 @@
 static int complain(rc e)
 {
     if (e == OK) return 0;
+    if (e == E_STOPPED) return fprintf(stderr, "anneal: %s\n", err_text()), err_exit(e);
     fprintf(stderr, "anneal: error: %s\n", err_text());
     return err_exit(e);
 }

@@ -16,66 +16,81 @@ static const char *name_of(arena *mem, const char *recipe)
 
 /* The first word is a run that exists, a recipe file, or a recipe's name under
  * recipes/. */
-static rc find(const args *a, config *c, const char **run_dir)
+static rc find(const args *a, config *c, session_run *r)
 {
     const char *word = a->word[0], *run = args_run(a, word);
     const char *named = arena_printf(a->mem, "recipes/%s.conf", word);
     const char *name = args_text(a, "name", NULL);
     if (!run || !named) return E_MEMORY;
     char *saved = file_join(a->mem, run, "recipe.conf");
-    if (saved && file_exists(saved)) {
-        *run_dir = run;
-        if (name)
-            return err_fail(E_USAGE, "%s is a run already; --name is for new ones", run);
-        return OK;
+    if (!saved) return E_MEMORY;
+    if (file_exists(saved)) {
+        r->run_dir = run;
+        r->own_recipe = true;
+        if (!name) return OK;
+        err_fail(E_USAGE, "%s is a run already; --name is for new ones", run);
+        return err_hint(E_USAGE, "to start from its weights, model.init=%s", run);
     }
     const char *recipe = str_ends(word, ".conf") || file_exists(word) ? word : named;
-    if (!file_exists(recipe)) {
+    if (!file_exists(recipe) || file_is_dir(recipe)) {
         err_fail(E_USAGE, "no recipe or run '%s'", word);
         return err_hint(E_USAGE, "recipes are files such as recipes/text.conf; "
                                  "`anneal runs ls` lists runs");
     }
     TRY(config_read(c, recipe));
     if (!name) name = name_of(a->mem, recipe);
-    *run_dir = name ? args_run(a, name) : NULL;
-    return *run_dir ? OK : E_MEMORY;
+    r->run_dir = name ? args_run(a, name) : NULL;
+    return r->run_dir ? OK : E_MEMORY;
 }
 
-static rc dry_run(const config *c, const char *run_dir)
+static void print_plan(const train_job *t, const plan *p)
 {
-    arena *mem = arena_new();
-    prepared p;
-    str text = {0};
-    machine m = {0};
-    rc e = mem ? session_prepare(c, mem, file_join(mem, run_dir, "../.data"), &p)
-               : E_MEMORY;
-    if (!e) e = machine_open(c, &m);
-    if (!e) e = config_print(c, &text);
-    if (!e) fputs(str_text(&text), stdout);
-    if (!e)
-        fprintf(stderr, "%zu parameters; nothing trained (--dry-run)\n",
-                model_param_count(&p.model));
-    str_free(&text);
-    machine_close(&m);
-    arena_free(mem);
+    const plan_memory *m = &p->memory;
+    char text[8][32];
+    double all = m->weights + m->moments + m->gradients + m->surfaces + m->activations +
+                 m->host;
+    printf("\n# %s parameters, %d programs, %d launches a step, predicted %.3g ms a step "
+           "on %s\n"
+           "# memory %s: weights %s, moments %s, gradients %s, surfaces %s, activations "
+           "%s, host %s\n",
+           str_count(text[7], (double)model_param_count(&t->model)), p->loads,
+           p->launches, p->step_ms, p->caps.uri, str_bytes(text[0], all),
+           str_bytes(text[1], m->weights), str_bytes(text[2], m->moments),
+           str_bytes(text[3], m->gradients), str_bytes(text[4], m->surfaces),
+           str_bytes(text[5], m->activations), str_bytes(text[6], m->host));
+}
+
+/* The resolved recipe, runnable as it is, and as comments what it would take. */
+static rc dry_run(const config *c, const session_run *r)
+{
+    session_job *j;
+    plan *p = NULL;
+    TRY(session_job_open(c, r, &j));
+    rc e = session_plan(j, &p);
+    if (!e) {
+        fputs(session_job_of(j)->recipe_text, stdout);
+        print_plan(session_job_of(j), p);
+        fputs("nothing trained (--dry-run)\n", stderr);
+    }
+    plan_free(p);
+    session_job_close(j);
     return e;
 }
 
 static rc start(args *a, config *c)
 {
-    const char *run_dir = NULL;
-    train_result r;
-    TRY(find(a, c, &run_dir));
+    session_run r = {.anew = args_has(a, "force")};
+    train_result out;
+    TRY(find(a, c, &r));
     TRY(args_settings(a, 1, c));
-    if (args_has(a, "dry-run")) return dry_run(c, run_dir);
-    if (args_has(a, "force") && file_is_dir(run_dir)) TRY(file_remove_tree(run_dir));
-    rc e = cli_train(a, c, run_dir, &r);
-    if (!e || e == E_STOPPED)
+    if (args_has(a, "dry-run")) return dry_run(c, &r);
+    rc e = cli_train(a, c, &r, &out);
+    if (!e && strcmp(args_text(a, "show", ""), "none"))
         fprintf(stderr,
-                r.finished
+                out.finished
                     ? "finished at step %lld: %s\n"
                     : "stopped at step %lld, saved; the same command goes on: %s\n",
-                (long long)r.step, run_dir);
+                (long long)out.step, r.run_dir);
     return e;
 }
 

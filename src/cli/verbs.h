@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include "cli/args.h"
-#include "train/train.h"
+#include "api/session.h"
 
 #define VERB(name, group, usage, about) rc verb_##name(args *a);
 #define FLAG(verb, name, letter, arg, help)
@@ -14,7 +14,7 @@
 #undef FLAG
 
 /* Set by the first interrupt; a second one ends the process. */
-extern volatile int cli_stop;
+extern atomic_int cli_stop;
 void cli_catch_interrupt(void);
 
 /* Print one JSON object and a newline; takes the reference. */
@@ -25,8 +25,9 @@ void cli_real(json_t *o, const char *key, double v);
 /* A configuration with the flags every verb shares (device) applied. */
 rc cli_config(const args *a, config **out);
 
-/* Trains with a view chosen by --show; used by train and demo. */
-rc cli_train(const args *a, const config *c, const char *run_dir, train_result *out);
+/* Trains with a view chosen by --show, until a limit of the flags; used by
+ * train and demo. r says which run, and how it begins. */
+rc cli_train(const args *a, const config *c, session_run *r, train_result *out);
 
 void cli_help(const char *topic);
 

@@ -42,7 +42,7 @@ static rc fill(const session *s, dataset *data, const spread *w, uint64_t first,
     return OK;
 }
 
-rc held_loss(session *s, dataset *data, int64_t max_windows, const volatile int *stop,
+rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *stop,
              int32_t *ids, int32_t *targets, eval_result *out)
 {
     spread w = {.total = dataset_held_windows(data, s->seq)};

@@ -53,7 +53,10 @@ typedef struct {
     session step, held; /* held is opened by the first evaluation */
     double began_ms, wall_before_s;
     int64_t began_step, saved_step; /* of the newest checkpoint, -1 = none */
-    int overflows;                  /* in a row */
+    int64_t good_step;              /* newest that is known to give a finite loss */
+    int64_t bad_since;              /* step of the first of `overflows` */
+    int overflows;                  /* in a row, of any kind */
+    int hopeless;                   /* of these, with no scale left to halve */
     double tokens, step_ms;         /* of this invocation, for tokens per second */
 } run;
 
@@ -67,12 +70,17 @@ rc run_restore(run *r);
 
 /* step.c: advances r->s by one step. E_NUMERIC when it is hopeless. */
 rc run_step(run *r);
+/* E_NUMERIC for weights that give no number at the end of a run. */
+rc run_spoilt(run *r);
 void step_clear(run *r); /* gradients to zero */
 /* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
 rc step_apply(run *r, double lr, double grad_scale);
 
+/* run.c: the newest checkpoint has just given a finite loss. */
+rc run_saved_is_good(run *r);
+
 /* held.c */
-rc held_loss(session *s, dataset *data, int64_t max_windows, const volatile int *stop,
+rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *stop,
              int32_t *ids, int32_t *targets, eval_result *out);
 rc run_evaluate(run *r);
 /* A held-out number that is not there is NaN in r->s. */

@@ -23,8 +23,8 @@ static rc check_options(const train_options *o)
         return err_fail(E_CONFIG, "train.batch is %d, wanted at least 1", o->batch);
     if (o->accum < 1)
         return err_fail(E_CONFIG, "train.accum is %d, wanted at least 1", o->accum);
-    if (!(o->lr > 0 && o->lr < 10))
-        return err_fail(E_CONFIG, "train.lr is %g, wanted above 0, below 10", o->lr);
+    if (!(o->lr >= 0 && isfinite(o->lr)))
+        return err_fail(E_CONFIG, "train.lr is %g, wanted a number not below 0", o->lr);
     if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
         return err_fail(E_CONFIG,
                         "train.beta1 and train.beta2 are %g and %g, wanted 0 "
@@ -65,6 +65,25 @@ static rc save_recipe(const char *path, const char *text)
     return same ? OK : file_replace(path, text, strlen(text));
 }
 
+/* Starting over: only what a run writes is removed, and only under its lock. */
+static rc forget_run(const char *dir)
+{
+    char **names;
+    size_t n = 0;
+    arena *mem = arena_new();
+    rc bad = mem ? file_list(mem, dir, &names, &n) : E_MEMORY;
+    for (size_t i = 0; bad == OK && i < n; i++) {
+        if (!str_starts(names[i], "step-") && !str_starts(names[i], ".new-") &&
+            !str_starts(names[i], ".old-") && !str_starts(names[i], "bad-") &&
+            strcmp(names[i], "events.jsonl"))
+            continue;
+        char *path = file_join(mem, dir, names[i]);
+        bad = path ? file_remove_tree(path) : E_MEMORY;
+    }
+    arena_free(mem);
+    return bad;
+}
+
 static rc open_folder(run *r)
 {
     const char *dir = r->job->run_dir;
@@ -77,6 +96,7 @@ static rc open_folder(run *r)
         err_hint(E_BUSY, "wait for it, stop it, or give this one another name: -n NAME");
     }
     r->locked = bad == OK;
+    if (bad == OK && r->job->anew) bad = forget_run(dir);
     str_clear(&path);
     str_addf(&path, "%s/recipe.conf", dir);
     if (bad == OK) bad = str_done(&path);
@@ -119,24 +139,33 @@ static rc open_data(run *r, model_config *c)
     if (r->facts.vocab > c->vocab) {
         err_fail(E_CONFIG, "model.vocab is %d, the data has %d token ids", c->vocab,
                  r->facts.vocab);
-        return err_hint(E_CONFIG, "model.vocab=%d", r->facts.vocab);
+        if (r->job->init_dir)
+            return err_hint(E_CONFIG, "take the model's own tokenizer: data.tokenizer=%s",
+                            r->job->init_dir);
+        return err_hint(E_CONFIG, "model.vocab=%d, or leave it out", r->facts.vocab);
     }
     return OK;
 }
 
-static rc open_model(run *r)
+/* Everything that can be wrong with what was asked for, found before the first
+ * byte is written: a failed start leaves no folder behind. */
+static rc check_job(run *r, model_config *c)
 {
-    model_config c = r->job->model;
-    if (r->job->init_dir) TRY(config_from(r->job->init_dir, &c));
-    TRY(open_data(r, &c));
-    TRY(model_new(&c, &r->mo));
-    c = r->mo->config;
-    if (!dataset_windows(r->data, c.seq)) {
-        err_fail(E_CONFIG, "the text has %llu tokens to train on, one window wants %d",
-                 (unsigned long long)r->facts.tokens, c.seq + 1);
-        return err_hint(E_CONFIG, "give more text, or a shorter model.seq");
-    }
-    size_t columns = (size_t)r->o.batch * (size_t)c.seq;
+    TRY(check_options(&r->o));
+    *c = r->job->model;
+    if (r->job->init_dir) TRY(config_from(r->job->init_dir, c));
+    TRY(open_data(r, c));
+    TRY(model_config_finish(c));
+    if (dataset_windows(r->data, c->seq)) return OK;
+    err_fail(E_CONFIG, "the text has %llu tokens to train on, one window wants %d",
+             (unsigned long long)r->facts.tokens, c->seq + 1);
+    return err_hint(E_CONFIG, "give more text, or a shorter model.seq");
+}
+
+static rc take_memory(run *r, const model_config *c)
+{
+    TRY(model_new(c, &r->mo));
+    size_t columns = (size_t)r->o.batch * (size_t)c->seq;
     r->m = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     r->v = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     r->ids = mem_take(mem_mul(columns, sizeof(int32_t)));
@@ -149,16 +178,27 @@ rc run_open(const train_job *job, run *r)
     *r = (run){.job = job,
                .o = job->options,
                .saved_step = -1,
+               .good_step = -1,
                .lock = {-1},
                .began_ms = clock_ms()};
+    model_config c;
     fill_options(&r->o);
-    TRY(check_options(&r->o));
+    TRY(check_job(r, &c));
     TRY(open_folder(r));
-    TRY(open_model(r));
+    TRY(take_memory(r, &c));
     TRY(checkpoint_prune(job->run_dir, 0, 0, -1)); /* what a killed save left behind */
     TRY(run_restore(r));
     r->began_step = r->s.step;
     return OK;
+}
+
+rc train_check(const train_job *job, model_config *out)
+{
+    run r = {.job = job, .o = job->options, .lock = {-1}};
+    fill_options(&r.o);
+    rc bad = check_job(&r, out);
+    run_close(&r);
+    return bad;
 }
 
 rc run_open_device(run *r)

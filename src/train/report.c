@@ -68,7 +68,7 @@ void report_start(run *r)
     event_int(e, "batch", r->o.batch);
     event_int(e, "accum", r->o.accum);
     event_real(e, "lr", r->o.lr);
-    if (r->job->recipe_text) event_text(e, "recipe", r->job->recipe_text);
+    if (r->job->settings_json) event_json(e, "settings", r->job->settings_json);
     if (r->step.plan) add_plan(e, r->step.plan);
     send(r);
 }

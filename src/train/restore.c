@@ -107,6 +107,7 @@ static rc go_on_from(run *r, const char *dir)
     r->s = had;
     r->wall_before_s = had.wall_s;
     r->saved_step = had.step;
+    r->good_step = isfinite(had.loss) ? had.step : -1;
     if (!r->o.scale_dynamic) r->s.loss_scale = r->o.loss_scale;
     TRY(describe_device(r));
     report_restart(r, dir);

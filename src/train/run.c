@@ -27,7 +27,22 @@ static rc save(run *r)
     char *dir = mem ? checkpoint_dir(mem, r->job->run_dir, s->step) : NULL;
     if (dir) report_checkpoint(r, dir);
     arena_free(mem);
-    return checkpoint_prune(r->job->run_dir, r->o.keep, s->step, s->best_step);
+    /* Until these weights are known to be good, one that is stays beside them. */
+    int keep = r->o.keep == 1 && r->good_step >= 0 ? 2 : r->o.keep;
+    return checkpoint_prune(r->job->run_dir, keep, s->step, s->best_step);
+}
+
+rc run_saved_is_good(run *r)
+{
+    if (r->good_step == r->saved_step) return OK;
+    r->good_step = r->saved_step;
+    return checkpoint_prune(r->job->run_dir, r->o.keep, r->saved_step, r->s.best_step);
+}
+
+/* The weights as they are gave a loss that is no number: nothing to keep. */
+static bool spoilt(const run *r)
+{
+    return r->overflows && !isfinite(r->s.loss);
 }
 
 static bool asked_to_stop(const run *r)
@@ -54,10 +69,25 @@ static rc one_round(run *r)
     TRY(run_step(r));
     int64_t step = r->s.step;
     if (step < r->o.steps && every(step, r->o.eval_every)) TRY(evaluate(r));
-    if (!r->o.memory_only && every(step, r->o.checkpoint_every)) TRY(save(r));
+    if (step < r->o.steps && !r->o.memory_only && !spoilt(r) &&
+        every(step, r->o.checkpoint_every))
+        TRY(save(r));
     if (r->log_error.code == OK) return OK;
     save(r);
     return err_restore(&r->log_error);
+}
+
+/* The last update may be the one that spoilt the weights. */
+static rc finish_whole(run *r, train_result *out)
+{
+    TRY(evaluate(r));
+    bool held = r->s.held_out_step == r->s.step;
+    if (held ? !isfinite(r->s.held_out) : spoilt(r)) return run_spoilt(r);
+    TRY(save(r));
+    if (held) TRY(run_saved_is_good(r));
+    report_done(r);
+    out->finished = true;
+    return OK;
 }
 
 static rc finish(run *r, train_result *out)
@@ -70,13 +100,7 @@ static rc finish(run *r, train_result *out)
         return err_fail(E_STOPPED, "stopped at step %lld of %lld, saved",
                         (long long)r->s.step, (long long)r->o.steps);
     }
-    if (r->s.step >= r->o.steps) {
-        TRY(evaluate(r));
-        TRY(save(r));
-        report_done(r);
-        out->finished = true;
-        return OK;
-    }
+    if (r->s.step >= r->o.steps) return finish_whole(r, out);
     TRY(save(r));
     report_note(r,
                 "stopped at step %lld by a limit of this call; the same command goes on",

@@ -107,19 +107,59 @@ static const model_param *largest_weight(const run *r, const char *scope, float 
     return worst;
 }
 
+/* A checkpoint made after the update that spoilt the weights is no state to go
+ * on from: it steps aside under another name. */
+static void set_aside(run *r, arena *mem)
+{
+    char *from = checkpoint_dir(mem, r->job->run_dir, r->saved_step);
+    char *to = arena_printf(mem, "%s/bad-%08lld", r->job->run_dir,
+                            (long long)r->saved_step);
+    if (!from || !to || r->saved_step <= r->good_step) return;
+    if (file_exists(to) && file_remove_tree(to)) return;
+    if (file_rename(from, to)) return;
+    report_note(r, "%s holds spoilt weights and is now called %s", from, to);
+}
+
+/* Where the next start goes on from. */
+static rc hint_good(run *r)
+{
+    err_saved why;
+    int64_t *steps;
+    size_t n = 0;
+    arena *mem = arena_new();
+    err_save(E_NUMERIC, &why);
+    if (mem) set_aside(r, mem);
+    if (mem && checkpoint_list(mem, r->job->run_dir, &steps, &n)) n = 0;
+    err_restore(&why);
+    if (n)
+        err_hint(E_NUMERIC, "the last good checkpoint is %s/step-%08lld", r->job->run_dir,
+                 (long long)steps[n - 1]);
+    arena_free(mem);
+    return err_hint(E_NUMERIC, "try a smaller train.lr or a longer train.warmup");
+}
+
+rc run_spoilt(run *r)
+{
+    float size;
+    const model_param *w = largest_weight(r, NULL, &size);
+    err_fail(E_NUMERIC,
+             "the held-out loss is not finite at step %lld; the largest weight is %g in "
+             "%s",
+             (long long)r->s.step, (double)size, w ? w->name : "none");
+    return hint_good(r);
+}
+
 static rc give_up(run *r, const pass *p)
 {
     float size;
     const char *scope = p->scope[0] ? p->scope : "head";
     const model_param *w = largest_weight(r, p->scope[0] ? p->scope : NULL, &size);
     err_fail(E_NUMERIC,
-             "the numbers went bad for good at step %lld: the first infinity is made in "
-             "%s, whose largest weight is %g in %s",
-             (long long)r->s.step, scope, (double)size, w ? w->name : "none");
-    if (r->saved_step >= 0)
-        err_hint(E_NUMERIC, "the last good checkpoint is %s/step-%08lld", r->job->run_dir,
-                 (long long)r->saved_step);
-    return err_hint(E_NUMERIC, "try a smaller train.lr or a longer train.warmup");
+             "the %s since step %lld: the first infinity is made in %s, whose largest "
+             "weight is %g in %s",
+             isfinite(p->loss) ? "gradients are not finite" : "loss is not finite",
+             (long long)r->bad_since, scope, (double)size, w ? w->name : "none");
+    return hint_good(r);
 }
 
 /* An update that must not be made. Halving the scale helps gradients; when
@@ -129,10 +169,11 @@ static rc overflowed(run *r, const pass *p)
     exec_stats stats = {.infinities = p->infinities,
                         .first_infinity = p->scope[0] ? p->scope : NULL};
     bool floor = scale_at_floor(&r->o, &r->s);
-    r->overflows = floor ? r->overflows + 1 : 0;
+    if (!r->overflows++) r->bad_since = r->s.step;
+    r->hopeless = floor ? r->hopeless + 1 : 0;
     scale_after(&r->o, true, &r->s);
     report_overflow(r, &stats, p->loss);
-    if (floor && (!isfinite(p->loss) || r->overflows >= HOPELESS)) return give_up(r, p);
+    if (floor && (!isfinite(p->loss) || r->hopeless >= HOPELESS)) return give_up(r, p);
     return OK;
 }
 
@@ -146,8 +187,9 @@ rc run_step(run *r)
     double norm = sqrt(squares) * unscale;
     r->s.step++;
     r->s.loss = p.loss;
+    if (isfinite(p.loss)) TRY(run_saved_is_good(r));
     if (!isfinite(norm) || !isfinite(p.loss) || p.infinities) return overflowed(r, &p);
-    r->overflows = 0;
+    r->overflows = r->hopeless = 0;
     r->s.updates++;
     double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;
     TRY(step_apply(r, lr, unscale * clip));

@@ -7,6 +7,7 @@
 #ifndef TRAIN_TRAIN_H
 #define TRAIN_TRAIN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,11 +40,13 @@ typedef struct {
     plan_options plan;
     const char *data_dir;                          /* dataset folder */
     const char *run_dir;                           /* runs/NAME */
+    bool anew;                                     /* drop what the run holds first */
     const char *recipe_text;                       /* resolved, saved in the run */
+    const char *settings_json;                     /* the same as a JSON object, or NULL */
     device *dev; kern *k;
     event_sink sink;                               /* also written to events.jsonl */
     int64_t stop_after; double stop_minutes;       /* this invocation only; 0 = none */
-    const volatile int *stop;                      /* set non-zero to stop cleanly */
+    const atomic_int *stop;                      /* set non-zero to stop cleanly */
 } train_job;
 
 typedef struct {
@@ -57,6 +60,10 @@ typedef struct {
  * where it began and the last good checkpoint); E_STOPPED after a clean stop
  * (state saved). */
 rc train_run(const train_job *job, train_result *out);
+/* What train_run refuses before it writes anything: options out of range, data
+ * that cannot be opened, a model that cannot be, text shorter than a window.
+ * *out: the model as it would be trained, vocabulary and all. */
+rc train_check(const train_job *job, model_config *out);
 
 /* lr of update `step` (0-based). */
 double train_lr(const train_options *o, int64_t step);

@@ -16,11 +16,14 @@ struct show {
     bool terminal, drawn;
     int columns;
     FILE *talk, *product;
-    double last_ms;
+    double last_ms;             /* when something was drawn */
     double steps;               /* of the whole run, from `start` */
-    double first_step, first_t; /* of this invocation: time left counts from here */
-    bool begun;
+    double first_step, first_t; /* where this invocation began: time left is
+                                   judged by its own pace */
+    double rate;                /* tokens per second, smoothed */
 };
+
+enum { COLUMNS_UNKNOWN = 80, CELLS_MAX = 40, CELLS_MIN = 4 };
 
 rc show_new(show_mode mode, bool terminal, int columns, FILE *talk, FILE *product,
             show **out)
@@ -31,12 +34,18 @@ rc show_new(show_mode mode, bool terminal, int columns, FILE *talk, FILE *produc
     if (mode == SHOW_BAR && !terminal) mode = SHOW_LINES;
     *s = (show){.mode = mode,
                 .terminal = terminal,
-                .columns = columns < 40 ? 80 : columns,
                 .talk = talk,
                 .product = product,
-                .last_ms = -1e9};
+                .last_ms = -1e9,
+                .rate = NAN};
+    show_resize(s, columns);
     *out = s;
     return OK;
+}
+
+void show_resize(show *s, int columns)
+{
+    s->columns = columns > 0 ? columns : COLUMNS_UNKNOWN;
 }
 
 rc show_parse(const char *word, show_mode *out)
@@ -76,60 +85,83 @@ static void bar(str *out, double part, int cells)
     for (int i = full + (rest > 0); i < cells; i++) str_addc(out, ' ');
 }
 
+/* Padded so that the bar keeps its length while numbers grow. */
 static void add_figures(show *s, json_t *o, str *out)
 {
-    char rate[32], spent[32], left[32];
+    char rate[32], spent[32], left[32], all[32];
     double step = number(o, "step"), t = number(o, "t");
     double per_step = (t - s->first_t) / fmax(1, step - s->first_step);
-    str_addf(out, "%.0f/%.0f  loss %.4f  %s tok/s  %s<%s", step, s->steps,
-             number(o, "loss"), str_count(rate, number(o, "tok_s")), str_clock(spent, t),
+    int width = snprintf(all, sizeof all, "%.0f", s->steps);
+    str_addf(out, "%*.0f/%s  loss %.4f  ", width, step, all, number(o, "loss"));
+    if (isfinite(s->rate)) str_addf(out, "%6s tok/s  ", str_count(rate, s->rate));
+    str_addf(out, "%s<%s", str_clock(spent, t),
              str_clock(left, fmax(0, s->steps - step) * per_step));
+}
+
+/* One line that never wraps: a wrapped line cannot be drawn over. Without room
+ * for a bar the figures stand alone, cut where the terminal ends. */
+static void draw_bar(show *s, double part, const str *figures)
+{
+    str line = {0};
+    int room = s->columns - 1, cells = room - 14 - (int)figures->n;
+    str_add(&line, "\r\033[K");
+    if (cells >= CELLS_MIN) {
+        str_addf(&line, "train %3.0f%% ", floor(100 * part));
+        bar(&line, part, cells > CELLS_MAX ? CELLS_MAX : cells);
+        str_addf(&line, "| %s", str_text(figures));
+    } else str_addf(&line, "%.*s", room, str_text(figures));
+    fputs(str_text(&line), s->talk);
+    str_free(&line);
+    s->drawn = true;
 }
 
 static void on_step(show *s, json_t *o)
 {
-    double now = clock_ms(), step = number(o, "step");
-    if (!s->begun) s->begun = true, s->first_step = step - 1, s->first_t = 0;
+    double now = clock_ms(), step = number(o, "step"), rate = number(o, "tok_s");
+    if (isfinite(rate)) s->rate = isnan(s->rate) ? rate : 0.9 * s->rate + 0.1 * rate;
     bool last = step >= s->steps;
     if (!last && now - s->last_ms < (s->mode == SHOW_BAR ? 100 : 2000)) return;
     s->last_ms = now;
-    str line = {0};
-    double part = s->steps > 0 ? fmin(1, step / s->steps) : 0;
-    if (s->mode == SHOW_BAR) {
-        str figures = {0};
-        add_figures(s, o, &figures);
-        int cells = s->columns - 1 - 14 - (int)figures.n;
-        str_addf(&line, "\r\033[Ktrain %3.0f%% ", 100 * part);
-        bar(&line, part, cells > 40 ? 40 : cells < 4 ? 4 : cells);
-        str_addf(&line, "| %s", str_text(&figures));
-        str_free(&figures);
-    } else {
-        str_add(&line, "step ");
-        add_figures(s, o, &line);
-        str_addc(&line, '\n');
-    }
-    fputs(str_text(&line), s->talk);
+    str figures = {0};
+    add_figures(s, o, &figures);
+    if (s->mode == SHOW_BAR)
+        draw_bar(s, s->steps > 0 ? fmin(1, step / s->steps) : 0, &figures);
+    else fprintf(s->talk, "step    %s\n", str_text(&figures));
     fflush(s->talk);
-    s->drawn = s->mode == SHOW_BAR;
-    str_free(&line);
+    str_free(&figures);
 }
 
 static void on_start(show *s, json_t *o)
 {
-    json_t *settings = json_object_get(o, "settings");
+    char params[32], memory[32];
     s->steps = number(o, "steps");
-    if (isnan(s->steps)) s->steps = number(settings, "train.steps");
-    fprintf(s->talk, "start   %s", text(o, "device"));
-    if (*text(o, "summary")) fprintf(s->talk, ": %s", text(o, "summary"));
+    s->first_step = number(o, "step");
+    s->first_t = number(o, "t");
+    fprintf(s->talk, "start   %s on %s", text(o, "run"), text(o, "device"));
+    if (isfinite(number(o, "params")))
+        fprintf(s->talk, ": %.0f layers x %.0f, %s parameters", number(o, "layers"),
+                number(o, "dim"), str_count(params, number(o, "params")));
+    if (isfinite(number(o, "programs")))
+        fprintf(s->talk, ", %.0f programs, %s", number(o, "programs"),
+                str_bytes(memory, number(o, "memory")));
     fputc('\n', s->talk);
 }
 
-static void on_rest(show *s, const char *kind, json_t *o)
+/* What was found on held-out text; nothing may have been held out. */
+static void held_out(const char *word, json_t *o, FILE *f)
 {
-    FILE *f = s->talk;
-    if (!strcmp(kind, "eval"))
-        fprintf(f, "eval    step %.0f  held-out %.4f nats/token, %.4f nats/byte\n",
-                number(o, "step"), number(o, "held_out"), number(o, "nats_per_byte"));
+    double nats = number(o, "held_out"), bytes = number(o, "nats_per_byte");
+    fprintf(f, "%-7s step %.0f", word, number(o, "step"));
+    if (isfinite(nats)) fprintf(f, "  held-out %.4f nats/token", nats);
+    if (isfinite(bytes)) fprintf(f, ", %.4f nats/byte", bytes);
+    if (!isfinite(nats) && !strcmp(word, "eval")) fputs("  held-out not finite", f);
+    fputc('\n', f);
+}
+
+/* `failed` is not shown: the caller has the error itself, with its hints. */
+static void on_rest(const char *kind, json_t *o, FILE *f)
+{
+    if (!strcmp(kind, "eval") || !strcmp(kind, "done")) held_out(kind, o, f);
     else if (!strcmp(kind, "overflow"))
         fprintf(f, "skipped step %.0f  overflow%s%s, loss scale now %.0f\n",
                 number(o, "step"), *text(o, "scope") ? " in " : "", text(o, "scope"),
@@ -137,12 +169,8 @@ static void on_rest(show *s, const char *kind, json_t *o)
     else if (!strcmp(kind, "checkpoint"))
         fprintf(f, "saved   step %.0f  %s\n", number(o, "step"), text(o, "path"));
     else if (!strcmp(kind, "restart"))
-        fprintf(f, "resume  step %.0f\n", number(o, "step"));
+        fprintf(f, "resume  step %.0f  %s\n", number(o, "step"), text(o, "path"));
     else if (!strcmp(kind, "note")) fprintf(f, "note    %s\n", text(o, "text"));
-    else if (!strcmp(kind, "failed")) fprintf(f, "failed  %s\n", text(o, "text"));
-    else if (!strcmp(kind, "done"))
-        fprintf(f, "done    step %.0f  held-out %.4f nats/token, %.4f nats/byte\n",
-                number(o, "step"), number(o, "held_out"), number(o, "nats_per_byte"));
 }
 
 static void put(void *ctx, const char *line, size_t n)
@@ -161,7 +189,7 @@ static void put(void *ctx, const char *line, size_t n)
     else {
         wipe(s);
         if (!strcmp(kind, "start")) on_start(s, o);
-        else on_rest(s, kind, o);
+        else on_rest(kind, o, s->talk);
         fflush(s->talk);
     }
     json_decref(o);

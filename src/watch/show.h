@@ -17,6 +17,8 @@ typedef struct show show;
  * NO_COLOR and TERM); AUTO is BAR on a terminal, LINES elsewhere. */
 rc show_new(show_mode mode, bool terminal, int columns, FILE *talk, FILE *product,
             show **out);
+/* The terminal has changed its width; 0 = unknown, then 80. */
+void show_resize(show *s, int columns);
 event_sink show_sink(show *s);
 /* Leaves the terminal on a fresh line. */
 void show_free(show *s);

@@ -31,7 +31,7 @@ complains "nothing to learn from" 2 "data.text" train tiny.conf
 complains "heads not divisible" 2 "kv_heads" explain heads.conf
 complains "empty text" 1 "empty.txt" train tiny.conf data.text=empty.txt
 complains "binary text" 1 "binary.txt" train tiny.conf data.text=binary.txt
-complains "text shorter than a window" 1 "short" train tiny.conf data.text=short.txt
+complains "text shorter than a window" 2 "the text has 6 tokens to train on, one window wants 65" train tiny.conf data.text=short.txt
 complains "text that is not there" 1 "gone.txt" train tiny.conf data.text=gone.txt
 complains "device that does not exist" 3 "emu" explain tiny.conf -d warp:m4
 complains "chip that does not exist" 3 "m4" explain tiny.conf -d emu:m44
@@ -40,4 +40,4 @@ complains "program that is not there" 1 "gone.mil" run gone.mil
 check "help works" "$ANNEAL" help
 check "help of a command works" "$ANNEAL" help train
 check "every setting is listed" "$ANNEAL" help settings
-same "nothing was left behind" "$(ls | grep -c '^runs$')" 0
+same "no run was left behind" "$(ls runs)" ""

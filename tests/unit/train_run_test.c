@@ -321,7 +321,7 @@ static void a_run_in_use_refuses_a_second_training(void **state)
     file_unlock(&lock);
 }
 
-static int flag;
+static atomic_int flag;
 static void stop_at_three(void *ctx, const char *line, size_t n)
 {
     hear(ctx, line, n);

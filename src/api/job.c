@@ -1,0 +1,245 @@
+/* job.c - settings turned into a training: which run, which data, which model.
+ *
+ * Settings come from the command line, else the recipe, else, when going on,
+ * the recipe that the run saved, else the defaults. A run begins with its first
+ * checkpoint: from then on it keeps its data, model, seed and batch. Before, a
+ * start that failed binds nothing. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/session.h"
+#include "base/file.h"
+
+/* ---- data ---- */
+
+rc session_data(const config *c, arena *mem, const char *cache_root, const char **dir)
+{
+    const char *text = config_text(c, OPT_data_text);
+    *dir = config_text(c, OPT_data_dir);
+    if (**dir) return OK;
+    if (!*text) {
+        err_fail(E_CONFIG,
+                 "nothing to learn from: neither data.text nor data.dir is set");
+        return err_hint(E_CONFIG, "add data.text=FILE");
+    }
+    data_options o;
+    config_data(c, &o);
+    return data_cached(1, &text, &o, cache_root, mem, dir);
+}
+
+/* ---- model ---- */
+
+/* model.init is a MODEL or a run: a path, or a name beside this run. */
+static rc init_dir(const config *c, arena *mem, const char *run_dir, const char **out)
+{
+    const char *init = config_text(c, OPT_model_init), *slash = strrchr(run_dir, '/');
+    *out = NULL;
+    if (!*init) return OK;
+    if (!file_is_dir(init) && !strchr(init, '/') && slash) {
+        char *beside = arena_printf(mem, "%.*s/%s", (int)(slash - run_dir), run_dir,
+                                    init);
+        if (!beside) return E_MEMORY;
+        if (file_is_dir(beside)) init = beside;
+    }
+    TRY_WHILE(session_model_dir(mem, init, out), "looking for model.init");
+    return OK;
+}
+
+static rc differs(opt_id id, int said, int has, const char *dir)
+{
+    const char *name = opt_at(id)->name;
+    err_fail(E_CONFIG, "%s is %d, but the model in %s has %d", name, said, dir, has);
+    return err_hint(E_CONFIG, "leave %s out to take the model's, or %s=%d", name, name,
+                    has);
+}
+
+/* The shape of an existing model. What a recipe says of it must agree; what
+ * does not change the weights (window, rotary base, epsilon) may differ. */
+static rc shape_of(const config *c, const char *dir, model_config *m)
+{
+    model_config said = *m, has;
+    TRY(model_config_load(dir, &has));
+    const struct {
+        opt_id id;
+        int said, has;
+    } rows[] = {
+        {OPT_model_layers, said.layers, has.layers},
+        {OPT_model_dim, said.dim, has.dim},
+        {OPT_model_hidden, said.hidden, has.hidden},
+        {OPT_model_heads, said.heads, has.heads},
+        {OPT_model_kv_heads, said.kv_heads, has.kv_heads},
+        {OPT_model_head_dim, said.head_dim, has.head_dim},
+        {OPT_model_vocab, said.vocab, has.vocab},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (config_is_set(c, rows[i].id) && rows[i].said && rows[i].said != rows[i].has)
+            return differs(rows[i].id, rows[i].said, rows[i].has, dir);
+    if (config_is_set(c, OPT_model_tied) && said.tied != has.tied)
+        return differs(OPT_model_tied, said.tied, has.tied, dir);
+    if (config_is_set(c, OPT_model_qk_norm) && said.qk_norm != has.qk_norm)
+        return differs(OPT_model_qk_norm, said.qk_norm, has.qk_norm, dir);
+    *m = has;
+    if (config_is_set(c, OPT_model_seq)) m->seq = said.seq;
+    if (config_is_set(c, OPT_model_rope)) m->rope_interleaved = said.rope_interleaved;
+    if (config_is_set(c, OPT_model_rope_theta)) m->rope_theta = said.rope_theta;
+    if (config_is_set(c, OPT_model_norm_eps)) m->norm_eps = said.norm_eps;
+    return OK;
+}
+
+/* ---- which settings ---- */
+
+static bool has_checkpoint(arena *mem, const char *run_dir)
+{
+    int64_t *steps;
+    size_t n = 0;
+    if (!file_is_dir(run_dir) || checkpoint_list(mem, run_dir, &steps, &n)) err_clear();
+    return n > 0;
+}
+
+static rc take_from(config *now, const char *path, bool bound, const char *run_dir)
+{
+    config *old;
+    TRY(config_new(&old));
+    rc e = config_read(old, path);
+    for (int i = 0; !e && i < OPT_COUNT; i++)
+        if (!config_is_set(now, (opt_id)i))
+            e = config_set(now, opt_at((opt_id)i)->name, config_text(old, (opt_id)i));
+    const char *key = e || !bound ? NULL : config_conflict(old, now);
+    if (key) {
+        e = err_fail(E_CONFIG, "setting '%s' may not change when going on with %s", key,
+                     run_dir);
+        err_hint(E_CONFIG, "take another name with -n NAME, or start over with --force");
+    }
+    config_free(old);
+    return e;
+}
+
+static rc settings_of(const config *c, const session_run *r, bool begun, arena *mem,
+                      config **out)
+{
+    bool bound = begun && !r->anew;
+    char *path = file_join(mem, r->run_dir, "recipe.conf");
+    if (!path) return E_MEMORY;
+    TRY(config_copy(c, out));
+    if (!file_exists(path) || !(bound || r->own_recipe)) return OK;
+    return take_from(*out, path, bound, r->run_dir);
+}
+
+/* ---- the whole job ---- */
+
+struct session_job {
+    arena *mem;
+    config *settings;
+    machine box;
+    str recipe, json;
+    train_job job;
+};
+
+/* runs/NAME -> runs/.data, where tokenised texts are kept. */
+static const char *cache_beside(arena *mem, const char *run_dir)
+{
+    const char *slash = strrchr(run_dir, '/');
+    return slash ? arena_printf(mem, "%.*s/.data", (int)(slash - run_dir), run_dir)
+                 : ".data";
+}
+
+/* A model that is trained on keeps its tokenizer unless another is named. */
+static rc tokenizer_of_init(config *now, arena *mem, const char *init)
+{
+    if (!init || config_is_set(now, OPT_data_tokenizer)) return OK;
+    char *path = file_join(mem, init, "tokenizer.json");
+    if (!path) return E_MEMORY;
+    return file_exists(path) ? config_set(now, "data.tokenizer", path) : OK;
+}
+
+static rc model_and_data(session_job *j, const session_run *r, bool begun)
+{
+    config *now = j->settings;
+    const char *init = NULL, *cache = cache_beside(j->mem, r->run_dir), *shape;
+    if (!cache) return E_MEMORY;
+    config_model(now, &j->job.model);
+    /* once begun, the weights and their shape are the run's own */
+    if (begun && !r->anew && *config_text(now, OPT_model_init))
+        TRY(session_model_dir(j->mem, r->run_dir, &shape));
+    else {
+        TRY(init_dir(now, j->mem, r->run_dir, &init));
+        TRY(tokenizer_of_init(now, j->mem, init));
+        shape = j->job.init_dir = init;
+    }
+    if (shape) TRY(shape_of(now, shape, &j->job.model));
+    return session_data(now, j->mem, cache, &j->job.data_dir);
+}
+
+static rc fill_job(session_job *j, const config *c, const session_run *r)
+{
+    bool begun = has_checkpoint(j->mem, r->run_dir);
+    TRY(settings_of(c, r, begun, j->mem, &j->settings));
+    TRY(machine_open(j->settings, &j->box));
+    TRY(model_and_data(j, r, begun));
+    train_job *t = &j->job;
+    t->run_dir = r->run_dir;
+    t->anew = r->anew;
+    t->dev = j->box.dev;
+    t->k = j->box.k;
+    t->sink = r->sink;
+    t->stop_after = r->stop_after;
+    t->stop_minutes = r->stop_minutes;
+    t->stop = r->stop;
+    config_plan(j->settings, &t->plan);
+    TRY(config_train(j->settings, &t->options));
+    TRY(config_print(j->settings, &j->recipe));
+    TRY(config_json(j->settings, &j->json));
+    t->recipe_text = str_text(&j->recipe);
+    t->settings_json = str_text(&j->json);
+    return train_check(t, &t->model);
+}
+
+rc session_job_open(const config *c, const session_run *r, session_job **out)
+{
+    arena *mem = arena_new();
+    session_job *j = mem ? arena_take(mem, sizeof *j) : NULL;
+    if (!j) return arena_free(mem), E_MEMORY;
+    *j = (session_job){.mem = mem};
+    rc e = fill_job(j, c, r);
+    if (e) return session_job_close(j), e;
+    *out = j;
+    return OK;
+}
+
+void session_job_close(session_job *j)
+{
+    if (!j) return;
+    machine_close(&j->box);
+    config_free(j->settings);
+    str_free(&j->recipe);
+    str_free(&j->json);
+    arena_free(j->mem);
+}
+
+const train_job *session_job_of(const session_job *j)
+{
+    return &j->job;
+}
+
+rc session_train(const config *c, const session_run *r, train_result *out)
+{
+    session_job *j;
+    *out = (train_result){.loss = NAN, .held_out = NAN, .nats_per_byte = NAN};
+    TRY(session_job_open(c, r, &j));
+    rc e = train_run(&j->job, out);
+    session_job_close(j);
+    return e;
+}
+
+rc session_plan(const session_job *j, plan **out)
+{
+    const train_job *t = &j->job;
+    ir_graph *g;
+    dev_caps caps;
+    TRY(dev_caps_of(t->dev, &caps));
+    TRY(model_graph(&t->model, MODEL_GRAD, t->options.batch, t->model.seq, &g));
+    rc e = plan_build(g, &caps, &t->plan, out);
+    ir_free(g);
+    return e;
+}
