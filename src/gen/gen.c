@@ -36,6 +36,10 @@ static rc load(gen *g, device *d)
     ir_graph *graph;
     TRY(take_arrays(g));
     TRY(dev_caps_of(d, &caps));
+    if (!caps.computes) {
+        err_fail(E_DEVICE, "%s runs no programs, so it writes no text", caps.uri);
+        return err_hint(E_DEVICE, "-d emu:m4 computes; `anneal device ls` lists others");
+    }
     TRY(model_decode_graph(&g->m->config, COLUMNS, g->width, &graph));
     rc r = plan_build(graph, &caps, &streamed, &g->plan);
     ir_free(graph);

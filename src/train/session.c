@@ -20,6 +20,10 @@ rc session_open(model *mo, model_form form, int batch, int seq, const plan_optio
     dev_caps caps;
     *out = (session){.batch = batch, .seq = seq};
     TRY(dev_caps_of(d, &caps));
+    if (!caps.computes) {
+        err_fail(E_DEVICE, "%s runs no programs, so it has no numbers to give", caps.uri);
+        return err_hint(E_DEVICE, "-d emu:m4 computes; `anneal device ls` lists others");
+    }
     TRY(model_graph(&mo->config, form, batch, seq, &graph));
     rc r = plan_build(graph, &caps, o, &out->plan);
     ir_free(graph);

@@ -163,6 +163,10 @@ static void it_stops_when_told_and_refuses_what_is_no_token(void **state)
     assert_fails(gen_run(g, ids, 0, 10, -1, &greedy, hear, &h, NULL), E_CONFIG,
                  "prompt is empty");
     gen_close(g);
+    device *null;
+    assert_ok(dev_open("null:m4", b->k, &null));
+    assert_fails(gen_open(m, null, b->k, &g), E_DEVICE, "runs no programs");
+    dev_close(null);
     model_free(m);
 }
 

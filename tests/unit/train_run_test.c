@@ -170,6 +170,10 @@ static void it_learns_and_says_so(void **state)
     int64_t *steps;
     assert_ok(checkpoint_list(mem, b->run, &steps, &n));
     assert_true(n >= 2 && steps[n - 1] == 20 && steps[n - 2] == 15);
+    train_state last; /* the last evaluation is the last checkpoint's */
+    assert_ok(checkpoint_verify(step_dir(b, 20), &last));
+    assert_true(last.held_out_step == 20 && last.held_out == r.held_out);
+    assert_true(last.best_held_out <= last.held_out);
     arena_free(mem);
     /* once more: nothing left to do */
     assert_ok(train(b, 2, &r));
