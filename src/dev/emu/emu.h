@@ -47,6 +47,9 @@ typedef enum {
     EMU_STORE
 } emu_kind;
 
+/* A kernel of EMU_UNARY beside those of kern: gelu by the error function. */
+enum { EMU_GELU_EXACT = KERN_UNARY_COUNT };
+
 /* Elementwise work; EMU_CLAMP is the width slice of H13 and H14. */
 typedef enum {
     EMU_BINARY,

@@ -291,9 +291,19 @@ static int scalar(emu_plan *p, mil_dtype store, double x)
     return v;
 }
 
+/* Mode EXACT is MIL's default; TANH_APPROXIMATION has a kernel of its own. */
+static int unary_kernel(const emu_plan *p, const dev_op *o)
+{
+    const char *mode = o->kind != DEV_OP_gelu || o->arg[1] < 0
+                           ? "EXACT"
+                           : p->code->values[o->arg[1]].text;
+    return o->kind == DEV_OP_gelu && !strcmp(mode, "EXACT") ? EMU_GELU_EXACT
+                                                            : dev_op_kernel(o->kind);
+}
+
 static rc lower_unary(emu_plan *p, const dev_op *o, int out)
 {
-    int x = emu_value(p, o->arg[0]), kernel = dev_op_kernel(o->kind);
+    int x = emu_value(p, o->arg[0]), kernel = unary_kernel(p, o);
     double eps = 0;
     if (o->kind != DEV_OP_gelu && o->arg[1] >= 0)
         eps = dev_const_at(&p->code->values[o->arg[1]], 0);

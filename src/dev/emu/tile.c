@@ -4,6 +4,7 @@
  * one that repeats (a bias, a row of scales) or stands in another layout is
  * first gathered into the port's register. A gathered register is kept while
  * the tiles that follow want the same elements. */
+#include <math.h>
 #include <string.h>
 #include "dev/emu/emu.h"
 
@@ -164,6 +165,15 @@ static void set_element(mil_dtype t, char *p, size_t i, double x)
     }
 }
 
+/* x Phi(x), by erfc so that the tail of negative x keeps its digits. */
+static void gelu_exact(mil_dtype t, size_t n, const char *x, char *z)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v = element(t, x, i);
+        set_element(t, z, i, 0.5 * v * erfc(-v * 0.70710678118654752));
+    }
+}
+
 static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x, char *z)
 {
     bool real = (o->store == MIL_FP16 || o->store == MIL_FP32) &&
@@ -225,7 +235,8 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
                     ys, z);
         break;
     case EMU_UNARY:
-        kern_unary(k, (kern_unary_op)o->kernel, emu_kern_type(o->store), n, x, z);
+        if (o->kernel == EMU_GELU_EXACT) gelu_exact(o->store, n, x, z);
+        else kern_unary(k, (kern_unary_op)o->kernel, emu_kern_type(o->store), n, x, z);
         break;
     case EMU_SELECT:
         kern_select(k, emu_kern_type(o->store), n, (uint8_t *)x, xs, y, ys,
