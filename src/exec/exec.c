@@ -22,7 +22,8 @@ static rc open_programs(exec *x)
             same = strcmp(ports.in[j].name, q->in_names[j]) == 0;
         for (int j = 0; same && j < q->n_out; j++)
             same = strcmp(ports.out[j].name, q->out_names[j]) == 0;
-        if (!same)
+        /* A test that has switched off a guard wants the device to find out. */
+        if (!same && !p->options.guards_off[0])
             return err_fail(E_DEVICE,
                             "program %s: the device binds its ports in another order",
                             q->name);

@@ -115,14 +115,14 @@ static rc fill(planner *b, builder *k, int *n_bind, ir_binding **bind)
             k->in[i] = ir_param(k->to, own, plan_view_shape(p->view));
             TRY(bake(b, p, own, &(*bind)[(*n_bind)++]));
         } else {
-            plan_port_name(b, name, false, streamed++);
+            plan_port_name(b, false, streamed++, name);
             k->in[i] = unpadded(
                 k, ir_input(k->to, name, p->view.base->type, port_dims(p)), p);
         }
     }
     for (int i = 0; i < item->n_nodes; i++) value(k, item->nodes[i]);
     for (int i = 0; i < item->n_out; i++) {
-        plan_port_name(b, name, true, i);
+        plan_port_name(b, true, i, name);
         ir_output(k->to, name,
                   padded(k, value(k, item->out[i].view.base), &item->out[i]));
     }

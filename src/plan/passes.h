@@ -112,7 +112,7 @@ rc plan_split(planner *b);
 rc plan_share(planner *b);
 /* Find the ports of every item, and name them (ports.c). */
 rc plan_find_ports(planner *b);
-void plan_port_name(planner *b, char name[16], bool output, int i);
+void plan_port_name(planner *b, bool output, int i, char name[16]);
 /* The graph of one item's program; values of baked params in bind. */
 rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_bind,
                       ir_binding **bind);

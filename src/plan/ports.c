@@ -53,7 +53,7 @@ size_t plan_packed_bytes(const dev_shape *s)
 }
 
 /* With the guard off, names run against the order of the surfaces. */
-void plan_port_name(planner *b, char name[16], bool output, int i)
+void plan_port_name(planner *b, bool output, int i, char name[16])
 {
     bool keep = !plan_guard_off(b->p, output ? RULE_output_order : RULE_input_order);
     snprintf(name, 16, "%c%03d", output ? 'o' : 'i', keep ? i : 999 - i);
@@ -148,21 +148,16 @@ static void sort_ports(planner *b, plan_item *item)
     qsort(item->out, (size_t)item->n_out, sizeof *item->out, falling);
 }
 
-/* Only what is read becomes an input, only what an op of the program made an
- * output. With these guards off a program takes an input more, and hands one
- * through. */
-static rc break_on_request(planner *b, plan_item *item, int *cap_out)
+/* Only what is read becomes an input; with the guard off, one thing more. */
+static rc take_unused(planner *b, plan_item *item)
 {
-    plan_guards(b, RULE_inputs_used, item->n_in > 0);
-    plan_guards(b, RULE_outputs_computed, item->n_out > 0);
     int cap = item->n_in; /* grows by copying */
+    plan_guards(b, RULE_inputs_used, item->n_in > 0);
     for (int i = 0; plan_guard_off(b->p, RULE_inputs_used) && i < b->g->n_nodes; i++) {
         const ir_node *n = b->g->nodes[i];
-        if (b->info[i].at != PLACE_GIVEN || n->type != IR_FP16) continue;
-        TRY(add_port(b, &item->in, &item->n_in, &cap, plan_view_of(b, n)));
+        if (b->info[i].at == PLACE_GIVEN && n->type == IR_FP16)
+            TRY(add_port(b, &item->in, &item->n_in, &cap, plan_view_of(b, n)));
     }
-    if (plan_guard_off(b->p, RULE_outputs_computed) && item->n_in)
-        TRY(add_port(b, &item->out, &item->n_out, cap_out, item->in[0].view));
     return OK;
 }
 
@@ -180,7 +175,7 @@ rc plan_find_ports(planner *b)
             if (b->info[item->nodes[j]->id].read_outside)
                 TRY(add_port(b, &item->out, &item->n_out, &cap,
                              plan_view_of(b, item->nodes[j])));
-        TRY(break_on_request(b, item, &cap));
+        TRY(take_unused(b, item));
         sort_ports(b, item);
     }
     return OK;

@@ -81,7 +81,7 @@ static rc copy_ports(planner *b, plan_program *p, const plan_item *item, bool ou
     for (int i = 0; i < n; i++) {
         char name[16];
         if (port[i].baked) continue;
-        plan_port_name(b, name, output, *count);
+        plan_port_name(b, output, *count, name);
         if (!(names[*count] = arena_text(b->mem, name))) return E_MEMORY;
         shapes[*count] = port[i].shape;
         *bytes += plan_packed_bytes(&port[i].shape);

@@ -75,8 +75,8 @@ rc plan_slots(planner *b)
         for (int j = 0; j < p->steps[i].n_out; j++) {
             plan_buffer *q = &p->buffers[p->steps[i].out[j]];
             const life *l = &lives[p->steps[i].out[j]];
-            if (q->home != PLAN_SURFACE || l->first != i || l->last >= p->n_steps ||
-                q->slot >= 0)
+            if (q->home != PLAN_SURFACE || q->input || l->first != i ||
+                l->last >= p->n_steps || q->slot >= 0)
                 continue;
             int slot = over_logits(p, lives, i, j);
             for (int k = 0; slot < 0 && k < p->n_slots; k++)

@@ -5,10 +5,12 @@
  * outputs of the very graph move when each value is off by a random rounding
  * of fp16. A plan computes the same values in a few more steps (norms and
  * sums are taken apart), so it may be off by a small multiple of that. */
+#include "edge_graphs.h"
 #include "exec/exec.h"
 #include "random_graph.h"
 #include "test.h"
 
+/* Random graphs, and as many rounds of the graphs at the edges of rules. */
 enum { GRAPHS = 500, OP_LEAST = 20, RULE_LEAST = 5 };
 /* A norm is ten roundings where the noisy graph has one, and roundings of one
  * sign do not average out. */
@@ -57,10 +59,12 @@ static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bi
 
 static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
 {
-    ir_graph *g = random_graph(seed);
+    net edge = {0};
+    if (seed >= GRAPHS) edge = edge_net((seed - GRAPHS) % COUNT_OF(edge_graphs));
+    ir_graph *g = edge.g ? edge.g : random_graph(seed);
     arena *mem = arena_new();
-    ir_binding bind[RANDOM_POOL];
-    float *data[RANDOM_POOL];
+    ir_binding bind[160];
+    float *data[160];
     int n;
     double **v;
     device *d;
@@ -88,26 +92,68 @@ static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
     if (exec_step(x, NULL) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
     compare(x, g, n, bind, v, seed, t);
     random_coverage(g, t->op);
+    for (int i = 0; i < DEV_RULES; i++) t->rule[i] += p->kept[i] > 0;
     exec_close(x);
     plan_free(p);
     dev_close(d);
     for (int i = 0; i < n; i++) free(data[i]);
     arena_free(mem);
-    ir_free(g);
+    if (edge.g) edge_free(&edge);
+    else ir_free(g);
+}
+
+/* Ops that only the host has are in no random graph; guards that cost
+ * something act only where a rule is undisputed (rules=all), and the rest of
+ * those left out have no edge (plan_rules_test.c). */
+static bool op_expected(int op)
+{
+    return op != IR_conv_dx && op != IR_conv_dw && op != IR_embedding &&
+           op != IR_embedding_dw && op != IR_cross_entropy && op != IR_cross_entropy_dx;
+}
+
+static bool rule_expected(int r, const dev_caps *c)
+{
+    if (strcmp(dev_rule_at((dev_rule)r)->guard, "planner") != 0 || !c->rule_holds[r])
+        return false;
+    if ((r == RULE_uniform_surfaces || r == RULE_blob_count) && c->rule_disputed[r])
+        return false;
+    return r != RULE_rank_limit && r != RULE_outputs_computed && r != RULE_conv_bias &&
+           r != RULE_sdpa_mask && r != RULE_baked_bytes;
+}
+
+static void check_coverage(const tally *t, const dev_caps *c)
+{
+    for (int i = 0; i < IR_OPS; i++)
+        if (op_expected(i) && t->op[i] < OP_LEAST)
+            fail_msg("%s occurs %d times", ir_op_name((ir_op)i), t->op[i]);
+    for (int i = 0; i < DEV_RULES; i++)
+        if (rule_expected(i, c) && t->rule[i] < RULE_LEAST)
+            fail_msg("rule %s was approached %d times", dev_rule_at((dev_rule)i)->id,
+                     t->rule[i]);
 }
 
 static void try_all(const char *uri)
 {
     tally t = {0};
     kern *k;
+    device *d;
+    dev_caps caps;
     assert_ok(kern_open(1, NULL, &k));
-    for (uint64_t seed = 0; seed < GRAPHS; seed++) try_graph(uri, k, seed, &t);
+    assert_ok(dev_open(uri, k, &d));
+    assert_ok(dev_caps_of(d, &caps));
+    dev_close(d);
+    uint64_t all = GRAPHS + RULE_LEAST * COUNT_OF(edge_graphs);
+    for (uint64_t seed = 0; seed < all; seed++) try_graph(uri, k, seed, &t);
     kern_close(k);
-    printf("%s: %d graphs, worst %.2f of what is allowed (seed %d);", uri, GRAPHS,
-           t.worst, (int)t.worst_seed);
+    printf("%s: %d graphs, worst %.2f of what is allowed (seed %d)\n  ops:", uri,
+           (int)all, t.worst, (int)t.worst_seed);
     for (int i = 0; i < IR_OPS; i++)
         if (t.op[i]) printf(" %s %d", ir_op_name((ir_op)i), t.op[i]);
+    printf("\n  rules:");
+    for (int i = 0; i < DEV_RULES; i++)
+        if (t.rule[i]) printf(" %s %d", dev_rule_at((dev_rule)i)->id, t.rule[i]);
     printf("\n");
+    check_coverage(&t, &caps);
 }
 
 static void graphs_on_m1(void **state)
@@ -119,7 +165,7 @@ static void graphs_on_m1(void **state)
 static void graphs_on_m3(void **state)
 {
     (void)state;
-    try_all("emu:m3pro,compiles=0");
+    try_all("emu:m3pro,compiles=0,rules=all");
 }
 
 static void graphs_on_m4(void **state)
@@ -131,7 +177,7 @@ static void graphs_on_m4(void **state)
 static void graphs_on_m5(void **state)
 {
     (void)state;
-    try_all("emu:m5,compiles=0");
+    try_all("emu:m5,compiles=0,rules=all");
 }
 
 int main(void)
