@@ -2,6 +2,9 @@
  * multiplying a rectangle. gemm.h says what these are. */
 #include "kern/gemm.h"
 
+/* Packed B of more floats than this is read ahead: it does not stay in the last
+ * cache. A smaller one comes soon enough by itself, and asking costs. */
+#define FAR_FLOATS ((size_t)2 << 20)
 #define PACK_ROOM 16 /* floats that packing may write behind a panel of A */
 
 static const void *at(const kern_mat *x, size_t batch, size_t i, size_t j)
@@ -185,26 +188,44 @@ static void multiply_tile(const product *p, rect *r, size_t i, size_t panel, siz
     t->tile(m, kc, r->a + (i - r->tile0) * kc * t->tile_m, b, tile);
 }
 
+/* The panels of one block of k, packed here just before use. */
+static void multiply_own(const product *p, rect *r, size_t batch, size_t k0,
+                         kern_tile *tile)
+{
+    size_t kc = smaller(p->k_block, p->kk - k0);
+    for (size_t j = r->panel0; j < r->panel1; j++) {
+        pack_panel(p, batch, j, k0, kc, r->own_b);
+        if (j + 1 < r->panel1) r->next_b = ahead_b(p, r, batch, k0, j + 1);
+        for (size_t i = r->tile0; i < r->tile1; i++)
+            multiply_tile(p, r, i, j, kc, r->own_b, tile);
+    }
+}
+
+/* The panels of one block of k, which starts at `b` in the first packed one. */
+static void multiply_shared(const product *p, rect *r, size_t kc, const float *b,
+                            kern_tile *tile)
+{
+    size_t one = panel_floats(p), wide = p->table->tile_n, n_tiles = r->tile1 - r->tile0;
+    bool far = one * p->panels > FAR_FLOATS;
+    for (size_t j = r->panel0; j < r->panel1; j++) {
+        kern_mat next = {b + (j + 1) * one, KERN_F32, (ptrdiff_t)wide, 1, 0};
+        if (far && j + 1 < r->panel1)
+            r->next_b = read_ahead(&next, 0, 0, kc, 0, wide, n_tiles);
+        for (size_t i = r->tile0; i < r->tile1; i++)
+            multiply_tile(p, r, i, j, kc, b + j * one, tile);
+    }
+}
+
 /* One block of k: rows k0 .. k0 + kc of product `s` of the sum. */
 static uint64_t multiply_block(const product *p, rect *r, size_t s, size_t k0)
 {
-    size_t kc = smaller(p->k_block, p->kk - k0), wide = p->table->tile_n;
+    size_t kc = smaller(p->k_block, p->kk - k0);
     size_t batch = p->n_summed > 1 ? s : r->batch;
     bool first = s == 0 && k0 == 0, last = s + 1 == p->n_summed && k0 + kc == p->kk;
     kern_tile tile = tile_of(p, first, last);
-    const float *b = r->b + (s * p->kk + k0) * wide;
     pack_tiles(p, r, batch, k0, kc);
-    if (p->own_b)
-        for (size_t j = r->panel0; j < r->panel1; j++) {
-            pack_panel(p, batch, j, k0, kc, r->own_b);
-            if (j + 1 < r->panel1) r->next_b = ahead_b(p, r, batch, k0, j + 1);
-            for (size_t i = r->tile0; i < r->tile1; i++)
-                multiply_tile(p, r, i, j, kc, r->own_b, &tile);
-        }
-    else
-        for (size_t j = r->panel0; j < r->panel1; j++)
-            for (size_t i = r->tile0; i < r->tile1; i++)
-                multiply_tile(p, r, i, j, kc, b + j * panel_floats(p), &tile);
+    if (p->own_b) multiply_own(p, r, batch, k0, &tile);
+    else multiply_shared(p, r, kc, r->b + (s * p->kk + k0) * p->table->tile_n, &tile);
     return tile.n_inf;
 }
 
