@@ -44,7 +44,7 @@ static const struct {
 };
 #define N_TABLES (sizeof tables / sizeof tables[0])
 
-static const kern_table *choose(const char *isa)
+const kern_table *kern_choose(const char *isa)
 {
     bool any = !isa || !strcmp(isa, "auto");
     for (size_t i = 0; i < N_TABLES; i++)
@@ -77,7 +77,7 @@ static int count_cores(void)
 
 rc kern_open(int threads, const char *isa, kern **out)
 {
-    const kern_table *table = choose(isa);
+    const kern_table *table = kern_choose(isa);
     if (!table) return no_such_isa(isa);
     if (threads < 0 || threads > MAX_THREADS)
         return err_fail(E_CONFIG, "threads must be 0 to %d, had %d", MAX_THREADS,

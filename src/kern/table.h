@@ -77,6 +77,10 @@ extern const kern_table kern_table_avx2, kern_table_avx512;
 extern const kern_table kern_table_neon;
 #endif
 
+/* The table named, or the best this processor has for NULL and "auto"; NULL if
+ * it has none of that name. */
+const kern_table *kern_choose(const char *isa);
+
 /* A piece of memory that only grows. */
 typedef struct {
     void *p;
