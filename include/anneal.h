@@ -71,12 +71,13 @@ typedef struct {
 ANNEAL_API void anneal_limit(anneal *a, int64_t updates, double minutes);
 /* Train, or go on with the run in run_dir. out may be NULL. */
 ANNEAL_API int anneal_train(anneal *a, const char *run_dir, anneal_result *out);
-/* Ask a running anneal_train to save and return; safe in a signal handler and
- * from other threads. */
+/* Ask a running anneal_train to save and return (ANNEAL_E_STOPPED); safe in a
+ * signal handler and from other threads. Between runs it stops the next one. */
 ANNEAL_API void anneal_stop(anneal *a);
 
 /* Loss of a model folder (or run) on a text file, or on the run's own held-out
- * text when text_path is NULL. Both in nats; either may be NULL. */
+ * text when text_path is NULL. Both in nats; either may be NULL. A text is
+ * tokenised once and kept under runs/.data of the current folder. */
 ANNEAL_API int anneal_eval(anneal *a, const char *model_dir, const char *text_path,
                            double *per_token, double *per_byte);
 

@@ -3,6 +3,7 @@
 #include "anneal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/session.h"
@@ -107,24 +108,53 @@ int anneal_train(anneal *a, const char *run_dir, anneal_result *out)
     return told(a, e);
 }
 
+static void tell_notes(anneal *a, const str *notes)
+{
+    event e = {{0}};
+    for (const char *p = str_text(notes), *nl; (nl = strchr(p, '\n')); p = nl + 1) {
+        char line[1024];
+        snprintf(line, sizeof line, "%.*s", (int)(nl - p), p);
+        event_begin(&e, 0, "note");
+        event_text(&e, "text", line);
+        if (!event_end(&e)) pass_event(a, e.line.p, e.line.n);
+    }
+    event_free(&e);
+}
+
+/* The MODEL folder that the caller's path names; notes go to its events. */
+static rc find_model(anneal *a, arena *mem, const char *path, const char **dir)
+{
+    str notes = {0};
+    rc e = mem ? session_model_dir(mem, path, dir, &notes) : E_MEMORY;
+    tell_notes(a, &notes);
+    str_free(&notes);
+    return e;
+}
+
 int anneal_eval(anneal *a, const char *model_dir, const char *text_path,
                 double *per_token, double *per_byte)
 {
     eval_result r = {NAN, NAN, 0};
-    int code = told(a,
-                    session_eval(a->settings, model_dir, text_path, "runs/.data", 0, &r));
+    const char *dir;
+    arena *mem = arena_new();
+    rc e = find_model(a, mem, model_dir, &dir);
+    if (!e) e = session_eval(a->settings, dir, text_path, "runs/.data", 0, &r);
+    arena_free(mem);
     if (per_token) *per_token = r.held_out;
     if (per_byte) *per_byte = r.nats_per_byte;
-    return code;
+    return told(a, e);
 }
 
 int anneal_open_model(anneal *a, const char *model_dir, anneal_model **out)
 {
     anneal_model *m = mem_take(sizeof *m);
-    if (!m) return told(a, E_MEMORY);
-    m->owner = a;
-    rc e = writer_open(a->settings, model_dir, &m->w);
+    const char *dir;
+    arena *mem = arena_new();
+    rc e = m ? find_model(a, mem, model_dir, &dir) : E_MEMORY;
+    if (!e) e = writer_open(a->settings, dir, &m->w);
+    arena_free(mem);
     if (e) return mem_drop(m), told(a, e);
+    m->owner = a;
     *out = m;
     return ANNEAL_OK;
 }

@@ -6,6 +6,7 @@
  * start that failed binds nothing. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/session.h"
@@ -42,7 +43,7 @@ static rc init_dir(const config *c, arena *mem, const char *run_dir, const char 
         if (!beside) return E_MEMORY;
         if (file_is_dir(beside)) init = beside;
     }
-    TRY_WHILE(session_model_dir(mem, init, out), "looking for model.init");
+    TRY_WHILE(session_model_dir(mem, init, out, NULL), "looking for model.init");
     return OK;
 }
 
@@ -97,11 +98,29 @@ static bool has_checkpoint(arena *mem, const char *run_dir)
     return n > 0;
 }
 
+/* Paths are kept whole, so that a run can be gone on with from any folder. */
+static rc whole_paths(config *c)
+{
+    static const opt_id paths[] = {OPT_data_text, OPT_data_dir, OPT_data_tokenizer,
+                                   OPT_model_init};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        const char *text = config_text(c, paths[i]);
+        bool word = paths[i] == OPT_data_tokenizer &&
+                    (!strcmp(text, "byte") || str_starts(text, "bpe:"));
+        char *whole = *text && !word ? realpath(text, NULL) : NULL;
+        rc e = whole ? config_set(c, opt_at(paths[i])->name, whole) : OK;
+        free(whole);
+        TRY(e);
+    }
+    return OK;
+}
+
 static rc take_from(config *now, const char *path, bool bound, const char *run_dir)
 {
     config *old;
     TRY(config_new(&old));
     rc e = config_read(old, path);
+    if (!e) e = whole_paths(old);
     for (int i = 0; !e && i < OPT_COUNT; i++)
         if (!config_is_set(now, (opt_id)i))
             e = config_set(now, opt_at((opt_id)i)->name, config_text(old, (opt_id)i));
@@ -122,6 +141,7 @@ static rc settings_of(const config *c, const session_run *r, bool begun, arena *
     char *path = file_join(mem, r->run_dir, "recipe.conf");
     if (!path) return E_MEMORY;
     TRY(config_copy(c, out));
+    TRY(whole_paths(*out));
     if (!file_exists(path) || !(bound || r->own_recipe)) return OK;
     return take_from(*out, path, bound, r->run_dir);
 }
@@ -161,7 +181,7 @@ static rc model_and_data(session_job *j, const session_run *r, bool begun)
     config_model(now, &j->job.model);
     /* once begun, the weights and their shape are the run's own */
     if (begun && !r->anew && *config_text(now, OPT_model_init))
-        TRY(session_model_dir(j->mem, r->run_dir, &shape));
+        TRY(session_model_dir(j->mem, r->run_dir, &shape, NULL));
     else {
         TRY(init_dir(now, j->mem, r->run_dir, &init));
         TRY(tokenizer_of_init(now, j->mem, init));

@@ -25,68 +25,103 @@ void machine_close(machine *m)
     *m = (machine){0};
 }
 
-rc session_model_dir(arena *mem, const char *path, const char **out)
+static rc not_there(const char *path)
 {
-    char *config_path = file_join(mem, path, "config.json");
-    if (!config_path) return E_MEMORY;
-    *out = path;
-    if (file_exists(config_path)) return OK;
-    if (!file_is_dir(path)) {
-        err_fail(E_IO, "no run or model at %s", path);
-        return err_hint(
-            E_IO, "`anneal runs ls` lists runs; a MODEL is a folder with config.json "
-                  "and model.safetensors");
-    }
-    int64_t *steps;
-    size_t n;
-    TRY(checkpoint_list(mem, path, &steps, &n));
-    for (size_t i = n; i-- > 0;) {
-        train_state s;
-        char *dir = checkpoint_dir(mem, path, steps[i]);
-        if (!dir) return E_MEMORY;
-        if (checkpoint_verify(dir, &s) == OK) return *out = dir, OK;
-    }
-    err_fail(E_IO, "no complete checkpoint in %s", path);
-    return err_hint(E_IO, "`anneal train %s` makes one", path);
+    if (file_is_dir(path))
+        err_fail(E_IO, "%s is neither a run nor a model: it has no config.json", path);
+    else err_fail(E_IO, "no run or model at %s", path);
+    return err_hint(E_IO, "`anneal runs ls` lists runs; a MODEL is a folder with "
+                          "config.json and model.safetensors");
 }
 
-/* The dataset a checkpoint was trained on: its run's recipe stands in the
- * folder above the step. */
-static rc data_of_run(arena *mem, const char *dir, const char *cache_root,
-                      const char **data)
+/* The newest checkpoint that is whole; what is passed over is told. */
+static rc newest_whole(arena *mem, const char *run, const char **out, str *notes)
 {
-    const char *slash = strrchr(dir, '/');
-    char *path = slash ? arena_printf(mem, "%.*s/recipe.conf", (int)(slash - dir), dir)
-                       : arena_text(mem, "recipe.conf");
-    if (!path) return E_MEMORY;
-    if (!file_exists(path)) {
+    int64_t *steps;
+    size_t n;
+    TRY(checkpoint_list(mem, run, &steps, &n));
+    for (size_t i = n; i-- > 0;) {
+        char *dir = checkpoint_dir(mem, run, steps[i]);
+        if (!dir) return E_MEMORY;
+        if (checkpoint_verify(dir, NULL) == OK) return *out = dir, OK;
+        if (notes) str_addf(notes, "%s cannot be used: %s\n", dir, err_first());
+    }
+    if (n) {
+        err_fail(E_FORMAT, "none of the %zu checkpoints in %s is whole", n, run);
+        return err_hint(E_FORMAT, "`anneal checkpoint ls %s` says what is wrong", run);
+    }
+    char *recipe = file_join(mem, run, "recipe.conf");
+    if (!recipe || !file_exists(recipe)) return not_there(run);
+    err_fail(E_IO, "no checkpoint in %s yet", run);
+    return err_hint(E_IO, "`anneal train %s` makes one", run);
+}
+
+rc session_model_dir(arena *mem, const char *path, const char **out, str *notes)
+{
+    char *config_path = file_join(mem, path, "config.json");
+    char *state_path = file_join(mem, path, "state.json");
+    if (!config_path || !state_path) return E_MEMORY;
+    *out = path;
+    if (file_exists(state_path)) return checkpoint_verify(path, NULL);
+    if (file_exists(config_path)) return OK;
+    return file_is_dir(path) ? newest_whole(mem, path, out, notes) : not_there(path);
+}
+
+rc session_tokenizer(const char *model_dir, tokenizer **out)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tokenizer.json", model_dir);
+    if (file_exists(path)) return tokenizer_open(path, out);
+    err_fail(E_IO,
+             "the model in %s has no tokenizer.json, so it reads and writes no text",
+             model_dir);
+    return err_hint(E_IO, "put the tokenizer.json it was trained with into the folder");
+}
+
+/* The dataset a checkpoint was trained on: its run's recipe stands in the folder
+ * above the step, the tokenised texts beside the run. */
+static rc data_of_run(arena *mem, const char *dir, const char **data)
+{
+    const char *recipe = arena_printf(mem, "%s/../recipe.conf", dir);
+    const char *cache = arena_printf(mem, "%s/../../.data", dir);
+    config *run;
+    if (!recipe || !cache) return E_MEMORY;
+    if (!file_exists(recipe)) {
         err_fail(E_USAGE,
                  "%s is no run's checkpoint, so it has no held-out text of its own", dir);
         return err_hint(E_USAGE, "name one with --text PATH");
     }
-    config *run;
     TRY(config_new(&run));
-    rc e = config_read(run, path);
-    if (!e) e = session_data(run, mem, cache_root, data);
+    rc e = config_read(run, recipe);
+    if (!e) e = session_data(run, mem, cache, data);
     config_free(run);
     return e;
 }
 
-rc session_eval(const config *c, const char *path, const char *text,
+static rc data_of_text(arena *mem, const char *dir, const char *text,
+                       const char *cache_root, const char **data)
+{
+    tokenizer *t;
+    data_options o = {.held_out = 1,
+                      .tokenizer_path = file_join(mem, dir, "tokenizer.json")};
+    if (!o.tokenizer_path) return E_MEMORY;
+    TRY(session_tokenizer(dir, &t)); /* for its error, before the text is read */
+    tokenizer_free(t);
+    return data_cached(1, &text, &o, cache_root, mem, data);
+}
+
+rc session_eval(const config *c, const char *dir, const char *text,
                 const char *cache_root, int64_t max_windows, eval_result *out)
 {
     arena *mem = arena_new();
     model *mo = NULL;
     machine m = {0};
-    const char *dir = NULL, *data = NULL;
-    rc e = mem ? session_model_dir(mem, path, &dir) : E_MEMORY;
+    const char *data = NULL;
+    rc e = mem ? machine_open(c, &m) : E_MEMORY;
+    if (!e)
+        e = text ? data_of_text(mem, dir, text, cache_root, &data)
+                 : data_of_run(mem, dir, &data);
     if (!e) e = model_load(dir, &mo);
-    if (!e && text) {
-        data_options o = {.held_out = 1,
-                          .tokenizer_path = file_join(mem, dir, "tokenizer.json")};
-        e = data_cached(1, &text, &o, cache_root, mem, &data);
-    } else if (!e) e = data_of_run(mem, dir, cache_root, &data);
-    if (!e) e = machine_open(c, &m);
     if (!e) e = train_eval(mo, data, m.dev, m.k, max_windows, out);
     machine_close(&m);
     model_free(mo);

@@ -43,8 +43,12 @@ rc session_plan(const session_job *j, plan **out);
 rc session_train(const config *c, const session_run *r, train_result *out);
 
 /* The MODEL folder that a path names: itself, or the newest complete step of a
- * run. E_IO with a hint otherwise. */
-rc session_model_dir(arena *mem, const char *path, const char **out);
+ * run. A checkpoint is verified; those of a run that are damaged are passed over
+ * and named in `notes`, a line each (may be NULL). E_IO with a hint where there
+ * is none; E_FORMAT where none is whole. What follows takes such a folder. */
+rc session_model_dir(arena *mem, const char *path, const char **out, str *notes);
+/* E_IO with a hint where a MODEL has none. */
+rc session_tokenizer(const char *model_dir, tokenizer **out);
 
 /* A model ready to write text. */
 typedef struct writer writer;
@@ -54,10 +58,10 @@ typedef bool (*writer_emit)(void *ctx, int32_t id, const char *bytes, size_t n);
 rc writer_run(writer *w, const char *prompt, size_t n_tokens, const gen_options *o,
               writer_emit emit, void *ctx, gen_stats *stats);
 
-/* Loss on a text (or folder), or with text NULL on the held-out part of the
- * data the run was trained on; on at most max_windows of it, evenly spread
- * (0 = all). */
-rc session_eval(const config *c, const char *path, const char *text,
+/* Loss of a MODEL on a text or folder (tokenised under cache_root), or with text
+ * NULL on the held-out part of the data its run was trained on; on at most
+ * max_windows of it, evenly spread (0 = all). */
+rc session_eval(const config *c, const char *model_dir, const char *text,
                 const char *cache_root, int64_t max_windows, eval_result *out);
 
 #endif

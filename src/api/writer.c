@@ -17,12 +17,10 @@ rc writer_open(const config *c, const char *model_dir, writer **out)
 {
     arena *mem = arena_new();
     writer *w = mem ? arena_take(mem, sizeof *w) : NULL;
-    const char *dir = NULL;
     if (!w) return arena_free(mem), E_MEMORY;
     w->mem = mem;
-    rc e = session_model_dir(mem, model_dir, &dir);
-    if (!e) e = model_load(dir, &w->m);
-    if (!e) e = tokenizer_open(dir, &w->tok);
+    rc e = session_tokenizer(model_dir, &w->tok);
+    if (!e) e = model_load(model_dir, &w->m);
     if (!e) e = machine_open(c, &w->box);
     if (!e) e = gen_open(w->m, w->box.dev, w->box.k, &w->g);
     if (e) return writer_close(w), e;

@@ -181,8 +181,14 @@ rc args_settings(const args *a, int from, config *c)
     return uri ? config_set(c, "device.uri", uri) : OK;
 }
 
+const char *args_new_run(const args *a, const char *name)
+{
+    if (strchr(name, '/')) return name;
+    return file_join(a->mem, args_text(a, "runs", "runs"), name);
+}
+
 const char *args_run(const args *a, const char *word)
 {
-    if (strchr(word, '/') || file_is_dir(word)) return word;
-    return file_join(a->mem, args_text(a, "runs", "runs"), word);
+    const char *run = args_new_run(a, word);
+    return run && !file_is_dir(run) && file_is_dir(word) ? word : run;
 }

@@ -49,7 +49,9 @@ rc args_words(const args *a, int min, int max, const char *what);
 /* Words from the i-th on are key=value settings. */
 rc args_settings(const args *a, int from, config *c);
 
-/* RUN: a name under --runs, or a path. */
+/* RUN: a name under --runs, else a path. */
 const char *args_run(const args *a, const char *word);
+/* Where a run of this name is made: under --runs, unless it is a path. */
+const char *args_new_run(const args *a, const char *name);
 
 #endif

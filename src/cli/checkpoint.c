@@ -22,30 +22,36 @@ static json_t *as_json(const char *dir, const train_state *s, bool good)
     return o;
 }
 
-static void print(const char *dir, const train_state *s, bool good)
+/* best: the step that the newest state calls best. */
+static void print(const char *dir, const train_state *s, int64_t best)
 {
-    if (!good) {
-        printf("%s  damaged: %s\n", dir, err_first());
-        return;
-    }
     printf("%s  step %lld  loss %.4f", dir, (long long)s->step, s->loss);
     if (isfinite(s->held_out)) printf("  held-out %.4f", s->held_out);
-    printf("  loss scale %g%s\n", s->loss_scale, s->best_step == s->step ? "  best" : "");
+    printf("  loss scale %g%s\n", s->loss_scale, best == s->step ? "  best" : "");
 }
 
 static rc list(const args *a, const char *run)
 {
-    int64_t *steps;
+    int64_t *steps, best = -1;
     size_t n;
     json_t *all = args_has(a, "json") ? json_array() : NULL;
     TRY(checkpoint_list(a->mem, run, &steps, &n));
+    train_state *s = arena_array(a->mem, n + 1, sizeof *s);
+    const char **bad = arena_array(a->mem, n + 1, sizeof *bad);
+    if (!s || !bad) return E_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        train_state s = {0};
         char *dir = checkpoint_dir(a->mem, run, steps[i]);
         if (!dir) return E_MEMORY;
-        bool good = checkpoint_verify(dir, &s) == OK;
-        if (all) json_array_append_new(all, as_json(dir, &s, good));
-        else print(dir, &s, good);
+        rc e = checkpoint_verify(dir, &s[i]);
+        bad[i] = e ? arena_text(a->mem, err_first()) : NULL;
+        if (!e) best = s[i].best_step;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char *dir = checkpoint_dir(a->mem, run, steps[i]);
+        if (!dir) return E_MEMORY;
+        if (all) json_array_append_new(all, as_json(dir, &s[i], !bad[i]));
+        else if (bad[i]) printf("%s  damaged: %s\n", dir, bad[i]);
+        else print(dir, &s[i], best);
     }
     if (!all) return n ? OK : puts("no checkpoints yet") < 0 ? E_IO : OK;
     json_t *o = json_object();
@@ -57,10 +63,10 @@ static rc one(const args *a, const char *path)
 {
     const char *dir;
     train_state s;
-    TRY(session_model_dir(a->mem, path, &dir));
+    TRY(cli_model(a, path, &dir));
     TRY(checkpoint_verify(dir, &s));
     if (args_has(a, "json")) return cli_put_json(as_json(dir, &s, true));
-    print(dir, &s, true);
+    print(dir, &s, s.best_step);
     return OK;
 }
 

@@ -51,6 +51,17 @@ rc cli_config(const args *a, config **out)
     return e;
 }
 
+rc cli_model(const args *a, const char *word, const char **dir)
+{
+    str notes = {0};
+    const char *path = args_run(a, word);
+    rc e = path ? session_model_dir(a->mem, path, dir, &notes) : E_MEMORY;
+    for (const char *p = str_text(&notes), *nl; (nl = strchr(p, '\n')); p = nl + 1)
+        fprintf(stderr, "note    %.*s\n", (int)(nl - p), p);
+    str_free(&notes);
+    return e;
+}
+
 /* A terminal that may be redrawn: NO_COLOR and TERM=dumb ask for plain lines. */
 static bool may_redraw(void)
 {

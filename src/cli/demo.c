@@ -46,12 +46,12 @@ static bool put_piece(void *ctx, int32_t id, const char *bytes, size_t n)
     return true;
 }
 
-static rc sample(const config *c, const char *run_dir, str *out)
+static rc sample(const config *c, const char *dir, str *out)
 {
     writer *w;
     gen_stats stats;
     gen_options o = {.temperature = 0.7, .top_p = 0.95, .seed = 1};
-    TRY(writer_open(c, run_dir, &w));
+    TRY(writer_open(c, dir, &w));
     rc e = writer_run(w, PROMPT, 320, &o, put_piece, out, &stats);
     writer_close(w);
     return e;
@@ -62,16 +62,17 @@ static rc sample(const config *c, const char *run_dir, str *out)
 typedef struct {
     double bigram, trigram;
     eval_result model;
-    const char *device;
+    const char *device, *dir; /* the checkpoint */
 } figures;
 
 static rc measure(const args *a, const config *c, const char *run_dir, const char *cache,
                   figures *f)
 {
     const char *data;
+    TRY(cli_model(a, run_dir, &f->dir));
     TRY(session_data(c, a->mem, cache, &data));
     TRY(data_ngram(data, &f->bigram, &f->trigram));
-    return session_eval(c, run_dir, NULL, cache, EVAL_WINDOWS, &f->model);
+    return session_eval(c, f->dir, NULL, cache, EVAL_WINDOWS, &f->model);
 }
 
 static rc put_json(const char *run_dir, const train_result *r, const figures *f)
@@ -91,7 +92,7 @@ static rc put_text(const config *c, const char *run_dir, const train_result *r,
                    const figures *f)
 {
     str text = {0};
-    rc e = sample(c, run_dir, &text);
+    rc e = sample(c, f->dir, &text);
     if (!e)
         printf("\nheld-out loss, nats per byte (text never seen in training)\n"
                "  byte bigram            %.4f\n"
@@ -135,7 +136,7 @@ static rc run(args *a, config *c)
 {
     figures f = {0};
     train_result out;
-    session_run r = {.run_dir = args_run(a, args_text(a, "name", "demo")),
+    session_run r = {.run_dir = args_new_run(a, args_text(a, "name", "demo")),
                      .anew = args_has(a, "force")};
     const char *cache = file_join(a->mem, args_text(a, "runs", "runs"), ".data");
     if (!r.run_dir || !cache) return E_MEMORY;

@@ -13,8 +13,9 @@ rc verb_eval(args *a)
     TRY(args_words(a, 1, 1, "a run or a model folder"));
     TRY(cli_config(a, &c));
     const char *cache = file_join(a->mem, args_text(a, "runs", "runs"), ".data");
-    rc e = session_eval(c, args_run(a, a->word[0]), args_text(a, "text", NULL), cache, 0,
-                        &r);
+    const char *dir;
+    rc e = cli_model(a, a->word[0], &dir);
+    if (!e) e = session_eval(c, dir, args_text(a, "text", NULL), cache, 0, &r);
     config_free(c);
     if (e) return e;
     if (args_has(a, "json")) {

@@ -74,7 +74,7 @@ rc verb_grad(args *a)
     const char *dir;
     TRY(args_words(a, 1, 1, "a run or a model folder"));
     TRY(cli_config(a, &c));
-    rc e = session_model_dir(a->mem, args_run(a, a->word[0]), &dir);
+    rc e = cli_model(a, a->word[0], &dir);
     if (!e) e = model_load(dir, &m);
     if (!e) e = compute(a, c, m);
     model_free(m);

@@ -44,6 +44,7 @@ int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "help";
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of write */
     if (!strcmp(word, "--version") || !strcmp(word, "version"))
         return puts("anneal " ANNEAL_VERSION) < 0;
     if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h")) {

@@ -133,6 +133,9 @@ static rc report(const args *a, const dev_stats *s)
     cli_real(o, "ms", s->ms);
     if (s->predicted_ms >= 0) cli_real(o, "predicted_ms", s->predicted_ms);
     cli_real(o, "flops", s->flops);
+    json_object_set_new(o, "dropped_products",
+                        json_integer((json_int_t)s->dropped_products));
+    json_object_set_new(o, "saturated", json_integer((json_int_t)s->saturated));
     json_object_set_new(o, "infinities", json_integer((json_int_t)s->infinities));
     return cli_put_json(o);
 }
@@ -156,7 +159,14 @@ static rc load(const args *a, job *j)
 static rc whole(const args *a, job *j)
 {
     dev_stats stats;
+    dev_caps caps;
     TRY(load(a, j));
+    TRY(dev_caps_of(j->dev, &caps));
+    if (!caps.computes && args_has(a, "out")) {
+        err_fail(E_DEVICE, "%s computes nothing, so there is no output to keep",
+                 caps.uri);
+        return err_hint(E_DEVICE, "-d emu:%s computes", caps.model);
+    }
     TRY(check_names(a, "in", j->ports.n_in, j->ports.in));
     TRY(check_names(a, "out", j->ports.n_out, j->ports.out));
     TRY(make_surfaces(j, a->mem, j->ports.n_in, j->ports.in, &j->in));

@@ -53,7 +53,9 @@ static rc draw(args *a, const config *c)
     o.top_k = (int)top_k;
     o.seed = (uint64_t)seed;
     writer *w;
-    TRY(writer_open(c, args_run(a, a->word[0]), &w));
+    const char *dir;
+    TRY(cli_model(a, a->word[0], &dir));
+    TRY(writer_open(c, dir, &w));
     sink s = {.live = !args_has(a, "json"), .ids = json_array()};
     cli_catch_interrupt();
     if (s.live) fputs(prompt, stdout);

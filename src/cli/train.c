@@ -39,7 +39,7 @@ static rc find(const args *a, config *c, session_run *r)
     }
     TRY(config_read(c, recipe));
     if (!name) name = name_of(a->mem, recipe);
-    r->run_dir = name ? args_run(a, name) : NULL;
+    r->run_dir = name ? args_new_run(a, name) : NULL;
     return r->run_dir ? OK : E_MEMORY;
 }
 

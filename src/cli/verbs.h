@@ -25,6 +25,9 @@ void cli_real(json_t *o, const char *key, double v);
 /* A configuration with the flags every verb shares (device) applied. */
 rc cli_config(const args *a, config **out);
 
+/* The MODEL folder of a word: a run's name, or a path. Notes go to stderr. */
+rc cli_model(const args *a, const char *word, const char **dir);
+
 /* Trains with a view chosen by --show, until a limit of the flags; used by
  * train and demo. r says which run, and how it begins. */
 rc cli_train(const args *a, const config *c, session_run *r, train_result *out);

@@ -20,8 +20,13 @@ static rc save(run *r)
         s->best_step = s->step;
     }
     s->wall_s = run_seconds(r);
-    TRY(checkpoint_save(r->job->run_dir, r->mo, r->m, r->v, s,
-                        dataset_tokenizer_path(r->data)));
+    rc bad = checkpoint_save(r->job->run_dir, r->mo, r->m, r->v, s,
+                             dataset_tokenizer_path(r->data));
+    if (bad != OK && r->saved_step >= 0)
+        err_hint(bad,
+                 "%s/step-%08lld is complete; make room and the same command goes on",
+                 r->job->run_dir, (long long)r->saved_step);
+    TRY(bad);
     r->saved_step = s->step;
     arena *mem = arena_new();
     char *dir = mem ? checkpoint_dir(mem, r->job->run_dir, s->step) : NULL;
