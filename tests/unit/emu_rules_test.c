@@ -229,6 +229,131 @@ static void breaking_nothing_is_never_refused(void **state)
     }
 }
 
+/* ---- at the limit, and one past it ---- */
+static void axis(str *s, int n)
+{
+    str_addf(s,
+             "tensor<fp16, [1, 1, 1, %d]> in_a) {\ntensor<fp16, [1, 1, 1, %d]> out_a = "
+             "relu(x = in_a)[name = string(\"out_a\")];\n} -> (out_a); }",
+             n, n);
+}
+
+static void channels(str *s, int n)
+{
+    str_addf(s,
+             "tensor<fp16, [1, %d, 1, 32]> in_a) {\ntensor<fp16, [1, %d, 1, 32]> out_a = "
+             "relu(x = in_a)[name = string(\"out_a\")];\n} -> (out_a); }",
+             n, n);
+}
+
+static void rank(str *s, int n)
+{
+    str type = {0};
+    for (int i = 2; i < n; i++) str_add(&type, "1, ");
+    str_addf(s,
+             "tensor<fp16, [1, 32]> in_a) {\n" CONST(
+                 "tensor<int32, [2]>", "flat",
+                 "[1, 32]") "tensor<int32, [%d]> deep = const()[name = string(\"deep\"), "
+                            "val = "
+                            "tensor<int32, [%d]>([%s1, 32])];\n"
+                            "tensor<fp16, [%s1, 32]> more = reshape(shape = deep, x = "
+                            "in_a)[name = "
+                            "string(\"more\")];\n" LET(
+                                "tensor<fp16, [1, 32]>", "back",
+                                "reshape(shape = flat, x = more)") "} -> (back); }",
+             n, n, str_text(&type), str_text(&type));
+    str_free(&type);
+}
+
+static void kernel(str *s, int n)
+{
+    str_addf(s,
+             "tensor<fp16, [1, 4, 1, %d]> in_a) {\ntensor<fp16, [4, 4, 1, %d]> weight = "
+             "const()[name = string(\"weight\"), val = tensor<fp16, [4, 4, 1, "
+             "%d]>(0x1p-4)];\n" LET(ROW32, "out_a",
+                                    "conv(weight = weight, x = in_a)") "} -> (out_a); }",
+             32 + n - 1, n, n);
+}
+
+static void chain(str *s, int n)
+{
+    str_add(s, ROW32 " v_0) {\n");
+    for (int i = 1; i <= n; i++)
+        str_addf(s, ROW32 " v_%d = relu(x = v_%d)[name = string(\"v_%d\")];\n", i, i - 1,
+                 i);
+    str_addf(s, "} -> (v_%d); }", n);
+}
+
+static void ports(str *s, int n)
+{
+    for (int i = 0; i < n - 1; i++) str_addf(s, "%s" ROW32 " in_%d", i ? ", " : "", i);
+    str_add(s, ") {\n" LET(ROW32, "v_0", "relu(x = in_0)"));
+    for (int i = 1; i < n - 1; i++)
+        str_addf(s, ROW32 " v_%d = add(x = v_%d, y = in_%d)[name = string(\"v_%d\")];\n",
+                 i, i - 1, i, i);
+    str_addf(s, "} -> (v_%d); }", n - 2);
+}
+
+static void contraction(str *s, int n)
+{
+    str_addf(
+        s,
+        "tensor<fp16, [1, 1, 32, %d]> in_a, tensor<fp16, [1, 1, 32, %d]> in_b) {\n" CONST(
+            "bool", "no", "false")
+            CONST("bool", "yes",
+                  "true") LET("tensor<fp16, [1, 1, 32, 32]>", "out_a",
+                              "matmul(transpose_x = no, transpose_y = yes, x = in_a, y = "
+                              "in_b)") "} -> (out_a); }",
+        n, n);
+}
+
+static const struct {
+    dev_rule rule;
+    const char *uri;
+    void (*text)(str *s, int n);
+    int most;
+} limits[] = {
+    {RULE_axis_limit, "emu:m1", axis, 16384},
+    {RULE_axis_limit, "emu:m3pro", axis, 16384},
+    {RULE_axis_limit, "emu:m4", axis, 65536},
+    {RULE_axis_limit, "emu:m1", channels, 65536},
+    {RULE_axis_limit, "emu:m6", channels, 65536},
+    {RULE_axis_limit, "emu:m1", contraction, 16384},
+    {RULE_axis_limit, "emu:m5", contraction, 65536},
+    {RULE_rank_limit, "emu:m4", rank, 5},
+    {RULE_conv_kernel_width, "emu:m1", kernel, 13},
+    {RULE_conv_kernel_width, "emu:m2pro", kernel, 15},
+    {RULE_conv_kernel_width, "emu:m4", kernel, 15},
+    {RULE_graph_depth, "emu:m4", chain, 383},
+    {RULE_surface_slots, "emu:m4", ports, 128},
+};
+
+static void limits_themselves_are_allowed(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(limits); i++)
+        for (int over = 0; over < 2; over++) {
+            str s = {0};
+            device *d;
+            dev_program *p;
+            str_add(
+                &s,
+                "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-version\","
+                " \"3505.4.1\"}})]\n{ func main<ios18>(");
+            limits[i].text(&s, limits[i].most + over);
+            assert_ok(str_done(&s));
+            assert_ok(dev_open(limits[i].uri, pool, &d));
+            rc r = try_load(d, s.p, NULL, 0, &p);
+            if (r != (over ? E_RULE : OK) ||
+                (over && !strstr(err_text(), dev_rule_at(limits[i].rule)->id)))
+                fail_msg("%s on %s: %d is %s: %s", dev_rule_at(limits[i].rule)->id,
+                         limits[i].uri, limits[i].most + over, err_name(r),
+                         r == OK ? "" : err_text());
+            dev_unload(p);
+            dev_close(d);
+            str_free(&s);
+        }
+}
+
 /* ---- the same, as `device check` puts it ---- */
 static void check_of(const char *uri, int passed_at_least)
 {
@@ -285,6 +410,7 @@ int main(void)
         cmocka_unit_test(faithful_engines_go_wrong_as_the_chip_does),
         cmocka_unit_test(chips_without_a_rule_run_what_breaks_it),
         cmocka_unit_test(breaking_nothing_is_never_refused),
+        cmocka_unit_test(limits_themselves_are_allowed),
         cmocka_unit_test(the_check_passes_on_engines_that_keep_their_tables),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);
