@@ -326,6 +326,14 @@ static bool pieces_only(const planner *b, const ir_node *d)
     return only && wanted > 0;
 }
 
+/* A bool value may not be an input or output: each program makes its own. */
+static bool stays_inside(planner *b, const ir_node *n)
+{
+    if (n->type != IR_BOOL || plan_guard_off(b->p, RULE_bool_io)) return false;
+    plan_guards(b, RULE_bool_io, true);
+    return true;
+}
+
 rc plan_place(planner *b)
 {
     size_t n = (size_t)b->g->n_nodes;
@@ -339,8 +347,7 @@ rc plan_place(planner *b)
         node_info *at = &b->info[i];
         at->sink = at->item = -1;
         if (node->op == IR_input || node->op == IR_param) at->at = PLACE_GIVEN;
-        else if (node->op == IR_constant || plan_is_view(b, node) ||
-                 (node->type == IR_BOOL && !plan_guard_off(b->p, RULE_bool_io)))
+        else if (node->op == IR_constant || plan_is_view(b, node) || stays_inside(b, node))
             at->at = PLACE_FREE;
         else if ((at->cause = host_cause(b, node)) != NULL) at->at = PLACE_HOST;
         else at->at = PLACE_ENGINE;
