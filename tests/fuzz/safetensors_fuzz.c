@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
-static char dir[64];
+static char dir[256];
 
 static void demand(int holds)
 {
@@ -26,7 +26,7 @@ static void tidy(void)
 
 static const char *path_of(const char *name)
 {
-    static char path[128];
+    static char path[320];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -79,12 +79,19 @@ static void read_config(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    static const model_config tiny = {.layers = 1, .dim = 2, .heads = 1, .hidden = 2,
-                                      .seq = 2, .vocab = 2, .tied = true};
+    static const model_config tiny = {.layers = 1,
+                                      .dim = 2,
+                                      .heads = 1,
+                                      .hidden = 2,
+                                      .seq = 2,
+                                      .vocab = 2,
+                                      .tied = true};
     model *m;
     train_state s;
     if (!dir[0]) {
-        strcpy(dir, "/tmp/anneal-fuzz-XXXXXX");
+        /* what is read back is written and forced out: a memory disk is fast */
+        const char *base = getenv("TMPDIR");
+        snprintf(dir, sizeof dir, "%.200s/anneal-fuzz-XXXXXX", base ? base : "/tmp");
         demand(mkdtemp(dir) != NULL);
         atexit(tidy);
     }
