@@ -177,15 +177,17 @@ rc emu_fill_constants(emu_plan *p);
 /* Run on surfaces in binding order. */
 rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats);
 
-/* ---- lower.c ---- */
-rc emu_lower(emu_plan *p);
-int emu_add_val(emu_plan *p, int rank, const int64_t *d,
-                mil_dtype store); /* fresh root; -1 no memory */
+/* ---- values.c; -1 = out of memory, also where a value given is -1 ---- */
+/* A fresh packed value with a root of its own. */
+int emu_add_val(emu_plan *p, int rank, const int64_t *d, mil_dtype store);
 int emu_view_of(emu_plan *p, int val, int rank, const int64_t *d, emu_view v);
+/* NULL: no memory. The address lasts until the next node is added. */
 emu_node *emu_add_node(emu_plan *p, emu_kind kind);
-/* The same elements packed: itself, or a copy. -1: no memory. */
+rc emu_add_copy(emu_plan *p, int from, int to);
+/* The same elements packed: itself, or a copy. */
 int emu_packed(emu_plan *p, int val);
 int emu_permuted(emu_plan *p, int val, const int *perm);
+int emu_reshaped(emu_plan *p, int val, int rank, const int64_t *d);
 bool emu_is_packed(const emu_val *v);
 bool emu_is_whole(const emu_plan *p, const emu_val *v); /* packed, and all of its root */
 int64_t emu_count(const emu_val *v);
@@ -197,13 +199,23 @@ static inline kern_type emu_kern_type(mil_dtype s)
 {
     return s == MIL_FP16 ? KERN_F16 : KERN_F32;
 }
-int emu_value(emu_plan *p, int code_value); /* -1 no memory */
-/* lower_mac.c */
+mil_dtype emu_store_of(const emu_plan *p, mil_dtype t);
+/* The value of a value of the code: known already, or a constant made now. */
+int emu_value(emu_plan *p, int code_value);
+int emu_input(emu_plan *p, int code_value, int port);
+/* A fresh packed value of the type of a code value. */
+int emu_result(emu_plan *p, int code_value);
+
+/* ---- lower*.c ---- */
+rc emu_lower(emu_plan *p);
+rc emu_lower_ew(emu_plan *p, const dev_op *o, int *out);
+rc emu_add_ew(emu_plan *p, emu_ew ew, int kernel, int n_in, const int *in, int out);
+int emu_add_softmax(emu_plan *p, int val, int axis);
+rc emu_lower_reduce(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
-int emu_add_softmax(emu_plan *p, int val, int axis);
 
 /* ---- fuse.c, group.c, memory.c ---- */
 rc emu_fuse(emu_plan *p);

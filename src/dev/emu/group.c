@@ -200,9 +200,12 @@ static bool passes_infinity(const emu_tile_op *o)
     switch (o->ew) {
     case EMU_BINARY:
         return o->kernel == KERN_ADD || o->kernel == KERN_SUB || o->kernel == KERN_MUL;
-    case EMU_UNARY: return o->kernel == KERN_U_ABS || o->kernel == KERN_U_SQUARE;
-    case EMU_CLAMP: return true;
-    default: return false;
+    case EMU_UNARY:
+        return o->kernel == KERN_U_ABS || o->kernel == KERN_U_SQUARE;
+    case EMU_CLAMP:
+        return true;
+    default:
+        return false;
     }
 }
 

@@ -108,17 +108,11 @@ static rc add_product(emu_plan *p, int x, int y, bool tx, bool ty, int out, floa
     return kern_gemm_reserve(p->k, g->m, g->n, g->k);
 }
 
-static int result_like(emu_plan *p, const dev_op *o, mil_dtype store)
-{
-    const mil_type *t = &p->code->values[o->out[0]].type;
-    return emu_add_val(p, t->rank, t->d, store);
-}
-
 rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out)
 {
     int x = emu_value(p, o->arg[0]), y = emu_value(p, o->arg[1]);
     if (x < 0 || y < 0) return E_MEMORY;
-    *out = result_like(p, o, p->vals[x].store);
+    *out = emu_result(p, o->out[0]);
     return add_product(p, x, y, o->a.tx, o->a.ty, *out, 1, -1, false);
 }
 
@@ -135,7 +129,7 @@ rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out)
     int flat = emu_view_of(p, x, 2, (int64_t[]){rows, width},
                            (emu_view){v.v.root, v.v.off, {width, 1}});
     if (bias < 0) {
-        *out = result_like(p, o, v.store);
+        *out = emu_result(p, o->out[0]);
         if (*out < 0) return E_MEMORY;
         int packed = emu_view_of(p, *out, 2, (int64_t[]){rows, outs},
                                  (emu_view){p->vals[*out].v.root, 0, {outs, 1}});
@@ -217,7 +211,7 @@ rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
     emu_val v = p->vals[x];
     emu_im2col c;
     window(p, o, &v, &c);
-    *out = result_like(p, o, v.store);
+    *out = emu_result(p, o->out[0]);
     if (*out < 0) return E_MEMORY;
     int64_t g = o->a.groups, places = c.oh * c.ow, outs = p->vals[w].d[0];
     int64_t k = c.ch / g * c.kh * c.kw, image = c.ch * c.h * c.w;
@@ -270,6 +264,6 @@ rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out)
     int scores = emu_add_val(p, s.rank, s.d, s.store);
     TRY(add_product(p, q, k, false, true, scores, scale, -1, false));
     int probs = emu_add_softmax(p, scores, s.rank - 1);
-    *out = result_like(p, o, s.store);
+    *out = emu_result(p, o->out[0]);
     return add_product(p, probs, v, false, false, *out, 1, -1, false);
 }
