@@ -62,6 +62,19 @@ rc cli_model(const args *a, const char *word, const char **dir)
     return e;
 }
 
+const char *cli_npy_descr(mil_dtype t)
+{
+    static const struct {
+        mil_dtype t;
+        const char *descr;
+    } map[] = {{MIL_FP16, "<f2"},  {MIL_FP32, "<f4"},  {MIL_INT8, "|i1"},
+               {MIL_UINT8, "|u1"}, {MIL_INT16, "<i2"}, {MIL_UINT16, "<u2"},
+               {MIL_INT32, "<i4"}, {MIL_BOOL, "|b1"}};
+    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
+        if (map[i].t == t) return map[i].descr;
+    return "|u1";
+}
+
 /* A terminal that may be redrawn: NO_COLOR and TERM=dumb ask for plain lines. */
 static bool may_redraw(void)
 {

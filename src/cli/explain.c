@@ -67,6 +67,9 @@ static rc with_plan(const args *a, const config *c, const model_config *m,
     if (!e)
         e = model_graph(m, MODEL_GRAD, (int)config_int(c, OPT_train_batch), m->seq, &g);
     if (!e) e = plan_build(g, &caps, &o, &p);
+    if (!e && args_has(a, "save"))
+        e = cli_dump_step(p, &box, m, (int)config_int(c, OPT_train_batch),
+                          args_text(a, "save", ""));
     if (!e && !strcmp(stage, "mil")) e = print_mil(a, p);
     else if (!e && args_has(a, "json")) e = plan_json(p, &text);
     else if (!e) e = plan_print(p, &text);

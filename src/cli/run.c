@@ -81,19 +81,11 @@ static rc fill(const args *a, const dev_port *p, dev_surface *s)
 
 static rc keep(const args *a, const dev_port *p, dev_surface *s)
 {
-    static const struct {
-        mil_dtype t;
-        const char *descr;
-    } map[] = {{MIL_FP16, "<f2"},  {MIL_FP32, "<f4"},  {MIL_INT8, "|i1"},
-               {MIL_UINT8, "|u1"}, {MIL_INT16, "<i2"}, {MIL_UINT16, "<u2"},
-               {MIL_INT32, "<i4"}, {MIL_BOOL, "|b1"}};
-    const char *path = file_for(a, "out", p->name), *descr = "|u1";
+    const char *path = file_for(a, "out", p->name);
     void *host;
     if (!path) return OK;
-    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
-        if (map[i].t == p->type.dtype) descr = map[i].descr;
     TRY(dev_map(s, &host));
-    rc e = npy_write(path, descr, p->type.rank, p->type.d, host);
+    rc e = npy_write(path, cli_npy_descr(p->type.dtype), p->type.rank, p->type.d, host);
     rc f = dev_unmap(s);
     return e ? e : f;
 }

@@ -25,6 +25,15 @@ void cli_real(json_t *o, const char *key, double v);
 /* A configuration with the flags every verb shares (device) applied. */
 rc cli_config(const args *a, config **out);
 
+/* NumPy's name of a surface's elements. */
+const char *cli_npy_descr(mil_dtype t);
+
+/* Carry out one step of a plan on random tokens and first weights, and write
+ * under dir all that `anneal run` needs to repeat each of its runs:
+ *   NAME.mil  NAME.weights/...  call-NNN-NAME/{in,out}.PORT.npy  (dump.c) */
+rc cli_dump_step(const plan *p, const machine *m, const model_config *c, int batch,
+                 const char *dir);
+
 /* The MODEL folder of a word: a run's name, or a path. Notes go to stderr. */
 rc cli_model(const args *a, const char *word, const char **dir);
 
