@@ -670,6 +670,243 @@ static void running_out_of_memory_while_loading_is_an_error(void **state)
     dev_drop(y);
 }
 
+/* Of every kind of work a piece: products, moves, sums, fused chains. */
+#define OF_EVERY_KIND                                                                                                   \
+    PROGRAM(                                                                                                            \
+        ROW32 " in_a",                                                                                                  \
+        CONST("int32", "axis", "1") CONST("bool", "no", "false") CONST(                                                 \
+            "tensor<int32, [4]>", "turn", "[0, 3, 2, 1]") CONST("tensor<int32, [2]>",                                   \
+                                                                "halves", "[2, 2]")                                     \
+            CONST("tensor<fp16, [4, 4, 1, 3]>", "weight", "0x1p-4") CONST(                                              \
+                "string", "same",                                                                                       \
+                "\"same\"") CONST("tensor<int32, [1]>", "axes",                                                         \
+                                  "[3]") LET(ROW32, "mixed",                                                            \
+                                             "conv(pad_type = same, weight = weight, x "                                \
+                                             "= in_a)") LET("tensor<fp16, [1, 32, 1, "                                  \
+                                                            "4]>",                                                      \
+                                                            "turned",                                                   \
+                                                            "transpose(perm = turn, x "                                 \
+                                                            "= mixed)") LET("tensor<"                                   \
+                                                                            "fp16, [1, "                                \
+                                                                            "32, 1, "                                   \
+                                                                            "4]>",                                      \
+                                                                            "soft",                                     \
+                                                                            "softmax("                                  \
+                                                                            "axis = "                                   \
+                                                                            "axis, x = "                                \
+                                                                            "turned)")                                  \
+                LET(ROW32, "again",                                                                                     \
+                    "transpose(perm = turn, x = soft)") "tensor<fp16, [1, 2, 1, 32]> "                                  \
+                                                        "left, tensor<fp16, [1, 2, 1, "                                 \
+                                                        "32]> right = "                                                 \
+                                                        "split(axis = axis, "                                           \
+                                                        "split_sizes = halves, x = "                                    \
+                                                        "again)[name = "                                                \
+                                                        "string(\"p\")];\n" LET(                                        \
+                                                            ROW32, "joined",                                            \
+                                                            "concat(axis = axis, "                                      \
+                                                            "interleave = no, values = "                                \
+                                                            "(right, left))") CONST("bo"                                \
+                                                                                    "o"                                 \
+                                                                                    "l",                                \
+                                                                                    "ye"                                \
+                                                                                    "s",                                \
+                                                                                    "tr"                                \
+                                                                                    "u"                                 \
+                                                                                    "e")                                \
+                                                            CONST(                                                      \
+                                                                "tensor<int32, [4]>",                                   \
+                                                                "form",                                                 \
+                                                                "[1, 4, 1, 32]") CONST("tensor<int32, [4]>",            \
+                                                                                       "square",                        \
+                                                                                       "[1, 1, 4, 32]")                 \
+                                                                LET("tensor<fp16, [1, "                                 \
+                                                                    "1, 4, 32]>",                                       \
+                                                                    "rows",                                             \
+                                                                    "reshape(shape = "                                  \
+                                                                    "square, x = "                                      \
+                                                                    "joined)") LET("ten"                                \
+                                                                                   "sor"                                \
+                                                                                   "<fp"                                \
+                                                                                   "16,"                                \
+                                                                                   " ["                                 \
+                                                                                   "1, "                                \
+                                                                                   "1, "                                \
+                                                                                   "4, "                                \
+                                                                                   "4]"                                 \
+                                                                                   ">",                                 \
+                                                                                   "sco"                                \
+                                                                                   "re"                                 \
+                                                                                   "s",                                 \
+                                                                                   "mat"                                \
+                                                                                   "mul"                                \
+                                                                                   "(tr"                                \
+                                                                                   "ans"                                \
+                                                                                   "pos"                                \
+                                                                                   "e_"                                 \
+                                                                                   "x "                                 \
+                                                                                   "= "                                 \
+                                                                                   "no,"                                \
+                                                                                   " tr"                                \
+                                                                                   "ans"                                \
+                                                                                   "pos"                                \
+                                                                                   "e_"                                 \
+                                                                                   "y "                                 \
+                                                                                   "= "                                 \
+                                                                                   "yes"                                \
+                                                                                   ", "                                 \
+                                                                                   "x "                                 \
+                                                                                   "= "                                 \
+                                                                                   "row"                                \
+                                                                                   "s, "                                \
+                                                                                   "y "                                 \
+                                                                                   "= "                                 \
+                                                                                   "row"                                \
+                                                                                   "s)")                                \
+                                                                    LET("tensor<fp16, "                                 \
+                                                                        "[1, 1, 4, "                                    \
+                                                                        "32]>",                                         \
+                                                                        "product",                                      \
+                                                                        "matmul("                                       \
+                                                                        "transpose_x = "                                \
+                                                                        "no, "                                          \
+                                                                        "transpose_y = "                                \
+                                                                        "no, x = "                                      \
+                                                                        "scores, y = "                                  \
+                                                                        "rows)") LET(ROW32,                             \
+                                                                                     "f"                                \
+                                                                                     "l"                                \
+                                                                                     "a"                                \
+                                                                                     "t",                               \
+                                                                                     "r"                                \
+                                                                                     "e"                                \
+                                                                                     "s"                                \
+                                                                                     "h"                                \
+                                                                                     "a"                                \
+                                                                                     "p"                                \
+                                                                                     "e"                                \
+                                                                                     "("                                \
+                                                                                     "s"                                \
+                                                                                     "h"                                \
+                                                                                     "a"                                \
+                                                                                     "p"                                \
+                                                                                     "e"                                \
+                                                                                     " "                                \
+                                                                                     "="                                \
+                                                                                     " "                                \
+                                                                                     "f"                                \
+                                                                                     "o"                                \
+                                                                                     "r"                                \
+                                                                                     "m"                                \
+                                                                                     ","                                \
+                                                                                     " "                                \
+                                                                                     "x"                                \
+                                                                                     " "                                \
+                                                                                     "="                                \
+                                                                                     " "                                \
+                                                                                     "p"                                \
+                                                                                     "r"                                \
+                                                                                     "o"                                \
+                                                                                     "d"                                \
+                                                                                     "u"                                \
+                                                                                     "c"                                \
+                                                                                     "t"                                \
+                                                                                     ")")                               \
+                                                                        LET("tensor<"                                   \
+                                                                            "fp16, [1, "                                \
+                                                                            "4, 1, 1]>",                                \
+                                                                            "sums",                                     \
+                                                                            "reduce_"                                   \
+                                                                            "sum(axes "                                 \
+                                                                            "= axes, "                                  \
+                                                                            "keep_dims "                                \
+                                                                            "= yes, x "                                 \
+                                                                            "= joined)")                                \
+                                                                            LET(ROW32,                                  \
+                                                                                "chain_"                                \
+                                                                                "1",                                    \
+                                                                                "mul(x "                                \
+                                                                                "= "                                    \
+                                                                                "flat, "                                \
+                                                                                "y = "                                  \
+                                                                                "sums)")                                \
+                                                                                LET(ROW32,                              \
+                                                                                    "ch"                                \
+                                                                                    "ai"                                \
+                                                                                    "n_"                                \
+                                                                                    "2",                                \
+                                                                                    "si"                                \
+                                                                                    "gm"                                \
+                                                                                    "oi"                                \
+                                                                                    "d("                                \
+                                                                                    "x "                                \
+                                                                                    "= "                                \
+                                                                                    "ch"                                \
+                                                                                    "ai"                                \
+                                                                                    "n_"                                \
+                                                                                    "1"                                 \
+                                                                                    ")")                                \
+                                                                                    LET(ROW32,                          \
+                                                                                        "out",                          \
+                                                                                        "add(x = chain_2, y = mixed)"), \
+        "out")
+
+/* Every allocation of opening and of a larger load fails once. */
+static void running_out_of_memory_leaves_nothing_half_made(void **state)
+{
+    bench *b = *state;
+    device *d = NULL;
+    dev_program *p = NULL;
+    rc r = E_MEMORY;
+    for (long n = 1; r != OK; n++) {
+        mem_fail_at(n);
+        r = dev_open(b->uri, b->k, &d);
+        mem_fail_at(0);
+        if (r != OK) assert_int_equal(r, E_MEMORY);
+        assert_int_equal(r == OK, d != NULL);
+    }
+    r = E_MEMORY;
+    for (long n = 1; r != OK; n++) {
+        mem_fail_at(n);
+        r = try_load(d, OF_EVERY_KIND, NULL, 0, &p);
+        mem_fail_at(0);
+        if (r != OK) assert_int_equal(r, E_MEMORY);
+        assert_int_equal(r == OK, p != NULL);
+    }
+    dev_surface *s = NULL;
+    dev_shape shape = {MIL_FP16, 4, {1, 4, 1, 32}, 0};
+    for (long n = 1; !s; n++) {
+        mem_fail_at(n);
+        r = dev_surface_new(d, &shape, &s);
+        mem_fail_at(0);
+        if (!s) assert_int_equal(r, E_MEMORY);
+    }
+    dev_drop(s);
+    dev_unload(p);
+    dev_close(d);
+}
+
+/* The first run may make scratch space; those after it take nothing. */
+static void a_run_takes_no_memory(void **state)
+{
+    bench *b = *state;
+    dev_program *p = load(b->d, OF_EVERY_KIND);
+    dev_surface *x = surface(b->d, 4, 32, 0), *y = surface(b->d, 4, 32, 0);
+    put_ramp(x, 128, -1, 0x1p-6);
+    assert_ok(run_and_wait(p, &x, 1, &y, 1, NULL));
+    mem_fail_at(1);
+    rc r = OK;
+    for (int i = 0; i < 5 && r == OK; i++) r = run_and_wait(p, &x, 1, &y, 1, NULL);
+    void *first = mem_take(1); /* fails if nothing was taken before */
+    mem_fail_at(0);
+    mem_drop(first);
+    assert_int_equal(r, OK);
+    assert_null(first);
+    dev_unload(p);
+    dev_drop(x);
+    dev_drop(y);
+}
+
 /* ---- threads ---- */
 typedef struct {
     const bench *b;
@@ -838,6 +1075,8 @@ static const struct {
     CHECK(stats_and_readings_are_of_this_device),
     CHECK(it_says_what_it_supports),
     CHECK(running_out_of_memory_while_loading_is_an_error),
+    CHECK(running_out_of_memory_leaves_nothing_half_made),
+    CHECK(a_run_takes_no_memory),
     CHECK(two_devices_run_in_two_threads),
     CHECK(one_device_serves_two_threads),
 };
