@@ -12,6 +12,7 @@ command -v npm >/dev/null && command -v node >/dev/null || why="npm is not insta
 if [ -z "$why" ]; then
     mkdir -p "$TMPDIR/npm"
     (cd "$TMPDIR/npm" && npm install --silent --no-audit --no-fund --prefix . \
+        --cache "$TMPDIR/cache" --fetch-retries 1 --fetch-timeout 20000 \
         @huggingface/tokenizers@0.2.0) >"$TMPDIR/npm.log" 2>&1 ||
         why="the npm registry cannot be had"
 fi
