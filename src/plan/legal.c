@@ -62,6 +62,8 @@ static rc rewrite(planner *b, const ir_graph *from, const legal_rule *rules, ir_
         /* Rules speak of fp16 values; what is not fp16 stays on the host. */
         bool ours = rules[old->op] && old->type == IR_FP16;
         map[i] = ours ? rules[old->op](&l, old, in) : legal_copy(&l, old, in);
+        /* nothing made, and no constructor complained: no memory for its parts */
+        if (!map[i] && ir_rc(to) == OK) return E_MEMORY;
         if (ir_rc(to) != OK)
             return err_while(ir_rc(to), "rewriting %s of '%s'", ir_op_name(old->op),
                              old->scope);

@@ -10,7 +10,8 @@
 typedef struct {
     char data[512], run[512];
     train_job job;
-    str said; /* events, one a line */
+    str said;         /* events, one a line */
+    long fail_memory; /* which allocation of a training fails; 0 = none */
 } bench;
 
 static void hear(void *ctx, const char *line, size_t n)
@@ -88,7 +89,9 @@ static rc train(bench *b, int threads, train_result *out)
     str_clear(&b->said);
     assert_ok(kern_open(threads, NULL, &job.k));
     assert_ok(dev_open("emu:m4", job.k, &job.dev));
+    mem_fail_at(b->fail_memory);
     rc r = train_run(&job, out);
+    mem_fail_at(0);
     dev_close(job.dev);
     kern_close(job.k);
     return r;
@@ -135,6 +138,18 @@ static void expect_same_bits(const loaded *a, const loaded *b)
     assert_int_equal(a->s.example, b->s.example);
     assert_int_equal(a->s.good_steps, b->s.good_steps);
     assert_true(a->s.held_out == b->s.held_out && a->s.loss == b->s.loss);
+}
+
+static int newest(bench *b)
+{
+    arena *mem = arena_new();
+    int64_t *steps;
+    size_t n;
+    assert_ok(checkpoint_list(mem, b->run, &steps, &n));
+    assert_true(n > 0);
+    int step = (int)steps[n - 1];
+    arena_free(mem);
+    return step;
 }
 
 static loaded straight(bench *b)
@@ -275,17 +290,34 @@ static void a_disk_that_fails_loses_nothing(void **state)
         bad = train(b, 2, &r);
         file_fail_at(0);
         assert_true(bad == OK || bad == E_IO);
-        arena *mem = arena_new();
-        int64_t *steps;
-        size_t n_steps;
-        assert_ok(checkpoint_list(mem, b->run, &steps, &n_steps));
-        assert_true(n_steps >= 1);
-        loaded l = load(b, (int)steps[n_steps - 1]);
+        loaded l = load(b, newest(b));
         unload(&l);
-        arena_free(mem);
     }
     assert_true(n > 10);
     assert_true(r.finished);
+}
+
+static void memory_that_runs_out_loses_nothing(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    int failed = 0;
+    b->job.options.steps = 1000;
+    b->job.options.eval_every = 2;
+    b->job.stop_after = 2;
+    assert_ok(train(b, 2, &r));
+    /* the first pieces one by one, then ever fewer of the thousands */
+    for (long n = 1; n < 20000; n += 1 + n / 16) {
+        b->fail_memory = n;
+        rc bad = train(b, 2, &r);
+        if (bad != OK) assert_int_equal(bad, E_MEMORY);
+        failed += bad != OK;
+        loaded l = load(b, newest(b));
+        unload(&l);
+    }
+    assert_true(failed > 50);
+    b->fail_memory = 0;
+    assert_ok(train(b, 2, &r));
 }
 
 static void what_may_not_change_is_refused_by_name(void **state)
@@ -381,6 +413,7 @@ int main(void)
         RUN(a_killed_run_goes_on_from_its_last_checkpoint),
         RUN(a_damaged_checkpoint_is_passed_over),
         RUN(a_disk_that_fails_loses_nothing),
+        RUN(memory_that_runs_out_loses_nothing),
         RUN(what_may_not_change_is_refused_by_name),
         RUN(a_run_in_use_refuses_a_second_training),
         RUN(a_stop_saves_the_state),
