@@ -149,7 +149,7 @@ static rc start(learner *l, const word_map *words)
         at += e->n;
     }
     for (size_t i = 0; i < l->n_pairs; i++)
-        if (l->pair[i].count > 1) TRY(heap_push(l, (uint32_t)i));
+        if (l->pair[i].count > 0) TRY(heap_push(l, (uint32_t)i));
     return OK;
 }
 
@@ -193,7 +193,7 @@ static rc merge_everywhere(learner *l, uint32_t pair, int32_t made)
     l->pair[pair].list = NONE;
     l->pair[pair].count = 0;
     for (size_t i = known; i < l->n_pairs; i++)
-        if (l->pair[i].count > 1) TRY(heap_push(l, (uint32_t)i));
+        if (l->pair[i].count > 0) TRY(heap_push(l, (uint32_t)i));
     return OK;
 }
 
@@ -202,7 +202,7 @@ static rc learn(learner *l, size_t most, int32_t (*pair)[2], size_t *n)
     while (*n < most && l->n_heap) {
         candidate c = heap_pop(l);
         int64_t count = l->pair[c.pair].count;
-        if (count < 2) continue;
+        if (count < 1) continue;
         if (count != c.count) {
             TRY(heap_push(l, c.pair));
             continue;

@@ -9,7 +9,7 @@
 /* Merges learned from words (value = how often), at most `most` of them, as
  * pairs of ids (see tokenizer_write). Of equally frequent pairs the one with
  * the lower first, then second id is taken, so the result depends on nothing
- * but the counts. Stops early when no pair comes twice. `pair` has room for
+ * but the counts. Stops early when no pair is left. `pair` has room for
  * `most`. */
 rc bpe_learn(const word_map *words, size_t most, int32_t (*pair)[2], size_t *n_merges);
 

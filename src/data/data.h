@@ -39,8 +39,8 @@ void token_list_free(token_list *l);
 /* Bytes of one id; "" for special tokens and for ids beyond the vocabulary. */
 const char *tokenizer_piece(const tokenizer *t, int32_t id, size_t *n);
 /* Train byte-level BPE with `vocab` ids (256 bytes + merges + <|endoftext|>) on
- * files or folders; deterministic; memory bounded by distinct words. A text in
- * which no pair is left that comes twice gives fewer ids. */
+ * files or folders; deterministic; memory bounded by distinct words. A text of
+ * too few words for that many merges gives fewer ids. */
 rc tokenizer_train(int n_paths, const char *const *paths, int vocab, tokenizer **out);
 
 /* ---- datasets ---- A folder: meta.json (format version, tokenizer checksum,
