@@ -91,7 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     if (!dir[0]) {
         /* what is read back is written and forced out: a memory disk is fast */
         const char *base = getenv("TMPDIR");
-        snprintf(dir, sizeof dir, "%.200s/anneal-fuzz-XXXXXX", base ? base : "/tmp");
+        snprintf(dir, sizeof dir, "%.200s/anneal-fuzz-XXXXXX",
+                 base                      ? base
+                 : file_is_dir("/dev/shm") ? "/dev/shm"
+                                           : "/tmp");
         demand(mkdtemp(dir) != NULL);
         atexit(tidy);
     }
