@@ -8,8 +8,15 @@
 #include "model/model.h"
 
 typedef struct gen gen;
-typedef struct { double temperature, top_p; int top_k; uint64_t seed; } gen_options; /* temperature 0 = greedy */
-typedef struct { double first_ms, tokens_per_s; int n_tokens; } gen_stats;
+typedef struct {
+    double temperature, top_p;
+    int top_k;
+    uint64_t seed;
+} gen_options; /* temperature 0 = greedy */
+typedef struct {
+    double first_ms, tokens_per_s;
+    int n_tokens;
+} gen_stats;
 
 /* model, device and kern are borrowed. */
 rc gen_open(const model *m, device *d, kern *k, gen **out);

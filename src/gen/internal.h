@@ -15,9 +15,9 @@ struct gen {
     kern *k;
     plan *plan;
     exec *exec;
-    int window;           /* tokens kept */
-    int width;            /* columns of a keys surface: window rounded up to 32 */
-    int64_t length;       /* tokens fed so far: the next one's position */
+    int window;     /* tokens kept */
+    int width;      /* columns of a keys surface: window rounded up to 32 */
+    int64_t length; /* tokens fed so far: the next one's position */
     arena *mem;
     float *cosine, *sine; /* [hd, COLUMNS] */
     float *place, *mask;  /* [COLUMNS, width], [share * COLUMNS, width] */
@@ -34,6 +34,7 @@ rc gen_feed(gen *g, const int32_t *ids, size_t n);
 
 /* sample.c: draw from logits[n] (changed); number `count` of a seed. order is
  * scratch for n. */
-int32_t sample_draw(float *logits, int n, const gen_options *o, uint64_t count, int32_t *order);
+int32_t sample_draw(float *logits, int n, const gen_options *o, uint64_t count,
+                    int32_t *order);
 
 #endif

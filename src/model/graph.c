@@ -73,8 +73,8 @@ static rc add_gradients(ir_graph *g, ir_node *y, ir_node *seed, const ir_node *x
         if (g->nodes[i]->op == IR_param || g->nodes[i] == x) wrt[n++] = g->nodes[i];
     if (r == OK) r = ir_grad(g, y, seed, n, wrt, grad);
     for (int i = 0; r == OK && i < n; i++) {
-        const char *name =
-            wrt[i] == x ? "dx" : arena_printf(mem, "grad:%s", wrt[i]->name);
+        const char *name = wrt[i] == x ? "dx"
+                                       : arena_printf(mem, "grad:%s", wrt[i]->name);
         if (!name) r = E_MEMORY;
         else if (grad[i]) ir_output(g, name, grad[i]);
     }

@@ -6,6 +6,7 @@
 #include "model/model.h"
 
 /* E_SHAPE when the tensor is not p's shape; out is p->count floats. */
-rc model_read_tensor(const model *m, const model_param *p, const st_tensor *t, float *out);
+rc model_read_tensor(const model *m, const model_param *p, const st_tensor *t,
+                     float *out);
 
 #endif

@@ -21,9 +21,9 @@
 #include "ir/ir.h"
 
 typedef struct {
-    char kind[16];               /* "llama" */
+    char kind[16]; /* "llama" */
     int layers, dim, hidden, heads, kv_heads, head_dim, seq, vocab;
-    bool rope_interleaved;       /* pairs (2i,2i+1); else half-split */
+    bool rope_interleaved; /* pairs (2i,2i+1); else half-split */
     double rope_theta, norm_eps;
     bool tied, qk_norm;
 } model_config;
@@ -35,19 +35,21 @@ size_t model_param_count(const model_config *c);
 
 typedef struct {
     const char *name;
-    int rank; int64_t shape[2];
-    size_t offset, count;        /* in floats, in the flat array */
-    bool decay;                  /* weight decay applies (matrices, not norms) */
+    int rank;
+    int64_t shape[2];
+    size_t offset, count; /* in floats, in the flat array */
+    bool decay;           /* weight decay applies (matrices, not norms) */
 } model_param;
 typedef struct model model;
 struct model {
     arena *mem;
     model_config config;
-    int n_params; model_param *params;
-    size_t n_floats;             /* offsets padded to 16 floats */
-    float *weights;              /* owned; n_floats */
+    int n_params;
+    model_param *params;
+    size_t n_floats; /* offsets padded to 16 floats */
+    float *weights;  /* owned; n_floats */
 };
-rc model_new(const model_config *c, model **out);       /* weights zero */
+rc model_new(const model_config *c, model **out); /* weights zero */
 void model_free(model *m);
 const model_param *model_find(const model *m, const char *name);
 /* Normal(0, 0.02), residual outputs (o_proj, down_proj) scaled by
@@ -58,13 +60,14 @@ void model_init(model *m, uint64_t seed);
  * [batch*seq] (-1 = not counted). Params carry the public names. Scopes:
  * "embed", "layer.N", "head". */
 typedef enum {
-    MODEL_LOSS,      /* output "loss" */
-    MODEL_GRAD,      /* + input "loss_scale" fp32 [1], outputs "grad:PARAM" */
-    MODEL_LOGITS,    /* output "logits" [1,V,1,batch*seq] */
-    MODEL_LAYERS,    /* the layers alone, for timing: inputs "x", "dy" fp16
-                        [1,D,1,batch*seq], outputs "y", "dx", "grad:PARAM" */
+    MODEL_LOSS,   /* output "loss" */
+    MODEL_GRAD,   /* + input "loss_scale" fp32 [1], outputs "grad:PARAM" */
+    MODEL_LOGITS, /* output "logits" [1,V,1,batch*seq] */
+    MODEL_LAYERS, /* the layers alone, for timing: inputs "x", "dy" fp16
+                     [1,D,1,batch*seq], outputs "y", "dx", "grad:PARAM" */
 } model_form;
-rc model_graph(const model_config *c, model_form form, int batch, int seq, ir_graph **out);
+rc model_graph(const model_config *c, model_form form, int batch, int seq,
+               ir_graph **out);
 
 /* The next `columns` tokens of one sequence, given keys and values of earlier
  * ones (decode.c): what generation runs. Inputs: "ids" int32 [columns]; fp16
@@ -93,20 +96,31 @@ rc model_load_weights(model *m, const char *dir);
 /* n arrays laid out like m->weights (weights, gradients, moments) as one
  * safetensors file of F32 tensors named prefix[i] + public name, in the public
  * order of rows; and back. */
-rc model_write(const model *m, int n, const float *const *flat, const char *const *prefix, const char *path);
-rc model_read(const model *m, int n, float *const *flat, const char *const *prefix, const char *path);
+rc model_write(const model *m, int n, const float *const *flat, const char *const *prefix,
+               const char *path);
+rc model_read(const model *m, int n, float *const *flat, const char *const *prefix,
+              const char *path);
 
-/* safetensors, one file (safetensors.c): named tensors. */
-typedef struct { const char *name; const char *dtype; int rank; int64_t shape[8]; const void *data; size_t bytes; } st_tensor;
+/* safetensors, one file (st_read.c, st_write.c): named tensors. */
+typedef struct {
+    const char *name;
+    const char *dtype;
+    int rank;
+    int64_t shape[8];
+    const void *data;
+    size_t bytes;
+} st_tensor;
 typedef struct st_file st_file;
-rc st_open(const char *path, st_file **out);            /* maps; header limits and every offset checked */
+/* Maps the file; header limits and every offset are checked (E_FORMAT). */
+rc st_open(const char *path, st_file **out);
 void st_close(st_file *f);
 int st_count(const st_file *f);
 const st_tensor *st_at(const st_file *f, int i);
 const st_tensor *st_find(const st_file *f, const char *name);
 const char *st_meta(const st_file *f, const char *key); /* of __metadata__, or NULL */
 /* data pointers borrowed; meta = flat JSON strings, pairs key,value or NULL. */
-rc st_write(const char *path, int n, const st_tensor *t, int n_meta, const char *const *meta);
+rc st_write(const char *path, int n, const st_tensor *t, int n_meta,
+            const char *const *meta);
 /* As fp32 (F32, F16, BF16). */
 rc st_floats(const st_tensor *t, float *out, size_t n);
 

@@ -22,35 +22,42 @@ typedef enum { TRAIN_COSINE, TRAIN_LINEAR, TRAIN_CONSTANT } train_schedule;
 typedef struct {
     int64_t steps;
     int batch, accum;
-    double lr, min_lr; int64_t warmup; train_schedule schedule;
-    double weight_decay, beta1, beta2, eps, clip;  /* clip 0 = off */
-    bool scale_dynamic; double loss_scale;         /* start (0 = 1024), or the fixed value */
+    double lr, min_lr;
+    int64_t warmup;
+    train_schedule schedule;
+    double weight_decay, beta1, beta2, eps, clip; /* clip 0 = off */
+    bool scale_dynamic;
+    double loss_scale; /* start (0 = 1024), or the fixed value */
     uint64_t seed;
-    int64_t eval_every, checkpoint_every;          /* 0 = never (but at the end, always) */
-    int keep;                                      /* last n and the best; 0 = all */
-    int64_t eval_windows;                          /* held-out windows per evaluation, spread
-                                                      evenly over the text; 0 = all */
-    bool memory_only;                              /* write no checkpoints but the last */
+    int64_t eval_every, checkpoint_every; /* 0 = never (but at the end, always) */
+    int keep;                             /* last n and the best; 0 = all */
+    int64_t eval_windows;                 /* held-out windows per evaluation, spread
+                                             evenly over the text; 0 = all */
+    bool memory_only;                     /* write no checkpoints but the last */
 } train_options;
 
 /* What the caller resolved: everything a run needs. Borrowed while it runs. */
 typedef struct {
     train_options options;
-    model_config model; const char *init_dir;      /* NULL = random */
+    model_config model;
+    const char *init_dir; /* NULL = random */
     plan_options plan;
-    const char *data_dir;                          /* dataset folder */
-    const char *run_dir;                           /* runs/NAME */
-    bool anew;                                     /* drop what the run holds first */
-    const char *recipe_text;                       /* resolved, saved in the run */
-    const char *settings_json;                     /* the same as a JSON object, or NULL */
-    device *dev; kern *k;
-    event_sink sink;                               /* also written to events.jsonl */
-    int64_t stop_after; double stop_minutes;       /* this invocation only; 0 = none */
-    const atomic_int *stop;                      /* set non-zero to stop cleanly */
+    const char *data_dir;      /* dataset folder */
+    const char *run_dir;       /* runs/NAME */
+    bool anew;                 /* drop what the run holds first */
+    const char *recipe_text;   /* resolved, saved in the run */
+    const char *settings_json; /* the same as a JSON object, or NULL */
+    device *dev;
+    kern *k;
+    event_sink sink; /* also written to events.jsonl */
+    int64_t stop_after;
+    double stop_minutes;    /* this invocation only; 0 = none */
+    const atomic_int *stop; /* set non-zero to stop cleanly */
 } train_job;
 
 typedef struct {
-    int64_t step; double loss, held_out, nats_per_byte, tokens_per_s;
+    int64_t step;
+    double loss, held_out, nats_per_byte, tokens_per_s;
     bool finished, stopped;
 } train_result;
 
@@ -70,40 +77,55 @@ double train_lr(const train_options *o, int64_t step);
 
 /* Mean loss over held-out windows of a dataset with given weights (at most
  * max_windows, spread evenly; 0 = all). */
-typedef struct { double held_out, nats_per_byte; uint64_t tokens; } eval_result;
-rc train_eval(model *m, const char *data_dir, device *d, kern *k, int64_t max_windows, eval_result *out);
+typedef struct {
+    double held_out, nats_per_byte;
+    uint64_t tokens;
+} eval_result;
+rc train_eval(model *m, const char *data_dir, device *d, kern *k, int64_t max_windows,
+              eval_result *out);
 /* Loss and unscaled mean-loss gradients (fp32, flat like m->weights) of one
  * batch ids[B*(T+1)] row-major. loss_scale is applied and taken out again. */
-rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scale, device *d, kern *k, double *loss, float *grads);
+rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scale,
+              device *d, kern *k, double *loss, float *grads);
 
 /* Time `repeat` whole updates (forward, backward, AdamW) on random tokens, after
  * one that is not counted; no files, no data. (timing.c) */
 typedef struct {
-    double ms, min_ms;      /* median, least */
-    double flops;           /* 2*MAC of every matmul of one update */
-    double predicted_ms;    /* the plan's */
+    double ms, min_ms;   /* median, least */
+    double flops;        /* 2*MAC of every matmul of one update */
+    double predicted_ms; /* the plan's */
     int loads, launches;
 } train_timing;
-rc train_time(const model_config *c, int batch, int repeat, const plan_options *o, device *d,
-              kern *k, train_timing *out);
+rc train_time(const model_config *c, int batch, int repeat, const plan_options *o,
+              device *d, kern *k, train_timing *out);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 typedef struct {
-    int64_t step;                /* batches seen, skipped updates included */
-    int64_t updates;             /* AdamW's t: updates really made */
-    uint64_t example;            /* next training example */
-    double loss_scale; int64_t good_steps; /* since the scale last changed */
-    double loss;                 /* of the last step; NaN = none */
-    double held_out, nats_per_byte; int64_t held_out_step; /* last evaluation; step -1 = none */
-    double best_held_out; int64_t best_step; /* among checkpoints; step -1 = none */
-    double wall_s; uint64_t data_checksum; uint64_t seed; int batch, accum;
+    int64_t step;     /* batches seen, skipped updates included */
+    int64_t updates;  /* AdamW's t: updates really made */
+    uint64_t example; /* next training example */
+    double loss_scale;
+    int64_t good_steps; /* since the scale last changed */
+    double loss;        /* of the last step; NaN = none */
+    double held_out, nats_per_byte;
+    int64_t held_out_step; /* last evaluation; step -1 = none */
+    double best_held_out;
+    int64_t best_step; /* among checkpoints; step -1 = none */
+    double wall_s;
+    uint64_t data_checksum;
+    uint64_t seed;
+    int batch, accum;
     /* Not needed to go on; a change is told by a `note` event. */
-    char device[96], isa[16]; int threads; int64_t steps; double lr;
+    char device[96], isa[16];
+    int threads;
+    int64_t steps;
+    double lr;
 } train_state;
 /* Save into run_dir/step-NNNNNNNN via a temporary folder and rename; a folder
  * of that name is replaced. m, v may be NULL (model only), and so may
  * tokenizer_path. On failure the temporary folder is removed. */
-rc checkpoint_save(const char *run_dir, const model *mo, const float *m, const float *v, const train_state *s, const char *tokenizer_path);
+rc checkpoint_save(const char *run_dir, const model *mo, const float *m, const float *v,
+                   const train_state *s, const char *tokenizer_path);
 /* Complete checkpoints, oldest first (steps), in the arena. */
 rc checkpoint_list(arena *mem, const char *run_dir, int64_t **steps, size_t *n);
 char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step);
