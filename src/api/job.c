@@ -115,16 +115,27 @@ static rc whole_paths(config *c)
     return OK;
 }
 
+/* The run's own recipe has whole paths; what is said now may have others. */
+static rc conflict(const config *old, const config *now, const char **key)
+{
+    config *whole;
+    TRY(config_copy(now, &whole));
+    rc e = whole_paths(whole);
+    *key = e ? NULL : config_conflict(old, whole);
+    config_free(whole);
+    return e;
+}
+
 static rc take_from(config *now, const char *path, bool bound, const char *run_dir)
 {
     config *old;
     TRY(config_new(&old));
     rc e = config_read(old, path);
-    if (!e) e = whole_paths(old);
     for (int i = 0; !e && i < OPT_COUNT; i++)
         if (!config_is_set(now, (opt_id)i))
             e = config_set(now, opt_at((opt_id)i)->name, config_text(old, (opt_id)i));
-    const char *key = e || !bound ? NULL : config_conflict(old, now);
+    const char *key = NULL;
+    if (!e && bound) e = conflict(old, now, &key);
     if (key) {
         e = err_fail(E_CONFIG, "setting '%s' may not change when going on with %s", key,
                      run_dir);
@@ -141,7 +152,6 @@ static rc settings_of(const config *c, const session_run *r, bool begun, arena *
     char *path = file_join(mem, r->run_dir, "recipe.conf");
     if (!path) return E_MEMORY;
     TRY(config_copy(c, out));
-    TRY(whole_paths(*out));
     if (!file_exists(path) || !(bound || r->own_recipe)) return OK;
     return take_from(*out, path, bound, r->run_dir);
 }
@@ -208,6 +218,7 @@ static rc fill_job(session_job *j, const config *c, const session_run *r)
     t->stop = r->stop;
     config_plan(j->settings, &t->plan);
     TRY(config_train(j->settings, &t->options));
+    TRY(whole_paths(j->settings));
     TRY(config_print(j->settings, &j->recipe));
     TRY(config_json(j->settings, &j->json));
     t->recipe_text = str_text(&j->recipe);

@@ -35,7 +35,8 @@ static rc run_verb(const cli_verb *v, int argc, char **argv)
     if (!mem) return E_MEMORY;
     rc e = args_parse(v, argc, argv, mem, &a);
     if (!e) e = v->run(&a);
-    if (!e && fflush(stdout)) e = err_fail(E_IO, "could not write to standard output");
+    if (!e && (fflush(stdout) || ferror(stdout)))
+        e = err_fail(E_IO, "could not write to standard output");
     arena_free(mem);
     return e;
 }

@@ -44,7 +44,9 @@ rc soft_start(soft_device *d, const dev_driver *driver, const soft_params *p, ke
         pthread_cond_init(&d->done, NULL))
         return err_fail(E_FAILED, "no lock could be made for the device");
     if (execute && *p->isa && (!k || strcmp(p->isa, kern_isa(k)) != 0)) {
-        TRY(kern_open(k ? kern_threads(k) : 0, p->isa, &d->own));
+        rc bad = kern_open(k ? kern_threads(k) : 0, p->isa, &d->own);
+        if (bad == E_CONFIG) return E_DEVICE; /* the URI names it, not a setting */
+        TRY(bad);
         d->k = d->own;
     }
     if (execute && !d->k) {

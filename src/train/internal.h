@@ -23,6 +23,11 @@ typedef struct {
  * where the form has none) are bound and staged. */
 rc session_open(model *mo, model_form form, int batch, int seq, const plan_options *o,
                 device *d, kern *k, float *grads, session *out);
+/* The same in two steps: the plan alone, which needs no weights, then the rest.
+ * After a failure the session is still to be closed. */
+rc session_layout(const model_config *c, model_form form, int batch, int seq,
+                  const plan_options *o, device *d, session *out);
+rc session_load(session *s, model *mo, device *d, kern *k, float *grads);
 void session_close(session *s); /* of a zeroed session too */
 /* ids and targets: batch * seq. scale 0: the form has no gradients. */
 rc session_step(session *s, const int32_t *ids, const int32_t *targets, double scale,
@@ -62,7 +67,7 @@ typedef struct {
 
 /* open.c. After a failure the run is still to be closed. */
 rc run_open(const train_job *job, run *r);
-rc run_open_device(run *r); /* plan, load, bind: the slow part */
+rc run_open_device(run *r); /* load, bind: the slow part */
 void run_close(run *r);
 
 /* restore.c: fills weights, moments and r->s. */

@@ -184,6 +184,8 @@ rc run_open(const train_job *job, run *r)
     model_config c;
     fill_options(&r->o);
     TRY(check_job(r, &c));
+    TRY(session_layout(&c, MODEL_GRAD, r->o.batch, c.seq, &job->plan, job->dev,
+                       &r->step));
     TRY(open_folder(r));
     TRY(take_memory(r, &c));
     TRY(checkpoint_prune(job->run_dir, 0, 0, -1)); /* what a killed save left behind */
@@ -205,8 +207,7 @@ rc run_open_device(run *r)
 {
     r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     if (!r->grads) return E_MEMORY;
-    return session_open(r->mo, MODEL_GRAD, r->o.batch, r->mo->config.seq, &r->job->plan,
-                        r->job->dev, r->job->k, r->grads, &r->step);
+    return session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads);
 }
 
 void run_close(run *r)

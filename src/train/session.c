@@ -13,8 +13,8 @@ static rc bind_all(model *mo, float *grads, exec *x)
     return exec_stage(x);
 }
 
-rc session_open(model *mo, model_form form, int batch, int seq, const plan_options *o,
-                device *d, kern *k, float *grads, session *out)
+rc session_layout(const model_config *c, model_form form, int batch, int seq,
+                  const plan_options *o, device *d, session *out)
 {
     ir_graph *graph = NULL;
     dev_caps caps;
@@ -24,11 +24,23 @@ rc session_open(model *mo, model_form form, int batch, int seq, const plan_optio
         err_fail(E_DEVICE, "%s runs no programs, so it has no numbers to give", caps.uri);
         return err_hint(E_DEVICE, "-d emu:m4 computes; `anneal device ls` lists others");
     }
-    TRY(model_graph(&mo->config, form, batch, seq, &graph));
+    TRY(model_graph(c, form, batch, seq, &graph));
     rc r = plan_build(graph, &caps, o, &out->plan);
     ir_free(graph);
-    if (r == OK) r = exec_open(out->plan, d, k, &out->exec);
-    if (r == OK) r = bind_all(mo, grads, out->exec);
+    return r;
+}
+
+rc session_load(session *s, model *mo, device *d, kern *k, float *grads)
+{
+    TRY(exec_open(s->plan, d, k, &s->exec));
+    return bind_all(mo, grads, s->exec);
+}
+
+rc session_open(model *mo, model_form form, int batch, int seq, const plan_options *o,
+                device *d, kern *k, float *grads, session *out)
+{
+    rc r = session_layout(&mo->config, form, batch, seq, o, d, out);
+    if (r == OK) r = session_load(out, mo, d, k, grads);
     if (r != OK) session_close(out);
     return r;
 }
