@@ -201,7 +201,8 @@ static const probe_case cases[DEV_RULES] = {
         .body = FIXED(WEIGHT, "weight", "0x1p+0") FIXED("tensor<fp16, [4]>", "bias", "0x1p+1")
             NAMED(ROWS, "out_a", "conv(bias = bias, weight = weight, x = in_a)")},
     [RULE_conv_runtime_weight] = {
-        .in = {{"in_a", T_ROWS, {1, 0}, {0, 0}, 0}, {"in_w", TYPE4(4, 4, 1, 32), {1, 0}, {0, 0}, 0}},
+        .in = {{"in_a", T_ROWS, {1, 0}, {0, 0}, 0},
+               {"in_w", TYPE4(4, 4, 1, 32), {1, 0}, {0, 0}, 0}},
         .out = OUT(4, 0), .shows = true,
         .body = INTS4("from", "[0, 0, 0, 0]") INTS4("size", "[4, 4, 1, 1]")
             NAMED(WEIGHT, "weight", "slice_by_size(begin = from, size = size, x = in_w)")
@@ -217,8 +218,10 @@ static const probe_case cases[DEV_RULES] = {
     /* Equal scores; the mask leaves keys 0, 8, 16 and 24, where the value is 1.
      * Without it the result is the mean of 1, 2, .. 8. */
     [RULE_sdpa_mask] = {
-        .in = {{"in_k", T_SQUARE, {0, 0}, {0, 0}, 0}, {"in_m", T_SQUARE, {0, -10000}, {0, 0}, 0},
-               {"in_q", T_SQUARE, {0, 0}, {0, 0}, 0}, {"in_v", T_SQUARE, {1, 1}, {0, 0}, 0}},
+        .in = {{"in_k", T_SQUARE, {0, 0}, {0, 0}, 0},
+               {"in_m", T_SQUARE, {0, -10000}, {0, 0}, 0},
+               {"in_q", T_SQUARE, {0, 0}, {0, 0}, 0},
+               {"in_v", T_SQUARE, {1, 1}, {0, 0}, 0}},
         .out = {{"out_a", T_SQUARE, {1, 0}, {4.5, 0}, 0}}, .shows = true,
         .body = INTS4("order", "[0, 1, 3, 2]")
             NAMED(SQUARE, "values", "transpose(perm = order, x = in_v)")
