@@ -103,9 +103,27 @@ static rc run_product(kern *k, product *p, size_t n_batch)
     return OK;
 }
 
+/* Few columns would leave most of each register tile empty. */
+static bool few_columns(const kern_table *t, size_t m, size_t n)
+{
+    return 2 * n <= t->tile_n && m >= 2 * t->tile_n;
+}
+
+static kern_mat transposed(kern_mat x)
+{
+    return (kern_mat){x.p, x.type, x.cs, x.rs, x.batch};
+}
+
 static void set_shape(product *p, const kern_table *t, size_t m, size_t n, size_t kk)
 {
     p->table = t;
+    p->turned = few_columns(t, m, n);
+    if (p->turned) {
+        kern_mat a = transposed(p->b);
+        size_t rows = n;
+        p->b = transposed(p->a), p->a = a;
+        n = m, m = rows;
+    }
     p->m = m;
     p->n = n;
     p->kk = kk;

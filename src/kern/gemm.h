@@ -12,6 +12,9 @@
  * block of k into the thread's own second-level cache, multiplies them with
  * its panels, and keeps the partial sums there too until the last block.
  *
+ * A product with few columns is turned: C^T = B^T A^T, so that vectors run along
+ * m; the sums are the same, only their way into C is longer.
+ *
  * Where all of A fits in a thread's cache, as in attention, tasks are cut along
  * n and the batch alone; then only one task wants a panel of B, and packs it
  * for itself just before use. */
@@ -32,6 +35,7 @@ typedef struct {
     kern_out c;
     const kern_tail *tail;
     float alpha, limit;
+    bool turned; /* m and n, A and B below are those of the transposed product */
     size_t k_block, n_blocks; /* of one product */
     size_t n_tiles, n_panels; /* of C */
     size_t n_summed;          /* products in one sum: 1, or the batch */

@@ -21,6 +21,7 @@ static void pack_panel(const product *p, size_t batch, size_t panel, size_t k0, 
                        float *out)
 {
     size_t wide = p->table->tile_n, j = panel * wide;
+    if (kc == 0) return; /* an empty sum may come without matrices */
     p->table->pack_b(p->b.type, smaller(wide, p->n - j), kc, at(&p->b, batch, k0, j),
                      p->b.rs, p->b.cs, out);
 }
@@ -50,6 +51,11 @@ static size_t task_rows(const product *p)
     return ceil_div(p->n_tiles, p->tasks_m) * p->table->tile_m;
 }
 
+static size_t task_columns(const product *p)
+{
+    return ceil_div(p->panels, p->tasks_n) * p->table->tile_n;
+}
+
 size_t gemm_a_floats(const product *p)
 {
     return lines(task_rows(p) * p->k_block) + PACK_ROOM;
@@ -58,12 +64,12 @@ size_t gemm_a_floats(const product *p)
 size_t gemm_part_floats(const product *p)
 {
     if (p->n_blocks * p->n_summed == 1) return 0;
-    return lines(task_rows(p) * ceil_div(p->panels, p->tasks_n) * p->table->tile_n);
+    return lines(task_rows(p) * task_columns(p));
 }
 
 static size_t bias_floats(const product *p)
 {
-    return lines(task_rows(p));
+    return lines(p->turned ? task_columns(p) : task_rows(p));
 }
 
 static size_t own_b_floats(const product *p)
@@ -120,9 +126,15 @@ static size_t tile_row(const product *p, size_t tile)
     return tile * p->m / p->n_tiles;
 }
 
+/* The bias of the rows of C that r covers. */
 static void load_bias(const product *p, const rect *r)
 {
-    size_t i0 = tile_row(p, r->tile0), i1 = tile_row(p, r->tile1);
+    size_t wide = p->table->tile_n, i0 = tile_row(p, r->tile0),
+           i1 = tile_row(p, r->tile1);
+    if (p->turned) {
+        i0 = (p->panel0 + r->panel0) * wide;
+        i1 = smaller(p->n, (p->panel0 + r->panel1) * wide);
+    }
     const kern_tail *t = p->tail;
     const char *from = (const char *)t->row_bias + i0 * kern_size(t->row_bias_type);
     p->table->convert(t->row_bias_type, KERN_F32, i1 - i0, from, r->bias);
@@ -132,6 +144,7 @@ static void pack_tiles(const product *p, const rect *r, size_t batch, size_t k0,
                        size_t kc)
 {
     float *out = r->a;
+    if (kc == 0) return;
     for (size_t i = r->tile0; i < r->tile1; i++, out += kc * p->table->tile_m) {
         size_t row = tile_row(p, i);
         p->table->pack_a(p->a.type, tile_row(p, i + 1) - row, kc,
@@ -164,6 +177,7 @@ static kern_tile tile_of(const product *p, bool first, bool last)
                        .last = last,
                        .type = p->c.type,
                        .add = p->c.add,
+                       .turned = p->turned,
                        .rs = p->c.rs,
                        .alpha = p->alpha,
                        .limit = p->limit};
@@ -176,13 +190,17 @@ static void multiply_tile(const product *p, rect *r, size_t i, size_t panel, siz
     const kern_table *t = p->table;
     size_t row = tile_row(p, i), m = tile_row(p, i + 1) - row;
     size_t j = (p->panel0 + panel) * t->tile_n, n_tiles = r->tile1 - r->tile0;
-    ptrdiff_t e = (ptrdiff_t)r->batch * p->c.batch + (ptrdiff_t)row * p->c.rs;
     size_t part = (panel - r->panel0) * n_tiles + i - r->tile0;
-    tile->c = (char *)p->c.p + (e + (ptrdiff_t)j) * (ptrdiff_t)kern_size(p->c.type);
+    ptrdiff_t e = (ptrdiff_t)r->batch * p->c.batch;
+    e += p->turned ? (ptrdiff_t)j * p->c.rs + (ptrdiff_t)row
+                   : (ptrdiff_t)row * p->c.rs + (ptrdiff_t)j;
+    tile->c = (char *)p->c.p + e * (ptrdiff_t)kern_size(p->c.type);
     tile->n = smaller(t->tile_n, p->n - j);
     tile->part = r->part + part * t->tile_m * t->tile_n;
-    bool biased = p->tail && p->tail->row_bias;
-    tile->bias = biased ? r->bias + (row - tile_row(p, r->tile0)) : NULL;
+    tile->bias = NULL;
+    if (p->tail && p->tail->row_bias)
+        tile->bias = r->bias + (p->turned ? (panel - r->panel0) * t->tile_n
+                                          : row - tile_row(p, r->tile0));
     ask_for_some(&r->next_a);
     ask_for_some(&r->next_b);
     t->tile(m, kc, r->a + (i - r->tile0) * kc * t->tile_m, b, tile);
@@ -267,7 +285,7 @@ void gemm_multiply_task(void *ctx, size_t i, int who)
     r.b = p->packed + (r.batch - p->batch0) * p->panels * panel_floats(p);
     /* A guess at the task this thread gets next; the other threads' will do. */
     size_t after = i + p->n_threads;
-    bool more = after < p->n_batch * p->tasks_n * p->tasks_m;
+    bool more = p->kk && after < p->n_batch * p->tasks_n * p->tasks_m;
     rect then = more ? rect_of(p, after) : r;
     multiply(p, &r, more ? &then : NULL);
 }

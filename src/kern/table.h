@@ -19,10 +19,11 @@ typedef struct {
     void *c;          /* element (0,0) */
     kern_type type;
     bool add;
+    bool turned; /* the tile is of C transposed: its (r, j) is element (j, r) of C */
     ptrdiff_t rs;
     size_t n; /* columns that exist */
     float alpha;
-    const float *bias; /* [m] or NULL */
+    const float *bias; /* one for each row of C, or NULL */
     float limit;       /* |v| >= limit is stored as infinity */
     uint64_t n_inf;    /* out: infinities stored, added */
 } kern_tile;

@@ -8,10 +8,11 @@ typedef struct {
 
 /* Odd sizes, single rows and columns, more than one block of k, nothing. */
 static const shape shapes[] = {
-    {1, 1, 1, 1},    {1, 3, 5, 7},     {1, 17, 33, 65},   {1, 64, 64, 64},
-    {1, 13, 1, 300}, {1, 1, 100, 513}, {1, 29, 47, 8192}, {1, 97, 129, 255},
-    {3, 15, 31, 70}, {12, 33, 40, 64}, {5, 70, 17, 257},  {1, 250, 600, 33},
-    {1, 0, 5, 5},    {1, 5, 0, 5},     {0, 5, 5, 5},      {2, 6, 7, 0},
+    {1, 1, 1, 1},     {1, 3, 5, 7},     {1, 17, 33, 65},   {1, 64, 64, 64},
+    {1, 13, 1, 300},  {1, 1, 100, 513}, {1, 29, 47, 8192}, {1, 97, 129, 255},
+    {3, 15, 31, 70},  {12, 33, 40, 64}, {5, 70, 17, 257},  {1, 250, 600, 33},
+    {1, 200, 3, 400}, {2, 300, 1, 90},  {3, 2100, 9, 30},  {1, 0, 5, 5},
+    {1, 5, 0, 5},     {0, 5, 5, 5},     {2, 6, 7, 0},
 };
 #define N_SHAPES (sizeof shapes / sizeof shapes[0])
 
@@ -130,7 +131,8 @@ static void bits_do_not_depend_on_threads_or_size(void **state)
             kern_out out = {threads == 1 ? want : had, KERN_F32, N, 0, false};
             assert_int_equal(kern_gemm(k, 1, M, N, K, a.mat, b.mat, out, NULL), OK);
             if (threads > 1) assert_memory_equal(want, had, M * N * 4);
-            /* One row and one column alone give the bits they have in the whole. */
+            /* One row, one column and one element alone give the bits they have in the
+             * whole. */
             float row[N], one;
             out = (kern_out){row, KERN_F32, N, 0, false};
             assert_int_equal(kern_gemm(k, 1, 1, N, K, a.mat, b.mat, out, NULL), OK);
@@ -138,6 +140,11 @@ static void bits_do_not_depend_on_threads_or_size(void **state)
             out = (kern_out){&one, KERN_F32, 1, 0, false};
             assert_int_equal(kern_gemm(k, 1, 1, 1, K, a.mat, b.mat, out, NULL), OK);
             assert_memory_equal(want, &one, 4);
+            float cols[M * 3];
+            out = (kern_out){cols, KERN_F32, 3, 0, false};
+            assert_int_equal(kern_gemm(k, 1, M, 3, K, a.mat, b.mat, out, NULL), OK);
+            for (size_t i = 0; i < M; i++)
+                assert_memory_equal(want + i * N, cols + i * 3, 12);
             kern_close(k);
         }
     }
@@ -178,25 +185,23 @@ static void batch_gives_the_bits_of_single_products(void **state)
     free(b.data);
 }
 
-static void tail_scales_adds_bias_limits_and_counts(void **state)
+static void check_tail(size_t M, size_t N)
 {
-    (void)state;
-    enum { M = 37, N = 41, K = 20 };
+    enum { K = 20 };
     matrix a = matrix_new(1, M, K, KERN_F32, ROWS, 7),
            b = matrix_new(1, K, N, KERN_F32, ROWS, 8);
-    half bias[M];
+    half *bias = malloc(M * 2), *c = malloc(M * N * 2);
     fill_random(KERN_F16, M, bias, 9, -1, 1);
     for (size_t v = 0; v < N_ISAS; v++) {
         kern *k = open_isa(2, isas[v]);
         if (!k) continue;
-        half c[M * N];
         uint64_t n_inf = 5, want_inf = 5;
         kern_tail tail = {.alpha = 2000,
                           .row_bias = bias,
                           .row_bias_type = KERN_F16,
                           .limit = 4096,
                           .n_inf = &n_inf};
-        kern_out out = {c, KERN_F16, N, 0, false};
+        kern_out out = {c, KERN_F16, (ptrdiff_t)N, 0, false};
         assert_int_equal(kern_gemm(k, 1, M, N, K, a.mat, b.mat, out, &tail), OK);
         for (size_t i = 0; i < M; i++)
             for (size_t j = 0; j < N; j++) {
@@ -215,6 +220,15 @@ static void tail_scales_adds_bias_limits_and_counts(void **state)
     }
     free(a.data);
     free(b.data);
+    free(bias);
+    free(c);
+}
+
+static void tail_scales_adds_bias_limits_and_counts(void **state)
+{
+    (void)state;
+    check_tail(37, 41);
+    check_tail(700, 5);
 }
 
 static void limit_is_exact_and_overflow_of_fp16_is_counted(void **state)
@@ -245,40 +259,47 @@ static void limit_is_exact_and_overflow_of_fp16_is_counted(void **state)
     }
 }
 
-static void sum_over_batch_is_added_to_c(void **state)
+static void check_sum(kern *k, size_t m, size_t n, float *c)
 {
-    (void)state;
-    enum { B = 5, M = 33, N = 70, K = 300 };
-    matrix a = matrix_new(B, M, K, KERN_F16, ROWS, 10),
-           b = matrix_new(B, K, N, KERN_F16, COLS, 11);
-    float first[M * N], one[M * N];
-    for (size_t v = 0; v < N_ISAS; v++)
-        for (int threads = 1; threads <= 3; threads++) {
-            kern *k = open_isa(threads, isas[v]);
-            if (!k) continue;
-            float c[M * N];
-            for (size_t i = 0; i < M * N; i++) c[i] = (float)i * 0.01f;
-            kern_tail tail = {.alpha = 0.5f};
-            kern_out out = {c, KERN_F32, N, 0, true};
-            assert_int_equal(kern_gemm_sum(k, B, M, N, K, a.mat, b.mat, out, &tail), OK);
-            for (size_t i = 0; i < M; i++)
-                for (size_t j = 0; j < N; j++) {
-                    double sum = 0, mag = 0, start = (float)(i * N + j) * 0.01f;
-                    for (size_t q = 0; q < B; q++) dot(&a, &b, q, i, j, &sum, &mag);
-                    double had = c[i * N + j];
-                    assert_true(fabs(had - sum / 2 - start) <=
-                                bound(KERN_F32, B * K, mag + start, sum));
-                }
-            if (threads == 1) memcpy(first, c, sizeof c);
-            else assert_memory_equal(first, c, sizeof c);
-            out.add = false;
-            assert_int_equal(kern_gemm_sum(k, 0, M, N, K, a.mat, b.mat, out, NULL), OK);
-            memset(one, 0, sizeof one);
-            assert_memory_equal(one, c, sizeof c);
-            kern_close(k);
+    enum { B = 5, K = 300 };
+    matrix a = matrix_new(B, m, K, KERN_F16, ROWS, 10);
+    matrix b = matrix_new(B, K, n, KERN_F16, COLS, 11);
+    kern_tail tail = {.alpha = 0.5f};
+    kern_out out = {c, KERN_F32, (ptrdiff_t)n, 0, true};
+    for (size_t i = 0; i < m * n; i++) c[i] = (float)i * 0.01f;
+    assert_int_equal(kern_gemm_sum(k, B, m, n, K, a.mat, b.mat, out, &tail), OK);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0, mag = 0, start = (float)(i * n + j) * 0.01f;
+            for (size_t q = 0; q < B; q++) dot(&a, &b, q, i, j, &sum, &mag);
+            assert_near(c[i * n + j], sum / 2 + start,
+                        bound(KERN_F32, B * K, mag + start, sum));
         }
     free(a.data);
     free(b.data);
+}
+
+static void sum_over_batch_is_added_to_c(void **state)
+{
+    (void)state;
+    static const size_t dims[][2] = {{33, 70}, {700, 5}};
+    enum { MOST = 3500 };
+    static float first[MOST], c[MOST], zero[MOST];
+    for (size_t v = 0; v < N_ISAS; v++)
+        for (size_t d = 0; d < COUNT_OF(dims); d++)
+            for (int threads = 1; threads <= 3; threads++) {
+                size_t m = dims[d][0], n = dims[d][1];
+                kern *k = open_isa(threads, isas[v]);
+                if (!k) continue;
+                check_sum(k, m, n, threads == 1 ? first : c);
+                if (threads > 1) assert_memory_equal(first, c, m * n * sizeof *c);
+                /* A sum of nothing is zero. */
+                kern_mat none = {NULL, KERN_F16, 1, 1, 0};
+                kern_out out = {c, KERN_F32, (ptrdiff_t)n, 0, false};
+                assert_int_equal(kern_gemm_sum(k, 0, m, n, 9, none, none, out, NULL), OK);
+                assert_memory_equal(c, zero, m * n * sizeof *c);
+                kern_close(k);
+            }
 }
 
 static void adding_to_fp16_is_refused(void **state)
