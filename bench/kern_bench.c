@@ -155,7 +155,8 @@ static void time_handing_over(bench *b)
         for (int j = 0; j < CALLS; j++) kern_for(b->k, n, busy, &task_ms);
         b->ms[i] = (clock_ms() - start) / CALLS;
     }
-    printf("%-18s %8.2f us a call of a 5 us task for each thread\n", "pool", best_ms(b) * 1000);
+    printf("%-18s %8.2f us a call of a 5 us task for each thread\n", "pool",
+           best_ms(b) * 1000);
 }
 
 static void time_pool(bench *b)

@@ -27,12 +27,19 @@ typedef struct dev_surface dev_surface;
 /* What memory a surface is: dtype and shape up to [N,C,H,W], rows contiguous.
  * `bytes` is the allocation, >= the packed tensor; 0 = just that. A surface
  * larger than a program's tensor is read packed from byte 0 (Orion, M4 Max). */
-typedef struct { mil_dtype dtype; int rank; int64_t d[5]; size_t bytes; } dev_shape;
+typedef struct {
+    mil_dtype dtype;
+    int rank;
+    int64_t d[5];
+    size_t bytes;
+} dev_shape;
 
 typedef struct {
-    const char *name;               /* for messages: "layer.fwd" */
-    const char *mil; size_t mil_bytes;
-    const mil_blob_file *files; int n_files;
+    const char *name; /* for messages: "layer.fwd" */
+    const char *mil;
+    size_t mil_bytes;
+    const mil_blob_file *files;
+    int n_files;
 } dev_source;
 
 /* Chip profile: one row of profiles.def. A number the sources do not give is
@@ -41,16 +48,16 @@ typedef struct dev_profile dev_profile;
 
 enum { DEV_RULES_MAX = 128 };
 typedef struct {
-    char uri[96];                   /* what was really opened: "emu:m4,fast" */
-    char model[32];                 /* "m4" */
-    const dev_profile *profile;     /* NULL where unknown */
-    bool computes;                  /* false for null: outputs are undefined */
-    bool wide;                      /* without the chip's arithmetic: its rules are for
-                                       plans to keep, but do not show in the numbers */
+    char uri[96];               /* what was really opened: "emu:m4,fast" */
+    char model[32];             /* "m4" */
+    const dev_profile *profile; /* NULL where unknown */
+    bool computes;              /* false for null: outputs are undefined */
+    bool wide;                  /* without the chip's arithmetic: its rules are for
+                                   plans to keep, but do not show in the numbers */
     /* Limits in force, 0 = none. */
     size_t surface_min_bytes, surface_align;
-    int programs_max;               /* loaded at a time */
-    int compiles_max;               /* per process */
+    int programs_max; /* loaded at a time */
+    int compiles_max; /* per process */
     int queue_depth;
     /* rules[i] (row i of rules.def): does it hold here, and is it disputed
      * (holds by some sources only)? A planner keeps rules that hold. */
@@ -59,25 +66,34 @@ typedef struct {
 
 /* Live readings. An absent reading is absent (valid bit clear), not zero. */
 enum { DEV_WATTS, DEV_BUSY, DEV_LOADS, DEV_LOADED, DEV_BYTES, DEV_READINGS };
-typedef struct { double value[DEV_READINGS]; unsigned valid; } dev_sample;
+typedef struct {
+    double value[DEV_READINGS];
+    unsigned valid;
+} dev_sample;
 
 /* What one run did. */
 typedef struct {
-    double ms;                      /* measured, host clock */
-    double predicted_ms;            /* < 0 where there is no model */
-    double flops;                   /* 2*MAC of matmul, linear and conv run */
-    uint64_t infinities;            /* made by ops from finite inputs */
+    double ms;                            /* measured, host clock */
+    double predicted_ms;                  /* < 0 where there is no model */
+    double flops;                         /* 2*MAC of matmul, linear and conv run */
+    uint64_t infinities;                  /* made by ops from finite inputs */
     uint64_t dropped_products, saturated; /* exact arithmetic only */
 } dev_stats;
 
 /* A function of a program as a caller needs it, in binding order. */
-typedef struct { const char *name; mil_type type; } dev_port;
-typedef struct { int n_in, n_out; const dev_port *in, *out; } dev_ports;
+typedef struct {
+    const char *name;
+    mil_type type;
+} dev_port;
+typedef struct {
+    int n_in, n_out;
+    const dev_port *in, *out;
+} dev_ports;
 
 typedef struct dev_driver dev_driver;
 struct dev_driver {
-    const char *name;               /* the word before ':' in "emu:m4" */
-    const char *about;              /* one line for `device ls` */
+    const char *name;  /* the word before ':' in "emu:m4" */
+    const char *about; /* one line for `device ls` */
     rc (*open)(const char *params, kern *k, device **out); /* params: after ':' */
     void (*close)(device *d);
     rc (*caps)(device *d, dev_caps *out);
@@ -89,20 +105,29 @@ struct dev_driver {
     rc (*map)(dev_surface *s, void **host);
     rc (*unmap)(dev_surface *s);
     void (*drop)(dev_surface *s);
-    rc (*run)(dev_program *p, dev_surface *const *in, int n_in,
-              dev_surface *const *out, int n_out, uint64_t *ticket);
+    rc (*run)(dev_program *p, dev_surface *const *in, int n_in, dev_surface *const *out,
+              int n_out, uint64_t *ticket);
     rc (*wait)(device *d, uint64_t ticket, dev_stats *stats);
     rc (*sample)(device *d, dev_sample *out);
     /* Can an op with these types run? *why is static text or NULL. */
-    rc (*supports)(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+    rc (*supports)(device *d, const char *mil_op, int n, const mil_type *types,
+                   const char **why);
     /* Doubts about a loaded program (disputed rules it breaks), static for its
      * life; may be NULL. */
     size_t (*warnings)(dev_program *p, const char *const **out);
 };
 /* Every driver's device/program/surface begins with these. */
-struct device { const dev_driver *driver; };
-struct dev_program { const dev_driver *driver; device *dev; };
-struct dev_surface { const dev_driver *driver; device *dev; };
+struct device {
+    const dev_driver *driver;
+};
+struct dev_program {
+    const dev_driver *driver;
+    device *dev;
+};
+struct dev_surface {
+    const dev_driver *driver;
+    device *dev;
+};
 
 /* "emu:m4", "emu:m1,faithful", "null:m4", "auto"; E_DEVICE with a list of what
  * there is otherwise. `k` is borrowed (software engines compute on it). */
@@ -124,12 +149,13 @@ rc dev_map(dev_surface *s, void **host);
 rc dev_unmap(dev_surface *s);
 void dev_drop(dev_surface *s);
 /* Queue one run; surfaces in port order. Runs start in the order queued. */
-rc dev_run(dev_program *p, dev_surface *const *in, int n_in,
-           dev_surface *const *out, int n_out, uint64_t *ticket);
+rc dev_run(dev_program *p, dev_surface *const *in, int n_in, dev_surface *const *out,
+           int n_out, uint64_t *ticket);
 /* Wait for one ticket: that run's own result. stats may be NULL. */
 rc dev_wait(device *d, uint64_t ticket, dev_stats *stats);
 rc dev_sample_of(device *d, dev_sample *out);
-rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types, const char **why);
+rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types,
+                const char **why);
 /* What a program does that some sources say the chip gets wrong: one line per
  * rule, "rule 'tile_poison' (disputed): ...". *out lives as long as p. */
 size_t dev_warnings(dev_program *p, const char *const **out);

@@ -14,7 +14,9 @@
 
 enum { PROBE_PORTS = 5, PROBE_BLOB_ELEMENTS = 128 };
 
-typedef struct { double base, slope; } probe_ramp;
+typedef struct {
+    double base, slope;
+} probe_ramp;
 typedef struct {
     const char *name; /* NULL ends a list */
     mil_type type;

@@ -32,22 +32,22 @@ static inline int cross_run(const struct CMUnitTest *tests, size_t n)
 
 #define cmocka_unit_test(f) \
     {                       \
-        #f, f               \
+#f, f               \
     }
 #define cmocka_run_group_tests(tests, setup, teardown) \
     cross_run(tests, sizeof(tests) / sizeof *(tests))
-#define assert_true(c)                         \
-    do {                                       \
-        if (!(c)) _fail(__FILE__, __LINE__);   \
+#define assert_true(c)                       \
+    do {                                     \
+        if (!(c)) _fail(__FILE__, __LINE__); \
     } while (0)
 #define assert_false(c) assert_true(!(c))
 #define assert_int_equal(a, b) assert_true((long long)(a) == (long long)(b))
 #define assert_memory_equal(a, b, n) assert_true(!memcmp(a, b, n))
 #define print_error(...) printf(__VA_ARGS__)
 #define print_message(...) printf(__VA_ARGS__)
-#define fail_msg(...)             \
-    do {                          \
-        printf(__VA_ARGS__);      \
+#define fail_msg(...)              \
+    do {                           \
+        printf(__VA_ARGS__);       \
         _fail(__FILE__, __LINE__); \
     } while (0)
 

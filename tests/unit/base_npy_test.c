@@ -44,8 +44,10 @@ static void cut_and_foreign_files_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(written_arrays_read_back, test_dir_setup, test_dir_teardown),
-        cmocka_unit_test_setup_teardown(cut_and_foreign_files_are_refused, test_dir_setup, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(written_arrays_read_back, test_dir_setup,
+                                        test_dir_teardown),
+        cmocka_unit_test_setup_teardown(cut_and_foreign_files_are_refused, test_dir_setup,
+                                        test_dir_teardown),
     };
     return cmocka_run_group_tests_name("base npy", tests, NULL, NULL);
 }

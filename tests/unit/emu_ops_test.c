@@ -56,7 +56,8 @@ static ir_node *broadcast(build *b, int i, ir_op op)
         return broadcast(b, i, IR_##op);       \
     }
 BINARY(add)
-BINARY(sub) BINARY(mul) BINARY(real_div) BINARY(maximum) BINARY(minimum) BINARY(pow)
+BINARY(sub)
+BINARY(mul) BINARY(real_div) BINARY(maximum) BINARY(minimum) BINARY(pow)
 #define UNARY(op)                                          \
     static ir_node *op##_one(build *b, int i)              \
     {                                                      \

@@ -299,11 +299,10 @@ static void contraction(str *s, int n)
     str_addf(
         s,
         "tensor<fp16, [1, 1, 32, %d]> in_a, tensor<fp16, [1, 1, 32, %d]> in_b) {\n" CONST(
-            "bool", "no", "false")
-            CONST("bool", "yes",
-                  "true") LET("tensor<fp16, [1, 1, 32, 32]>", "out_a",
-                              "matmul(transpose_x = no, transpose_y = yes, x = in_a, y = "
-                              "in_b)") "} -> (out_a); }",
+            "bool", "no", "false") CONST("bool", "yes", "true")
+            LET("tensor<fp16, [1, 1, 32, 32]>", "out_a",
+                "matmul(transpose_x = no, transpose_y = yes, x = in_a, y = "
+                "in_b)") "} -> (out_a); }",
         n, n);
 }
 
