@@ -31,7 +31,7 @@ static rc open_programs(exec *x)
     return OK;
 }
 
-static rc open_surfaces(exec *x)
+static rc make_slots(exec *x)
 {
     const plan *p = x->p;
     for (int i = 0; i < p->n_slots; i++) {
@@ -41,19 +41,72 @@ static rc open_surfaces(exec *x)
                        .bytes = p->slot_bytes[i]};
         TRY(dev_surface_new(x->d, &s, &x->slots[i]));
     }
+    for (int i = 0; i < p->n_buffers; i++)
+        if (p->buffers[i].slot >= 0) x->surfaces[i] = x->slots[p->buffers[i].slot];
+    return OK;
+}
+
+static rc make_surface(exec *x, int buffer)
+{
+    const plan_buffer *q = &x->p->buffers[buffer];
+    TRY_WHILE(dev_surface_new(x->d, &q->shape, &x->surfaces[buffer]),
+              "making the surface of %s", q->name ? q->name : "a value");
+    return OK;
+}
+
+/* What an op that failed half-way has left mapped. */
+static void unmap_all(exec *x)
+{
+    for (int i = 0; i < x->p->n_buffers; i++) {
+        if (x->surfaces[i] && x->mapped[i] > 0) dev_unmap(x->surfaces[i]);
+        x->mapped[i] = 0;
+    }
+}
+
+static void drop_slots(exec *x)
+{
+    for (int i = 0; i < x->p->n_buffers; i++)
+        if (x->p->buffers[i].slot >= 0) x->surfaces[i] = NULL;
+    for (int i = 0; i < x->p->n_slots; i++) {
+        if (x->slots[i]) dev_drop(x->slots[i]);
+        x->slots[i] = NULL;
+    }
+}
+
+static rc open_surfaces(exec *x)
+{
+    const plan *p = x->p;
+    TRY(make_slots(x));
     for (int i = 0; i < p->n_buffers; i++) {
         const plan_buffer *q = &p->buffers[i];
-        if (q->home != PLAN_SURFACE && q->home != PLAN_WEIGHT) {
-            if (q->home != PLAN_HOST && q->home != PLAN_INPUT) continue;
+        x->mapping[i] = i;
+        for (int j = 0; j < i && x->mapping[i] == i && q->slot >= 0; j++)
+            if (p->buffers[j].slot == q->slot) x->mapping[i] = j;
+        if (q->home == PLAN_HOST || q->home == PLAN_INPUT) {
             if (!(x->host[i] = arena_take(x->mem, q->bytes))) return E_MEMORY;
-        } else if (q->slot >= 0) {
-            x->surfaces[i] = x->slots[q->slot];
-        } else {
-            TRY_WHILE(dev_surface_new(x->d, &q->shape, &x->surfaces[i]),
-                      "making the surface of %s", q->name ? q->name : "a value");
+        } else if ((q->home == PLAN_SURFACE || q->home == PLAN_WEIGHT) && q->slot < 0) {
+            TRY(make_surface(x, i));
         }
     }
     return OK;
+}
+
+/* What a failed run should have written cannot be touched again: new surfaces
+ * for all that programs write. Weights and inputs keep theirs. */
+static rc renew_surfaces(exec *x)
+{
+    const plan *p = x->p;
+    unmap_all(x);
+    drop_slots(x);
+    for (int i = 0; i < p->n_steps; i++)
+        for (int j = 0; p->steps[i].engine && j < p->steps[i].n_out; j++) {
+            int buffer = p->steps[i].out[j];
+            if (p->buffers[buffer].slot >= 0) continue;
+            if (x->surfaces[buffer]) dev_drop(x->surfaces[buffer]);
+            x->surfaces[buffer] = NULL;
+            TRY(make_surface(x, buffer));
+        }
+    return make_slots(x);
 }
 
 static rc open_bindings(exec *x)
@@ -92,6 +145,7 @@ static rc take_arrays(exec *x)
         {(void **)&x->slots, (size_t)p->n_slots + 1, sizeof *x->slots},
         {(void **)&x->host, buffers, sizeof *x->host},
         {(void **)&x->bound, buffers, sizeof *x->bound},
+        {(void **)&x->mapping, buffers, sizeof *x->mapping},
         {(void **)&x->mapped, buffers, sizeof *x->mapped},
         {(void **)&x->address, buffers, sizeof *x->address},
         {(void **)&x->work, steps, sizeof *x->work},
@@ -142,12 +196,10 @@ void exec_close(exec *x)
     const plan *p = x->p;
     exec_worker_stop(x);
     for (int i = 0; x->args && i < p->n_steps; i++) exec_host_release(x, i);
-    for (int i = 0; x->args && i < p->n_buffers; i++) {
-        if (x->surfaces[i] && x->mapped[i] > 0) dev_unmap(x->surfaces[i]);
+    if (x->args) unmap_all(x);
+    for (int i = 0; x->args && i < p->n_buffers; i++)
         if (x->surfaces[i] && p->buffers[i].slot < 0) dev_drop(x->surfaces[i]);
-    }
-    for (int i = 0; x->args && i < p->n_slots; i++)
-        if (x->slots[i]) dev_drop(x->slots[i]);
+    if (x->args) drop_slots(x);
     for (int i = 0; x->args && i < p->n_programs; i++)
         if (x->programs[i]) dev_unload(x->programs[i]);
     pthread_cond_destroy(&x->moved);
@@ -204,6 +256,7 @@ static rc end(exec *x, int issued, double from, exec_stats *stats)
     x->stats.staging_ms = 0;
     x->tap = NULL;
     if (x->failure.code == OK) return OK;
+    x->renew = true;
     rc r = err_restore(&x->failure);
     const plan_step *s = &x->p->steps[x->failed_step];
     return err_while(r, "running step %d, %s%s%s", x->failed_step,
@@ -217,6 +270,8 @@ rc exec_step(exec *x, exec_stats *stats)
     double from = clock_ms();
     int i = 0;
     TRY(exec_halves_end(x));
+    if (x->renew) TRY_WHILE(renew_surfaces(x), "starting again after a failed step");
+    x->renew = false;
     begin(x);
     for (rc r = OK; i < x->p->n_steps && r == OK; i++) {
         const plan_step *s = &x->p->steps[i];

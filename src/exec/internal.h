@@ -35,7 +35,8 @@ struct exec {
     dev_program **programs;
     dev_surface **surfaces; /* by buffer; NULL off the device; slots shared */
     dev_surface **slots;
-    void **host; /* by buffer: HOST and INPUT memory */
+    int *mapping; /* by buffer: first buffer with the same surface */
+    void **host;  /* by buffer: HOST and INPUT memory */
     int n_bindings;
     binding *bindings;
     int *bound;         /* by buffer: MASTER, GRAD, WEIGHT -> binding */
@@ -60,9 +61,10 @@ struct exec {
     exec_tap tap; /* of the next step, or NULL */
     void *tap_ctx;
     bool halves_open;
+    bool renew; /* the last step failed */
 };
 
-/* Which mapping a buffer shares: its slot's first buffer, or itself. */
+/* Map the surface of a buffer, which others of its slot may have mapped too. */
 rc exec_map(exec *x, int buffer, void **out);
 rc exec_unmap(exec *x, int buffer);
 

@@ -10,17 +10,9 @@
 
 enum { PIECE = 1 << 16 }; /* elements a task converts */
 
-/* A slot's surface is mapped once, whichever of its values is asked for. */
-static int mapping_of(const exec *x, int buffer)
-{
-    for (int i = 0; i < buffer; i++)
-        if (x->surfaces[i] == x->surfaces[buffer]) return i;
-    return buffer;
-}
-
 rc exec_map(exec *x, int buffer, void **out)
 {
-    int m = mapping_of(x, buffer);
+    int m = x->mapping[buffer];
     rc r = OK;
     pthread_mutex_lock(&x->lock);
     if (x->mapped[m] == 0) r = dev_map(x->surfaces[m], &x->address[m]);
@@ -32,7 +24,7 @@ rc exec_map(exec *x, int buffer, void **out)
 
 rc exec_unmap(exec *x, int buffer)
 {
-    int m = mapping_of(x, buffer);
+    int m = x->mapping[buffer];
     rc r = OK;
     pthread_mutex_lock(&x->lock);
     if (--x->mapped[m] == 0) r = dev_unmap(x->surfaces[m]);
@@ -194,7 +186,7 @@ rc exec_halves_begin(exec *x)
 half *exec_half(exec *x, const char *param)
 {
     int i = x->halves_open ? whole(x, param) : -1;
-    return i < 0 ? NULL : x->address[mapping_of(x, i)];
+    return i < 0 ? NULL : x->address[x->mapping[i]];
 }
 
 rc exec_halves_end(exec *x)

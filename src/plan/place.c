@@ -347,7 +347,8 @@ rc plan_place(planner *b)
         node_info *at = &b->info[i];
         at->sink = at->item = -1;
         if (node->op == IR_input || node->op == IR_param) at->at = PLACE_GIVEN;
-        else if (node->op == IR_constant || plan_is_view(b, node) || stays_inside(b, node))
+        else if (node->op == IR_constant || plan_is_view(b, node) ||
+                 stays_inside(b, node))
             at->at = PLACE_FREE;
         else if ((at->cause = host_cause(b, node)) != NULL) at->at = PLACE_HOST;
         else at->at = PLACE_ENGINE;

@@ -1,115 +1,13 @@
 /* plan_train_test.c - a small transformer, planned and carried out, gives the
  * loss and the gradients that the oracle gives for the graph it was made of. */
-#include "exec/exec.h"
-#include "oracle_device.h"
-#include "small_llama.h"
-
-typedef struct {
-    llama m;
-    plan *p;
-    exec *x;
-    kern *k;
-    device *d; /* NULL: the oracle */
-    oracle_device dev;
-    float *w[LLAMA_PARAMS], *g[LLAMA_PARAMS];
-    int32_t *ids, *targets;
-} run;
-
-/* On a device by its URI, or on the oracle for a chip by its name. */
-static run run_open(llama_shape s, const char *where, const plan_options *o)
-{
-    run r = {.m = llama_new(s)};
-    dev_caps caps;
-    assert_ok(kern_open(2, NULL, &r.k));
-    if (strchr(where, ':')) {
-        assert_ok(dev_open(where, r.k, &r.d));
-        assert_ok(dev_caps_of(r.d, &caps));
-    } else {
-        caps = caps_of(where);
-    }
-    assert_ok(plan_build(r.m.g, &caps, o, &r.p));
-    r.dev = (oracle_device){.base = {&oracle_driver}, .p = r.p};
-    return r;
-}
-
-static void run_start(run *r)
-{
-    size_t t = (size_t)(r->m.s.batch * r->m.s.seq);
-    assert_ok(exec_open(r->p, r->d ? r->d : &r->dev.base, r->k, &r->x));
-    for (int i = 0; i < r->m.n; i++) {
-        r->w[i] = llama_fill(&r->m, i);
-        r->g[i] = calloc((size_t)ir_count(r->m.param[i]->shape), sizeof(float));
-        assert_ok(
-            exec_bind(r->x, r->m.param[i]->name, r->w[i], r->m.s.grads ? r->g[i] : NULL));
-    }
-    assert_ok(exec_stage(r->x));
-    r->ids = calloc(t, sizeof *r->ids);
-    r->targets = calloc(t, sizeof *r->targets);
-    for (size_t i = 0; i < t; i++) {
-        r->ids[i] = (int32_t)rng_below(1, 1, i, (uint64_t)r->m.s.vocab);
-        r->targets[i] = (int32_t)rng_below(1, 2, i, (uint64_t)r->m.s.vocab);
-    }
-    r->targets[t - 1] = -1;
-    assert_ok(exec_input(r->x, "ids", r->ids, t * sizeof *r->ids));
-    if (!r->m.s.grads) return;
-    assert_ok(exec_input(r->x, "targets", r->targets, t * sizeof *r->targets));
-    assert_ok(exec_input(r->x, "loss_scale", &(float){256}, sizeof(float)));
-}
-
-static void run_close(run *r)
-{
-    exec_close(r->x);
-    assert_int_equal(r->dev.loads, 0);
-    assert_int_equal(r->dev.surfaces, 0);
-    plan_free(r->p);
-    dev_close(r->d);
-    kern_close(r->k);
-    for (int i = 0; i < r->m.n; i++) free(r->w[i]), free(r->g[i]);
-    free(r->ids);
-    free(r->targets);
-    ir_free(r->m.g);
-}
-
-static double *doubles(arena *mem, size_t n, const float *f, const int32_t *i)
-{
-    double *v = arena_array(mem, n, sizeof *v);
-    for (size_t k = 0; k < n; k++) v[k] = f ? (double)f[k] : (double)i[k];
-    return v;
-}
-
-static double **oracle(run *r, arena *mem)
-{
-    ir_binding bind[LLAMA_PARAMS + 3];
-    int n = 0;
-    size_t t = (size_t)(r->m.s.batch * r->m.s.seq);
-    double **v;
-    for (int i = 0; i < r->m.n; i++)
-        bind[n++] = (ir_binding){
-            r->m.param[i]->name,
-            doubles(mem, (size_t)ir_count(r->m.param[i]->shape), r->w[i], NULL)};
-    bind[n++] = (ir_binding){"ids", doubles(mem, t, NULL, r->ids)};
-    bind[n++] = (ir_binding){"targets", doubles(mem, t, NULL, r->targets)};
-    bind[n++] = (ir_binding){"loss_scale", doubles(mem, 1, &(float){256}, NULL)};
-    assert_ok(ir_eval(r->m.g, mem, n, bind, &v));
-    return v;
-}
-
-static double off(const float *had, const double *want, size_t n)
-{
-    double num = 0, den = 0;
-    for (size_t i = 0; i < n; i++) {
-        num += (had[i] - want[i]) * (had[i] - want[i]);
-        den += want[i] * want[i];
-    }
-    return sqrt(num / den);
-}
+#include "small_run.h"
 
 /* fp16 values between programs: relative error 2^-11 each, and no more than a
  * few dozen of them between a weight and the loss; errors add up at random. */
 static void check_against_oracle(run *r, double allowed)
 {
     arena *mem = arena_new();
-    double **v = oracle(r, mem);
+    double **v = run_oracle(r, mem);
     float loss;
     exec_stats stats;
     assert_ok(exec_step(r->x, &stats));
@@ -120,23 +18,12 @@ static void check_against_oracle(run *r, double allowed)
         char name[80];
         snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
         size_t n = (size_t)ir_count(r->m.param[i]->shape);
-        double e = off(r->g[i], v[ir_find(r->m.g, name)->id], n);
+        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id], n);
         if (!(e <= allowed)) print_error("%s: relative error %.3g\n", name, e);
         assert_true(e <= allowed);
     }
     arena_free(mem);
 }
-
-static const llama_shape small = {.layers = 2,
-                                  .dim = 64,
-                                  .hidden = 96,
-                                  .heads = 4,
-                                  .kv_heads = 2,
-                                  .head_dim = 16,
-                                  .vocab = 96,
-                                  .batch = 2,
-                                  .seq = 32,
-                                  .grads = true};
 
 static void gradients_equal_the_oracles(void **state)
 {
@@ -145,7 +32,7 @@ static void gradients_equal_the_oracles(void **state)
     for (int tied = 0; tied < 2; tied++)
         for (size_t c = 0; c < COUNT_OF(chips); c++)
             for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
-                llama_shape s = small;
+                llama_shape s = run_small;
                 s.tied = tied;
                 s.interleaved = dw == PLAN_DW_HOST;
                 run r = run_open(s, chips[c], &(plan_options){.dw = (plan_dw)dw});
@@ -155,10 +42,199 @@ static void gradients_equal_the_oracles(void **state)
             }
 }
 
+/* A vocabulary longer than any axis of an M1: the classifier is cut into pieces
+ * that stand alone on surfaces, with the loss reading them one by one. */
+static void long_vocabularies_are_cut(void **state)
+{
+    (void)state;
+    const char *where[] = {"m1", "emu:m1"};
+    for (size_t i = 0; i < COUNT_OF(where); i++) {
+        llama_shape s = run_small;
+        s.layers = 1, s.dim = s.hidden = 32, s.head_dim = 8, s.vocab = 20000, s.batch = 1;
+        s.tied = i == 0;
+        run r = run_open(s, where[i], NULL);
+        int pieces = 0;
+        for (int b = 0; b < r.p->n_buffers; b++)
+            pieces += r.p->buffers[b].home == PLAN_WEIGHT &&
+                      strcmp(r.p->buffers[b].name, s.tied ? "embed" : "head") == 0;
+        assert_int_equal(pieces, 2); /* and not four: both directions read the same */
+        run_start(&r);
+        check_against_oracle(&r, 1e-2);
+        run_close(&r);
+    }
+}
+
+static int loads_of(int layers, const char *chip)
+{
+    llama_shape s = run_small;
+    s.layers = layers;
+    run r = run_open(s, chip, NULL);
+    int loads = r.p->loads, launches = r.p->launches;
+    assert_true(launches >= 2 * layers);
+    plan_free(r.p);
+    kern_close(r.k);
+    ir_free(r.m.g);
+    return loads;
+}
+
+static void equal_layers_share_their_programs(void **state)
+{
+    (void)state;
+    assert_int_equal(loads_of(24, "m4"), loads_of(12, "m4"));
+    assert_true(loads_of(12, "m4") <= 12);
+    assert_int_equal(loads_of(5, "m1"), loads_of(3, "m1"));
+}
+
+/* ---- norms ---- */
+enum { WIDTH = 1024, COLUMNS = 32 };
+
+/* Loss of a norm over `rms`-sized values with its gradients to input and
+ * weight, on the engine against the oracle. A sum of 1024 squares of 20 is
+ * beyond fp16, and its inverse root would be a silent zero; squares of 1e-3
+ * are subnormal. */
+static void norm_gradients(double rms, const char *uri)
+{
+    ir_graph *g = ir_new();
+    ir_node *x = ir_input(g, "x0", IR_FP16, ir_s4(1, WIDTH, 1, COLUMNS));
+    ir_node *seed = ir_input(g, "seed", IR_FP16, ir_s4(1, WIDTH, 1, COLUMNS)), *d[2];
+    ir_node *w = ir_param(g, "w", ir_s1(WIDTH));
+    ir_node *y = ir_rms_norm(g, x, ir_reshape(g, w, ir_s4(1, WIDTH, 1, 1)), 1, 1e-5);
+    ir_output(g, "y", y);
+    assert_ok(ir_grad(g, y, seed, 2, (ir_node *[]){x, w}, d));
+    ir_output(g, "dx", d[0]);
+    ir_output(g, "grad:w", d[1]);
+    assert_ok(ir_rc(g));
+
+    size_t n = WIDTH * COLUMNS;
+    float *xs = malloc(n * 4), *ss = malloc(n * 4), *had = malloc(n * 4), ws[WIDTH],
+          gw[WIDTH] = {0};
+    for (size_t i = 0; i < n; i++) {
+        xs[i] = half_to_float(half_from_double(rms * rng_normal(3, 1, i)));
+        ss[i] = half_to_float(half_from_double(rng_normal(3, 2, i)));
+    }
+    for (size_t i = 0; i < WIDTH; i++)
+        ws[i] = half_to_float(half_from_double(0.5 + rng_unit(3, 3, i)));
+    arena *mem = arena_new();
+    double **v;
+    ir_binding bind[] = {{"x0", run_doubles(mem, n, xs, NULL)},
+                         {"seed", run_doubles(mem, n, ss, NULL)},
+                         {"w", run_doubles(mem, WIDTH, ws, NULL)}};
+    assert_ok(ir_eval(g, mem, 3, bind, &v));
+
+    kern *k;
+    device *dev;
+    dev_caps caps;
+    plan *p;
+    exec *e;
+    exec_stats stats;
+    assert_ok(kern_open(1, NULL, &k));
+    assert_ok(dev_open(uri, k, &dev));
+    assert_ok(dev_caps_of(dev, &caps));
+    assert_ok(plan_build(g, &caps, NULL, &p));
+    assert_ok(exec_open(p, dev, k, &e));
+    assert_ok(exec_bind(e, "w", ws, gw));
+    assert_ok(exec_stage(e));
+    assert_ok(exec_input(e, "x0", xs, n * 4));
+    assert_ok(exec_input(e, "seed", ss, n * 4));
+    assert_ok(exec_step(e, &stats));
+    assert_int_equal(stats.infinities, 0);
+    /* a dozen roundings of fp16, of relative 2^-11 each */
+    assert_ok(exec_output(e, "y", had, n));
+    assert_true(run_off(had, v[ir_find(g, "y")->id], n) < 3e-3);
+    assert_ok(exec_output(e, "dx", had, n));
+    assert_true(run_off(had, v[ir_find(g, "dx")->id], n) < 5e-3);
+    assert_true(run_off(gw, v[ir_find(g, "grad:w")->id], WIDTH) < 5e-3);
+    exec_close(e);
+    plan_free(p);
+    dev_close(dev);
+    kern_close(k);
+    arena_free(mem);
+    ir_free(g);
+    free(xs), free(ss), free(had);
+}
+
+static void norms_are_right_from_tiny_to_large_values(void **state)
+{
+    (void)state;
+    const double rms[] = {1e-3, 0.03, 1, 20, 400};
+    for (size_t i = 0; i < COUNT_OF(rms); i++) {
+        norm_gradients(rms[i], "emu:m4");
+        norm_gradients(rms[i], "emu:m1");
+    }
+}
+
+/* ---- texts and limits ---- */
+static void a_plan_beyond_the_memory_limit_is_refused(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_of("m4");
+    plan *p = NULL;
+    assert_fails(plan_build(m.g, &caps, &(plan_options){.memory_limit_bytes = 1e6}, &p),
+                 E_MEMORY, "activations");
+    assert_null(p);
+    assert_ok(plan_build(m.g, &caps, &(plan_options){.memory_limit_bytes = 1e9}, &p));
+    plan_free(p);
+    ir_free(m.g);
+}
+
+static void a_plan_is_told_in_words_and_in_json(void **state)
+{
+    (void)state;
+    llama_shape s = run_small;
+    s.hidden = 1024;
+    llama m = llama_new(s);
+    dev_caps caps = caps_of("m4");
+    plan *p;
+    str text = {0};
+    assert_ok(plan_build(m.g, &caps, NULL, &p));
+    assert_ok(plan_json(p, &text));
+    const char *keys[] = {"programs",
+                          "name",
+                          "calls",
+                          "in_bytes",
+                          "out_bytes",
+                          "flops",
+                          "cause",
+                          "predicted_ms",
+                          "loads",
+                          "launches_per_step",
+                          "host",
+                          "op",
+                          "memory",
+                          "weights",
+                          "moments",
+                          "gradients",
+                          "surfaces",
+                          "activations",
+                          "predicted_step_ms",
+                          "engine_ms",
+                          "host_ms",
+                          "staging_ms",
+                          "optimizer_ms"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        char quoted[40];
+        snprintf(quoted, sizeof quoted, "\"%s\":", keys[i]);
+        assert_text_has(str_text(&text), quoted);
+    }
+    str_clear(&text);
+    assert_ok(plan_print(p, &text));
+    assert_text_has(str_text(&text), "layer.fwd      x2");
+    assert_text_has(str_text(&text), "rule uniform_surfaces is disputed");
+    str_free(&text);
+    plan_free(p);
+    ir_free(m.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_equal_the_oracles),
+        cmocka_unit_test(long_vocabularies_are_cut),
+        cmocka_unit_test(equal_layers_share_their_programs),
+        cmocka_unit_test(norms_are_right_from_tiny_to_large_values),
+        cmocka_unit_test(a_plan_beyond_the_memory_limit_is_refused),
+        cmocka_unit_test(a_plan_is_told_in_words_and_in_json),
     };
     return cmocka_run_group_tests_name("plan_train", tests, NULL, NULL);
 }
