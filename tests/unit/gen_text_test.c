@@ -80,26 +80,36 @@ static void whole(const model *m, const int32_t *ids, int n, double *logits)
     arena_free(mem);
 }
 
-static void logits_are_those_of_the_whole_sequence(void **state)
+static void compare_on(const char *uri, kern *k, const model *m, const int32_t *ids)
 {
     static const int lengths[PROMPTS] = {1, 5, 32, 33, SEQ};
+    device *d;
+    gen *g;
+    assert_ok(dev_open(uri, k, &d));
+    assert_ok(gen_open(m, d, k, &g));
+    for (int i = 0; i < PROMPTS; i++) {
+        float had[VOCAB], want[VOCAB];
+        double exact[VOCAB];
+        assert_ok(gen_logits(g, ids, (size_t)lengths[i], had));
+        whole(m, ids, lengths[i], exact);
+        for (int j = 0; j < VOCAB; j++) want[j] = (float)exact[j];
+        /* 2 layers of fp16 values, each rounding some 5e-4 */
+        assert_all_rel(had, want, VOCAB, 0.02);
+    }
+    gen_close(g);
+    dev_close(d);
+}
+
+static void logits_are_those_of_the_whole_sequence(void **state)
+{
+    static const char *const devices[] = {"emu:m4", "emu:m1", "emu:m5", "emu:m4,wide"};
     bench *b = *state;
     int32_t ids[SEQ];
     some_ids(ids, SEQ);
     for (int form = 0; form < 4; form++) {
         model *m = make(form);
-        gen *g;
-        assert_ok(gen_open(m, b->d, b->k, &g));
-        for (int i = 0; i < PROMPTS; i++) {
-            float had[VOCAB], want[VOCAB];
-            double exact[VOCAB];
-            assert_ok(gen_logits(g, ids, (size_t)lengths[i], had));
-            whole(m, ids, lengths[i], exact);
-            for (int j = 0; j < VOCAB; j++) want[j] = (float)exact[j];
-            /* 2 layers of fp16 values, each rounding some 5e-4 */
-            assert_all_rel(had, want, VOCAB, 0.02);
-        }
-        gen_close(g);
+        for (size_t i = 0; i < COUNT_OF(devices); i++)
+            compare_on(devices[i], b->k, m, ids);
         model_free(m);
     }
 }

@@ -3,12 +3,10 @@
 #include "reference.h"
 #include "train/train.h"
 
-static void gradients_are_those_of_the_reference(void **state)
+static void compare_on(const char *uri, kern *k)
 {
-    kern *k;
     device *d;
-    assert_ok(kern_open(2, NULL, &k));
-    assert_ok(dev_open("emu:m4", k, &d));
+    assert_ok(dev_open(uri, k, &d));
     for (int c = 0; c < REF_CASES; c++) {
         int32_t ids[REF_BATCH * (REF_SEQ + 1)];
         model *m = ref_model(c);
@@ -26,6 +24,14 @@ static void gradients_are_those_of_the_reference(void **state)
         model_free(m);
     }
     dev_close(d);
+}
+
+static void gradients_are_those_of_the_reference(void **state)
+{
+    static const char *const devices[] = {"emu:m4", "emu:m1", "emu:m5"};
+    kern *k;
+    assert_ok(kern_open(2, NULL, &k));
+    for (size_t i = 0; i < COUNT_OF(devices); i++) compare_on(devices[i], k);
     kern_close(k);
 }
 
