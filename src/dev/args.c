@@ -14,6 +14,7 @@ bool dev_is_real(const mil_type *t)
     return t->dtype == MIL_FP16 || t->dtype == MIL_FP32;
 }
 
+/* Values of weight files can be absent (not bound yet): 0 then. */
 double dev_const_at(const dev_value *v, size_t i)
 {
     const void *p = v->data;
@@ -95,6 +96,7 @@ rc dev_word(dev_code *c, dev_op *o, int slot, const char *name, const char **v)
     return OK;
 }
 
+/* -1 is the last axis. */
 rc dev_axis_of(dev_code *c, dev_op *o, int64_t v, int rank, int *axis)
 {
     if (v < -rank || v >= rank)
@@ -104,6 +106,7 @@ rc dev_axis_of(dev_code *c, dev_op *o, int64_t v, int rank, int *axis)
     return OK;
 }
 
+/* Only split has several. */
 rc dev_one_result(dev_code *c, dev_op *o)
 {
     if (o->mil->n_out == 1) return OK;

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "dev/code.h"
 
+/* The chunk must have the type and the bytes that the program declares; a path
+ * that was not given gets the nearest one as a hint. */
 static rc bind_one(const dev_code *c, const dev_value *v, const mil_blob_file *files,
                    int n, const void **data)
 {
@@ -44,6 +46,7 @@ static void dequantize(dev_code *c, const dev_op *o)
     }
 }
 
+/* Two passes, so that an error in the last file leaves the first untouched. */
 rc dev_code_bind(dev_code *c, const mil_blob_file *files, int n)
 {
     const void *data;

@@ -58,6 +58,8 @@ typedef struct {
     size_t mask;
 } names;
 
+/* FNV-1a; names come from programs, and a slow table is the worst a bad choice
+ * of them can do. */
 static size_t hash(const char *s)
 {
     uint64_t h = 1469598103934665603u;
@@ -65,6 +67,7 @@ static size_t hash(const char *s)
     return (size_t)(h ^ h >> 29);
 }
 
+/* Where a name is or would be. The table is at most half full, so this ends. */
 static int *name_slot(names *t, const char *name)
 {
     size_t i = hash(name) & t->mask;
@@ -87,6 +90,8 @@ static size_t count_values(const mil_func *f)
     return n;
 }
 
+/* Counts are kept far from the edge of 64 bits: strides and sums of extents are
+ * computed from them without further checks. */
 static rc sound_type(const dev_code *c, mil_pos pos, const char *name, const mil_type *t)
 {
     char text[96];
@@ -100,6 +105,7 @@ static rc sound_type(const dev_code *c, mil_pos pos, const char *name, const mil
     return OK;
 }
 
+/* The list was sized beforehand (count_values), so adding cannot fail. */
 static int add_value(names *t, const char *name, const mil_type *type, mil_pos pos,
                      int op)
 {
@@ -155,12 +161,14 @@ static bool next_arg(const char **spec, char name[32], bool *fixed, bool *option
     return true;
 }
 
+/* constexpr ops carry their arguments among the attributes. */
 static const mil_value *find_arg(const mil_op *m, const char *name)
 {
     const mil_value *v = mil_arg_of(m, name);
     return v ? v : mil_attr_of(m, name);
 }
 
+/* `values = a` is read like `values = (a)`. */
 static rc take_list(names *t, dev_op *o, const mil_value *v, int op)
 {
     int n = v->kind == MIL_LIST ? v->n : 1;
@@ -172,6 +180,7 @@ static rc take_list(names *t, dev_op *o, const mil_value *v, int op)
     return OK;
 }
 
+/* A misspelt optional argument would otherwise be silently ignored. */
 static rc known_args(names *t, const dev_op *o)
 {
     const char *args = rows[o->kind].args;
@@ -188,6 +197,8 @@ static rc known_args(names *t, const dev_op *o)
     return OK;
 }
 
+/* Slots are given out in the order of the row's list, absent ones included, so
+ * that a slot's number means the same argument in every program. */
 static rc take_args(names *t, dev_op *o, int op)
 {
     const char *spec = rows[o->kind].args;
@@ -252,6 +263,7 @@ static rc take_results(names *t, dev_op *o, int op)
     return OK;
 }
 
+/* An op of the engine that software lacks is another thing than a misspelling. */
 static rc unknown_op(const dev_code *c, const mil_op *m)
 {
     const char *near[256];
@@ -280,6 +292,7 @@ static rc read_inputs(names *t, const mil_func *f)
     return OK;
 }
 
+/* An output is named, not made: it must be a value of the function. */
 static rc read_outputs(names *t, const mil_func *f)
 {
     dev_code *c = t->c;
@@ -335,6 +348,7 @@ static int *binding_order(dev_code *c, const int *ids, int n)
     return order;
 }
 
+/* Several functions are procedures of one program; the engine starts `main`. */
 static rc read_function(dev_code *c)
 {
     const mil_func *f = mil_find_func(c->mil, "main");
@@ -356,6 +370,7 @@ static rc read_function(dev_code *c)
     return c->in_order && c->out_order ? OK : E_MEMORY;
 }
 
+/* Named constants only: literals in place are parts of ops. */
 static void count_constants(dev_code *c)
 {
     for (int i = 0; i < c->n_values; i++)
@@ -364,6 +379,8 @@ static void count_constants(dev_code *c)
                               (double)mil_dtype_bytes(c->values[i].type.dtype);
 }
 
+/* The text is copied first: errors and values point into it for the whole life
+ * of the code. */
 rc dev_code_new(const dev_source *src, dev_code **out)
 {
     *out = NULL;

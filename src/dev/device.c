@@ -47,6 +47,7 @@ static rc no_device(const char *uri, const char *word)
                                           : ":m4");
 }
 
+/* The driver reads its own parameters; here only the word before ':' counts. */
 rc dev_open(const char *uri, kern *k, device **out)
 {
     *out = NULL;
@@ -123,6 +124,7 @@ void dev_drop(dev_surface *s)
     if (s) s->driver->drop(s);
 }
 
+/* A driver casts surfaces to its own type, so they must be its own. */
 static rc check_surfaces(dev_program *p, const char *what, dev_surface *const *s, int n,
                          int want)
 {

@@ -32,6 +32,8 @@ static unsigned effect_of(dev_rule r)
     }
 }
 
+/* One line for each rule, at its first place: a program that breaks a rule often
+ * does so in every layer. */
 static rc warn(judge *j, dev_rule r, mil_pos at, const char *text)
 {
     soft_program *p = j->p;
@@ -126,6 +128,7 @@ static bool from_reduction(const judge *j, const dev_value *v)
            dev_op_class_of(j->p->code->ops[v->op].kind) == DEV_REDUCE;
 }
 
+/* Only a reduction that is multiplied directly; the compiler folds no further. */
 static rc judge_mul(judge *j, const dev_op *o)
 {
     const dev_value *x = value(j, o->arg[0]), *y = value(j, o->arg[1]);
@@ -135,6 +138,7 @@ static rc judge_mul(judge *j, const dev_op *o)
     return OK;
 }
 
+/* The contracted axis has the limit of widths wherever it stands. */
 static rc judge_matmul(judge *j, const dev_op *o)
 {
     const mil_type *x = &value(j, o->arg[0])->type, *y = &value(j, o->arg[1])->type;
@@ -152,6 +156,7 @@ static rc judge_matmul(judge *j, const dev_op *o)
     return OK;
 }
 
+/* Fed weights, biases and wide kernels. */
 static rc judge_conv(judge *j, const dev_op *o)
 {
     const dev_value *w = value(j, o->arg[1]);
@@ -195,6 +200,7 @@ static rc judge_sum(judge *j, const dev_op *o)
     return OK;
 }
 
+/* Rules that one op alone can break. */
 static rc judge_op(judge *j, const dev_op *o)
 {
     const char *why;
@@ -302,6 +308,7 @@ static rc judge_depth(judge *j)
     return OK;
 }
 
+/* What holds for every input and output. */
 static rc judge_port(judge *j, const dev_value *v)
 {
     const mil_type *t = &v->type;
@@ -317,6 +324,7 @@ static rc judge_port(judge *j, const dev_value *v)
     return OK;
 }
 
+/* The slot limit is also the size of a job, so it holds in every mode. */
 static rc judge_ports(judge *j)
 {
     const dev_code *c = j->p->code;
@@ -341,6 +349,7 @@ static rc judge_ports(judge *j)
                     c->n_in + c->n_out, SOFT_SURFACES);
 }
 
+/* Any value of the version will do (FieldGuide, loraANE). */
 static rc judge_build_info(judge *j)
 {
     const mil_value *v = &j->p->code->mil->build_info;
@@ -349,6 +358,7 @@ static rc judge_build_info(judge *j)
     return broken(j, RULE_build_info, (mil_pos){0}, "buildInfo has no 'coremlc-version'");
 }
 
+/* Rules of the op first: their errors have the most exact place. */
 rc soft_judge_program(soft_device *d, soft_program *p)
 {
     judge j = {.d = d, .p = p, .wrong = &p->wrong};
@@ -393,6 +403,7 @@ static bool wrong_order(const dev_code *c, soft_surface *const *s, int n, const 
     return as_declared && !as_bound;
 }
 
+/* Rules about the sizes of surfaces, by themselves and beside each other. */
 static rc judge_slots(judge *j, soft_surface *const *s, int n, bool inputs)
 {
     mil_pos none = {0};
@@ -417,6 +428,7 @@ static rc judge_slots(judge *j, soft_surface *const *s, int n, bool inputs)
     return OK;
 }
 
+/* Elements of another type are never what was meant; no rule row is needed. */
 static rc judge_types(const soft_device *d, const soft_program *p, soft_surface *const *s)
 {
     int n_in = p->ports.n_in;

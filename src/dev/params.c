@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "dev/soft.h"
 
+/* The list is short enough to be the best help. */
 static rc no_model(const char *driver, const char *model)
 {
     const char *names[64];
@@ -20,6 +21,7 @@ static rc no_model(const char *driver, const char *model)
     return near ? err_hint(r, "did you mean '%s:%s'?", driver, near) : r;
 }
 
+/* A count in a word: bounded so that later sums of it cannot overflow. */
 static rc whole_word(const char *word, const char *value, int64_t *out)
 {
     if (str_to_int(value, out) == OK && *out >= 0 && *out <= INT32_MAX) return OK;
@@ -27,6 +29,8 @@ static rc whole_word(const char *word, const char *value, int64_t *out)
                     value);
 }
 
+/* One word after the chip. Words about arithmetic mean nothing to a device that
+ * computes nothing, and are refused there like any unknown word. */
 static rc take_word(const char *driver, bool computes, const char *word, soft_params *p)
 {
     static const char *const known[] = {"fast",      "wide", "strict",    "faithful",
@@ -58,6 +62,8 @@ static rc take_word(const char *driver, bool computes, const char *word, soft_pa
     return OK;
 }
 
+/* The first word is the chip, all others may stand in any order; of two that
+ * contradict each other the later one counts. */
 rc soft_params_parse(const char *driver, bool computes, const char *text,
                      soft_params *out)
 {

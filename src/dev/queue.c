@@ -25,12 +25,14 @@ static rc check_inputs(const soft_device *d, const soft_job *job)
     return OK;
 }
 
+/* The silent failure of some chips: a run that ends well and gives nothing. */
 static void give_zeros(const soft_job *job)
 {
     for (int i = job->program->ports.n_in; i < job->n; i++)
         memset(job->s[i]->mem, 0, job->s[i]->bytes);
 }
 
+/* Outside the lock: the only place where time is spent. */
 static rc serve(soft_device *d, soft_job *job, dev_stats *stats)
 {
     double start = clock_ms();
@@ -70,6 +72,8 @@ static void finish(soft_device *d, soft_job *job, rc code, const dev_stats *stat
     pthread_cond_broadcast(&d->done);
 }
 
+/* The worker. It ends when told to and nothing is left to do, so closing a
+ * device lets queued runs finish. */
 static void *work(void *ctx)
 {
     soft_device *d = ctx;
@@ -91,6 +95,7 @@ static void *work(void *ctx)
     return NULL;
 }
 
+/* All memory of the queue is taken here; queueing a run takes none. */
 rc soft_queue_open(soft_device *d)
 {
     d->jobs = mem_take(mem_mul((size_t)d->caps.queue_depth, sizeof *d->jobs));
@@ -128,6 +133,8 @@ static const char *surface_fault(const soft_job *job)
     return NULL;
 }
 
+/* Whether a surface is mapped is asked after waiting for room, under the same
+ * lock under which it is taken: no one can map it in between. */
 rc soft_enqueue(soft_device *d, const soft_job *wanted, uint64_t *ticket)
 {
     soft_program *p = wanted->program;
@@ -152,6 +159,8 @@ rc soft_enqueue(soft_device *d, const soft_job *wanted, uint64_t *ticket)
     return OK;
 }
 
+/* Tickets end in order, so waiting for one is waiting for `finished` to reach
+ * it. The error is copied out, since later runs use the place again. */
 rc soft_wait(device *dev, uint64_t ticket, dev_stats *stats)
 {
     soft_device *d = (soft_device *)dev;
@@ -177,6 +186,7 @@ rc soft_wait(device *dev, uint64_t ticket, dev_stats *stats)
                : err_restore(&error);
 }
 
+/* Before a program's constants or memory change. */
 void soft_settle(soft_program *p)
 {
     soft_device *d = (soft_device *)p->base.dev;

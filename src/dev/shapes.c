@@ -58,6 +58,7 @@ rc dev_shape_same(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* SIGMOID_APPROXIMATION is another function, not another precision. */
 rc dev_shape_gelu(dev_code *c, dev_op *o, mil_type *t)
 {
     const char *mode = "EXACT";
@@ -93,6 +94,7 @@ rc dev_shape_boolean(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* All three broadcast against each other. */
 rc dev_shape_select(dev_code *c, dev_op *o, mil_type *t)
 {
     mil_type both, cond = dev_arg(c, o, 0)->type;
@@ -108,6 +110,8 @@ rc dev_shape_select(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* The types that surfaces and intermediate values have; 64-bit ones and bf16
+ * exist only in weight files and literals. */
 rc dev_shape_cast(dev_code *c, dev_op *o, mil_type *t)
 {
     const char *name = "";
@@ -133,6 +137,7 @@ rc dev_shape_softmax(dev_code *c, dev_op *o, mil_type *t)
     return dev_axis_of(c, o, axis, t->rank, &o->a.axis);
 }
 
+/* Without axes all are reduced; without keep_dims they disappear. */
 rc dev_shape_reduce(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t axes[MIL_RANK];
@@ -158,6 +163,7 @@ rc dev_shape_reduce(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* One table made from ops.def: a row without a rule does not compile. */
 rc dev_infer(dev_code *c, dev_op *o, mil_type *t)
 {
     static dev_shape_rule *const rules[] = {
@@ -168,6 +174,8 @@ rc dev_infer(dev_code *c, dev_op *o, mil_type *t)
     return rules[o->kind](c, o, t);
 }
 
+/* 2 for each multiply and add of products; everything else counts nothing, so
+ * that rates compare with the engine's published ones. */
 double dev_flops(const dev_code *c, const dev_op *o)
 {
     const mil_type *r = o->n_out ? &c->values[o->out[0]].type : NULL;

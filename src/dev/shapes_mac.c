@@ -2,6 +2,8 @@
 #include <string.h>
 #include "dev/shapes.h"
 
+/* x [.., M, K] y [.., K, N] -> [.., M, N]; transpose_x and transpose_y mean
+ * that the last two axes stand the other way round. Leading axes broadcast. */
 rc dev_shape_matmul(dev_code *c, dev_op *o, mil_type *t)
 {
     char a[96], b[96];
@@ -64,6 +66,7 @@ static void pad_same(int64_t in, int64_t k, int64_t stride, bool lower, int64_t 
     *hi = all - *lo;
 }
 
+/* Into o->a.pad as top, bottom, left, right, also for one spatial axis. */
 static rc conv_padding(dev_code *c, dev_op *o, const mil_type *x, const mil_type *w,
                        int ns)
 {

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "dev/shapes.h"
 
+/* One extent may be -1: what the others leave. Known extents are multiplied
+ * under the count of x, which cannot overflow. */
 rc dev_shape_reshape(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t d[MIL_RANK], known = 1;
@@ -30,6 +32,7 @@ rc dev_shape_reshape(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* perm must name every axis once; result axis i is axis perm[i] of x. */
 rc dev_shape_transpose(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t p[MIL_RANK];
@@ -48,6 +51,7 @@ rc dev_shape_transpose(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* axes are places in the result. */
 rc dev_shape_expand(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t axes[MIL_RANK];
@@ -68,6 +72,7 @@ rc dev_shape_expand(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* Without axes, every axis of one goes. */
 rc dev_shape_squeeze(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t axes[MIL_RANK];
@@ -94,6 +99,7 @@ rc dev_shape_squeeze(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* A size of -1 runs to the end. The resolved sizes stay in o->a.size. */
 rc dev_shape_slice(dev_code *c, dev_op *o, mil_type *t)
 {
     char a[96];
@@ -113,6 +119,7 @@ rc dev_shape_slice(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* Equal parts by number, or parts of given sizes; together exactly the axis. */
 rc dev_shape_split(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t axis = 0, parts = 0, sizes[64], at = 0;
@@ -145,6 +152,7 @@ rc dev_shape_split(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* Each axis as often as reps says. */
 rc dev_shape_tile(dev_code *c, dev_op *o, mil_type *t)
 {
     TRY(dev_one_result(c, o));
@@ -160,6 +168,8 @@ rc dev_shape_tile(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* Interleaving would weave the parts element by element; the graph never asks
+ * for it. */
 rc dev_shape_concat(dev_code *c, dev_op *o, mil_type *t)
 {
     int64_t axis = 0;

@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "dev/soft.h"
 
+/* caps.uri is the long form of what was opened: whoever records it can open the
+ * same device again. A disputed rule that rules=all makes hold is no longer
+ * reported as disputed, so a planner keeps it like any other. */
 static void fill_caps(soft_device *d)
 {
     const soft_params *p = &d->params;
@@ -33,6 +36,7 @@ static void fill_caps(soft_device *d)
     }
 }
 
+/* Locks come first, so that soft_stop is safe however far this got. */
 rc soft_start(soft_device *d, const dev_driver *driver, const soft_params *p, kern *k,
               soft_execute *execute)
 {
@@ -99,6 +103,7 @@ static rc reserve(soft_device *d)
     return r;
 }
 
+/* Ports are the declared values in binding order. */
 static rc make_ports(soft_program *p)
 {
     dev_code *c = p->code;
@@ -125,6 +130,7 @@ static rc read_program(soft_device *d, const dev_source *src, soft_program *p)
     return soft_judge_program(d, p);
 }
 
+/* On failure p holds nothing and the device is as before. */
 rc soft_load(soft_device *d, const dev_source *src, soft_program *p)
 {
     p->base = (dev_program){d->base.driver, &d->base};
@@ -169,6 +175,8 @@ size_t soft_warnings(dev_program *program, const char *const **out)
     return (size_t)p->n_warnings;
 }
 
+/* Judged in the caller's thread, so that a refusal is the call's own error and
+ * not that of a ticket. */
 rc soft_run(dev_program *program, dev_surface *const *in, int n_in,
             dev_surface *const *out, int n_out, uint64_t *ticket)
 {
@@ -188,6 +196,8 @@ rc soft_caps(device *dev, dev_caps *out)
     return OK;
 }
 
+/* The chip's answer first, then that of the software engine, then the limits on
+ * axes that hold for any op. */
 rc soft_supports(device *dev, const char *op, int n, const mil_type *types,
                  const char **why)
 {

@@ -11,6 +11,8 @@ size_t soft_tensor_bytes(const mil_type *t)
     return n < 0 ? SIZE_MAX : mem_mul((size_t)n, mil_dtype_bytes(t->dtype));
 }
 
+/* Rules about a surface by itself; those about its place among others are judged
+ * when a run is queued. In faithful mode the surface is made and the run fails. */
 static rc surface_rules(const soft_device *d, size_t bytes)
 {
     const struct {
@@ -29,6 +31,7 @@ static rc surface_rules(const soft_device *d, size_t bytes)
     return OK;
 }
 
+/* Bounded before any multiplication: sizes come from programs and from users. */
 rc soft_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
 {
     soft_device *d = (soft_device *)dev;
@@ -69,6 +72,7 @@ rc soft_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
     return OK;
 }
 
+/* The reason is found under the lock and told outside it. */
 rc soft_map(dev_surface *surface, void **host)
 {
     soft_surface *s = (soft_surface *)surface;
@@ -96,6 +100,8 @@ rc soft_unmap(dev_surface *surface)
     return was ? OK : err_fail(E_DEVICE, "the surface is not mapped");
 }
 
+/* Dropping waits for runs that still use the surface: its memory must outlive
+ * them, and a caller that cleans up after an error cannot know which those are. */
 void soft_drop(dev_surface *surface)
 {
     soft_surface *s = (soft_surface *)surface;

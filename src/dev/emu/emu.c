@@ -10,6 +10,7 @@ typedef struct {
     emu_plan *plan;
 } emu_program;
 
+/* The passes in order; each reads what the ones before it left in the plan. */
 rc emu_compile(const dev_code *c, const soft_params *params, kern *k, emu_plan **out)
 {
     *out = NULL;
@@ -41,11 +42,13 @@ void emu_plan_free(emu_plan *p)
     arena_free(p->mem);
 }
 
+/* Called by the worker alone, so a plan is never run twice at once. */
 static rc emu_execute(soft_device *d, soft_job *job, dev_stats *stats)
 {
     return emu_run(((emu_program *)job->program)->plan, job->s, stats);
 }
 
+/* The kernels are the caller's unless isa= asks for others (soft_start). */
 static rc emu_open(const char *text, kern *k, device **out)
 {
     soft_params params;
@@ -68,6 +71,8 @@ static void emu_close(device *d)
     mem_drop(d);
 }
 
+/* Checking and judging come first: what is refused is never compiled. Only a
+ * program that is complete counts against the compile budget. */
 static rc emu_load(device *dev, const dev_source *src, dev_program **out)
 {
     soft_device *d = (soft_device *)dev;
@@ -87,6 +92,8 @@ static rc emu_load(device *dev, const dev_source *src, dev_program **out)
     return OK;
 }
 
+/* Constants are copies in the plan's memory, so a program whose runs have ended
+ * needs nothing but new contents. */
 static rc emu_reload(dev_program *program, const mil_blob_file *files, int n)
 {
     emu_program *p = (emu_program *)program;
@@ -95,6 +102,7 @@ static rc emu_reload(dev_program *program, const mil_blob_file *files, int n)
     return emu_fill_constants(p->plan);
 }
 
+/* The plan reads the code, so it goes first. */
 static void emu_unload(dev_program *program)
 {
     emu_program *p = (emu_program *)program;

@@ -106,6 +106,8 @@ static void find_ports(planner *b)
         }
 }
 
+/* Neighbouring axes over which every port steps alike are one axis: long rows,
+ * few of them. */
 static void collapse(emu_group *g)
 {
     int n = 0, ports = g->n_in + g->n_out;
@@ -120,6 +122,7 @@ static void collapse(emu_group *g)
     g->rank = n;
 }
 
+/* Registers are sized for the widest type of the group. */
 static size_t widest(const planner *b)
 {
     size_t most = 1;
@@ -133,6 +136,8 @@ static size_t widest(const planner *b)
     return most;
 }
 
+/* Whole rows as many as fit, or parts of one row. A few units for each thread
+ * even out what the machine does besides. */
 static void plan_tiles(planner *b)
 {
     emu_group *g = b->g;
@@ -222,6 +227,8 @@ static void plan_counting(planner *b)
         }
 }
 
+/* Ports are found on the uncollapsed axes, where equal values have equal
+ * strides; only then axes are merged. */
 rc emu_plan_group(emu_plan *p, int n, const int *nodes, emu_group **out)
 {
     planner b = {.p = p, .n = n, .nodes = nodes};

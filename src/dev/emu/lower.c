@@ -6,6 +6,7 @@
 #include <string.h>
 #include "dev/emu/emu.h"
 
+/* A view of the box at `begin` of extent d. */
 static int part(emu_plan *p, int val, const int64_t *begin, const int64_t *d)
 {
     emu_val v = p->vals[val];
@@ -28,6 +29,7 @@ static rc add_slice(emu_plan *p, int x, const int64_t *begin, const int64_t *d, 
     return emu_add_ew(p, EMU_CLAMP, 0, 1, &v, *out);
 }
 
+/* Views that follow each other along the axis. */
 static rc lower_split(emu_plan *p, const dev_op *o, int *out)
 {
     int64_t begin[MIL_RANK] = {0};
@@ -41,6 +43,8 @@ static rc lower_split(emu_plan *p, const dev_op *o, int *out)
     return OK;
 }
 
+/* Repeating an axis of one is a stride of zero. Otherwise each axis is written
+ * as two, repetition and extent, of which the source ignores the first. */
 static rc lower_tile(emu_plan *p, const dev_op *o, int x, int *out)
 {
     emu_val v = p->vals[x];
@@ -74,6 +78,7 @@ static rc lower_tile(emu_plan *p, const dev_op *o, int x, int *out)
     return OK;
 }
 
+/* Each value is copied to its place in the result. */
 static rc lower_concat(emu_plan *p, const dev_op *o, int *out)
 {
     int64_t begin[MIL_RANK] = {0};
@@ -116,6 +121,7 @@ static rc lower_view(emu_plan *p, const dev_op *o, int *out)
     return *out < 0 ? E_MEMORY : OK;
 }
 
+/* out has one place for each result. */
 static rc lower_op(emu_plan *p, const dev_op *o, int *out)
 {
     switch (dev_op_class_of(o->kind)) {
@@ -171,6 +177,7 @@ static rc lower_output(emu_plan *p, int id, int port)
     return OK;
 }
 
+/* Inputs are numbered in binding order, so a port is its surface's place. */
 rc emu_lower(emu_plan *p)
 {
     const dev_code *c = p->code;

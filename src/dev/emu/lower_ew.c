@@ -19,6 +19,7 @@ static bool makes_infinity(emu_ew ew, int kernel)
     }
 }
 
+/* Operands may have any layout that broadcasts to the result's shape. */
 rc emu_add_ew(emu_plan *p, emu_ew ew, int kernel, int n_in, const int *in, int out)
 {
     for (int i = 0; i < n_in; i++)
@@ -89,6 +90,7 @@ static rc lower_unary(emu_plan *p, const dev_op *o, int out)
     return emu_add_ew(p, EMU_UNARY, kernel, 1, &x, out);
 }
 
+/* A cast between types held alike is nothing at all. */
 rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
 {
     int in[3] = {-1, -1, -1}, kernel = dev_op_kernel(o->kind), out;
@@ -134,6 +136,8 @@ static void axis_last(int rank, int axis, int *perm, int *back)
     for (int i = 0; i < rank; i++) back[perm[i]] = i;
 }
 
+/* Rows are made contiguous if they are not; the result keeps that layout and is
+ * only viewed in the order asked for. */
 int emu_add_softmax(emu_plan *p, int val, int axis)
 {
     int perm[MIL_RANK], back[MIL_RANK];
@@ -173,6 +177,7 @@ static int gather_axes(emu_plan *p, int val, const dev_attrs *a, int *first)
     return emu_packed(p, emu_permuted(p, val, perm));
 }
 
+/* Seen as [outer, n, inner] with n the reduced axes together. */
 rc emu_lower_reduce(emu_plan *p, const dev_op *o, int *result)
 {
     int first;

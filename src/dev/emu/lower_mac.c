@@ -17,6 +17,7 @@ static void batch_strides(const emu_val *v, int rank, int64_t *s)
         s[i] = i < skip || v->d[i - skip] == 1 ? 0 : v->v.st[i - skip];
 }
 
+/* C = A B  <=>  C^T = B^T A^T: exchange operands, their strides and the sizes. */
 static void swap_sides(emu_gemm *g)
 {
     kern_mat a = g->a;
@@ -108,6 +109,7 @@ static rc add_product(emu_plan *p, int x, int y, bool tx, bool ty, int out, floa
     return kern_gemm_reserve(p->k, g->m, g->n, g->k);
 }
 
+/* Operands keep their layout whatever it is. */
 rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out)
 {
     int x = emu_value(p, o->arg[0]), y = emu_value(p, o->arg[1]);
@@ -157,6 +159,7 @@ static bool pointwise(const emu_im2col *c)
            !c->pad[0] && !c->pad[1] && c->oh == c->h && c->ow == c->w;
 }
 
+/* One row for each weight element of a channel, one column for each place. */
 static int unfold(emu_plan *p, int image, const emu_im2col *c)
 {
     int64_t d[2] = {c->ch * c->kh * c->kw, c->oh * c->ow};
@@ -170,6 +173,7 @@ static int unfold(emu_plan *p, int image, const emu_im2col *c)
     return v;
 }
 
+/* One spatial axis is two with a height of one. */
 static void window(const emu_plan *p, const dev_op *o, const emu_val *x, emu_im2col *c)
 {
     const mil_type *w = &p->code->values[o->arg[1]].type;
@@ -203,6 +207,8 @@ static int conv_weight(emu_plan *p, const dev_op *o)
     return r->data ? z : -1;
 }
 
+/* Images one by one; groups are a batch of products unless a bias, which runs
+ * along the rows of one product, needs them apart. */
 rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
 {
     int x = emu_packed(p, emu_value(p, o->arg[0])), w = conv_weight(p, o);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "dev/emu/emu.h"
 
+/* The root behind a value lives at this step. */
 static void touch(emu_plan *p, int val, int step)
 {
     if (val < 0) return;
@@ -15,6 +16,7 @@ static void touch(emu_plan *p, int val, int step)
     r->last = step;
 }
 
+/* Values inside a group never get here: only its ports have memory. */
 static void find_lifetimes(emu_plan *p)
 {
     for (int s = 0; s < p->n_steps; s++) {
@@ -60,6 +62,7 @@ static size_t find_gap(const emu_plan *p, const int *placed, int n, const emu_ro
     return at;
 }
 
+/* Insertion keeps `placed` sorted by address for find_gap. */
 static rc place_roots(emu_plan *p)
 {
     sized *order = arena_array(p->mem, (size_t)p->n_roots + 1, sizeof *order);
@@ -83,6 +86,7 @@ static rc place_roots(emu_plan *p)
     return OK;
 }
 
+/* One workspace and one set of registers for all steps, taken once. */
 rc emu_place(emu_plan *p)
 {
     find_lifetimes(p);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "dev/emu/emu.h"
 
+/* A transpose is told apart here, once, so that running only has two ways. */
 void emu_plan_copy(emu_copy *c)
 {
     int n = 0;
@@ -57,6 +58,7 @@ static void repeat(size_t size, int64_t n, const char *from, char *to)
     memcpy(to, &eight, (size_t)(n - i) * size);
 }
 
+/* n elements from stride fs to stride ts. */
 static void copy_row(const emu_copy *c, int64_t n, const char *from, int64_t fs, char *to,
                      int64_t ts)
 {
@@ -87,6 +89,7 @@ static void copy_row(const emu_copy *c, int64_t n, const char *from, int64_t fs,
     }
 }
 
+/* Outer indices [piece * per, ...): unravelled, each a row or a square. */
 static void copy_piece(void *ctx, size_t piece)
 {
     copying *w = ctx;
@@ -111,6 +114,7 @@ static void copy_piece(void *ctx, size_t piece)
     }
 }
 
+/* Threads share the outer indices. */
 void emu_copy_run(kern *k, const emu_copy *c, const char *from, char *to)
 {
     copying w = {.k = k, .c = c, .from = from, .to = to, .total = 1};
@@ -128,6 +132,7 @@ void emu_copy_run(kern *k, const emu_copy *c, const char *from, char *to)
     else kern_for(k, n, copy_piece, &w);
 }
 
+/* Serial: called from inside a unit of a group. */
 void emu_gather(const kern *k, size_t size, int64_t rows, int64_t cols, const char *from,
                 int64_t rs, int64_t cs, char *to)
 {
@@ -150,6 +155,7 @@ typedef struct {
     char *to;
 } unfolding;
 
+/* Places outside the image are zeros: the padding. */
 static void unfold_channel(void *ctx, size_t ch)
 {
     const unfolding *u = ctx;
@@ -169,6 +175,7 @@ static void unfold_channel(void *ctx, size_t ch)
             }
 }
 
+/* A channel is a piece of work. */
 void emu_im2col_run(kern *k, const emu_im2col *c, size_t size, const char *x, char *to)
 {
     unfolding u = {c, size, x, to};

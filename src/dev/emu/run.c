@@ -13,6 +13,8 @@ typedef struct {
 /* Results of the MAC array from 32768 on are infinite (rule mac_cliff). */
 #define MAC_LIMIT 32768.0f
 
+/* Outer batches one by one, the innermost by the kernel. Pointers are set on a
+ * copy, so the plan stays as it was compiled. */
 static rc run_gemm(run *r, const emu_node *node)
 {
     emu_plan *p = r->p;
@@ -67,6 +69,7 @@ static float narrow_sum(const half *x, size_t n, size_t stride)
     return half_to_float(sum);
 }
 
+/* A mean is scaled in fp32, before the one rounding. */
 static void store_sums(axis_work *w, const float *sums, size_t n, char *y)
 {
     float scaled[64];
@@ -77,6 +80,7 @@ static void store_sums(axis_work *w, const float *sums, size_t n, char *y)
     if (bad) atomic_fetch_add(&w->r->n_inf, bad);
 }
 
+/* 64 rows at a time, so that their results are converted together. */
 static void reduce_rows(void *ctx, size_t piece)
 {
     axis_work *w = ctx;
@@ -94,6 +98,8 @@ static void reduce_rows(void *ctx, size_t piece)
     }
 }
 
+/* 64 columns are one cache line of fp16 in each row, and enough pieces for all
+ * threads. Pieces do not depend on the number of threads, and no sum is split. */
 static void reduce_columns(void *ctx, size_t piece)
 {
     axis_work *w = ctx;
@@ -110,6 +116,7 @@ static void reduce_columns(void *ctx, size_t piece)
     store_sums(w, sums, n, w->y + (o * e->inner + c) * size);
 }
 
+/* [outer, n, inner] over n: rows where inner is one, else columns. */
 static void run_reduce(run *r, const emu_node *node)
 {
     const emu_reduce *e = &node->reduce;
@@ -130,6 +137,7 @@ static void run_reduce(run *r, const emu_node *node)
     }
 }
 
+/* A row is one thread's: its sum is never split. */
 static void softmax_rows(void *ctx, size_t piece)
 {
     axis_work *w = ctx;
@@ -171,6 +179,7 @@ static void run_store(run *r, const emu_node *node)
                  emu_at(p, node->in[0]), s->mem);
 }
 
+/* A single tile is not worth waking threads for. */
 static void run_group(run *r, const emu_group *g)
 {
     emu_tiles w = {r->p, g, &r->n_inf};
@@ -238,6 +247,7 @@ static rc bind(run *r)
     return OK;
 }
 
+/* Outputs that were made beside an input surface go there now that all is read. */
 static void unbind(run *r)
 {
     emu_plan *p = r->p;
@@ -248,6 +258,7 @@ static void unbind(run *r)
     }
 }
 
+/* The first failing step ends the run; the queue marks its outputs invalid. */
 rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats)
 {
     run r = {.p = p, .s = s};

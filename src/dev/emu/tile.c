@@ -24,6 +24,8 @@ typedef struct {
     int64_t at[MIL_RANK], rows, cols;
 } place;
 
+/* Tiles are numbered along columns, then rows, then outer axes, so neighbours in
+ * number are neighbours in memory. */
 static void find_place(const emu_group *g, size_t tile, place *t)
 {
     int r = g->rank;
@@ -42,6 +44,7 @@ static void find_place(const emu_group *g, size_t tile, place *t)
     t->cols = cols - c < g->cols ? cols - c : g->cols;
 }
 
+/* Of the tile's first element. */
 static char *port_address(const unit *u, const emu_port *port, const place *t)
 {
     int64_t off = 0;
@@ -65,6 +68,8 @@ static bool in_order(const emu_group *g, const emu_port *port, const place *t)
            (t->rows == 1 || row_stride(g, port) == t->cols);
 }
 
+/* In place if the elements stand in order, one element repeated if the kernel
+ * can do that, else gathered. */
 static void open_input(unit *u, int i, const place *t)
 {
     const emu_port *port = &u->g->port[i];
@@ -87,6 +92,7 @@ static void open_input(unit *u, int i, const place *t)
     u->held_n[i] = n;
 }
 
+/* In place, or into its register to be scattered by close_output. */
 static void open_output(unit *u, int i, const place *t)
 {
     const emu_port *port = &u->g->port[i];
@@ -130,6 +136,7 @@ static double element(mil_dtype t, const char *p, size_t i)
     }
 }
 
+/* Conversions to whole types saturate, NaN becomes 0: never undefined. */
 static double clamp(double x, double lo, double hi)
 {
     return x < lo ? lo : x > hi ? hi : x == x ? x : 0;
@@ -174,6 +181,7 @@ static void gelu_exact(mil_dtype t, size_t n, const char *x, char *z)
     }
 }
 
+/* Between reals by kernel, else element by element. */
 static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x, char *z)
 {
     bool real = (o->store == MIL_FP16 || o->store == MIL_FP32) &&
@@ -185,6 +193,7 @@ static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x
     for (size_t i = 0; i < n; i++) set_element(o->to, z, i, element(o->store, x, i));
 }
 
+/* Exact in float: every fp16 and fp32 is one. */
 static void compare(const emu_tile_op *o, size_t n, const char *x, int xs, const char *y,
                     int ys, char *z)
 {
@@ -224,6 +233,8 @@ static void clamp_slice(size_t n, const half *x, half *z)
         z[i] = (half)((x[i] & 0x7fff) > most ? (x[i] & 0x8000) | HALF_INF : x[i]);
 }
 
+/* One op over the tile, in the types it was planned for, rounding its result as
+ * if it stood alone. */
 static void run_op(unit *u, const emu_tile_op *o, size_t n)
 {
     const kern *k = u->p->k;
@@ -259,6 +270,7 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
         u->n_inf += kern_count_bad(k, emu_kern_type(o->to), n, z);
 }
 
+/* Inputs first, then all ops, then outputs that are not in place. */
 static void run_tile(unit *u, size_t tile)
 {
     const emu_group *g = u->g;
@@ -270,6 +282,8 @@ static void run_tile(unit *u, size_t tile)
     for (int i = 0; i < g->n_out; i++) close_output(u, g->n_in + i, &t);
 }
 
+/* Tiles [index, index+1) * tiles / units; registers are the unit's own, so units
+ * run at once. */
 void emu_tile_unit(void *ctx, size_t index)
 {
     const emu_tiles *w = ctx;

@@ -13,6 +13,7 @@ static void *grow(arena *mem, void *old, int n, int *cap, size_t size)
     return p;
 }
 
+/* Roots begin unused (last < 0); memory.c skips those that stay so. */
 static int add_root(emu_plan *p, emu_where where, size_t bytes)
 {
     emu_root *roots = grow(p->mem, p->roots, p->n_roots, &p->cap_roots, sizeof *roots);
@@ -33,6 +34,7 @@ static int push_val(emu_plan *p, const emu_val *v)
     return p->n_vals++;
 }
 
+/* Row-major. */
 static void pack_strides(emu_val *v)
 {
     int64_t step = 1;
@@ -58,6 +60,7 @@ int emu_add_val(emu_plan *p, int rank, const int64_t *d, mil_dtype store)
     return v.v.root < 0 ? -1 : push_val(p, &v);
 }
 
+/* Also for views of other views: strides are always over the root. */
 int emu_view_of(emu_plan *p, int val, int rank, const int64_t *d, emu_view view)
 {
     emu_val v = {.rank = rank, .store = p->vals[val].store, .v = view};
@@ -65,6 +68,7 @@ int emu_view_of(emu_plan *p, int val, int rank, const int64_t *d, emu_view view)
     return push_val(p, &v);
 }
 
+/* Cleared, in no group. */
 emu_node *emu_add_node(emu_plan *p, emu_kind kind)
 {
     emu_node *nodes = grow(p->mem, p->nodes, p->n_nodes, &p->cap_nodes, sizeof *nodes);
@@ -88,12 +92,15 @@ bool emu_is_packed(const emu_val *v)
     return true;
 }
 
+/* Then the elements in order are the root's elements in order, whatever shape
+ * either is called by. */
 bool emu_is_whole(const emu_plan *p, const emu_val *v)
 {
     return v->v.off == 0 && emu_is_packed(v) &&
            p->roots[v->v.root].bytes == mem_mul((size_t)emu_count(v), emu_size(v));
 }
 
+/* Shapes are equal; layouts are what differs. */
 rc emu_add_copy(emu_plan *p, int from, int to)
 {
     emu_node *n = emu_add_node(p, EMU_COPY);
@@ -120,6 +127,7 @@ int emu_packed(emu_plan *p, int val)
     return to < 0 || emu_add_copy(p, val, to) != OK ? -1 : to;
 }
 
+/* Axis i of the result is axis perm[i]. */
 int emu_permuted(emu_plan *p, int val, const int *perm)
 {
     if (val < 0) return -1;
@@ -165,6 +173,7 @@ static bool reshape_view(const emu_val *v, int rank, const int64_t *d, emu_view 
     return true;
 }
 
+/* A copy is made only where strides cannot say it. */
 int emu_reshaped(emu_plan *p, int val, int rank, const int64_t *d)
 {
     emu_view w;
@@ -182,6 +191,7 @@ mil_dtype emu_store_of(const emu_plan *p, mil_dtype t)
     return t == MIL_FP16 && p->params->arithmetic == SOFT_WIDE ? MIL_FP32 : t;
 }
 
+/* Its memory is the plan's: files may go away after loading. */
 static int constant_value(emu_plan *p, int id)
 {
     const dev_value *c = &p->code->values[id];
