@@ -82,6 +82,15 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+static rc no_choice(const opt_row *r, const char *text)
+{
+    if (strchr(r->choices, '|'))
+        return err_fail(E_CONFIG, "setting '%s' is one of %s, not '%s'", r->name,
+                        r->choices, text);
+    return err_fail(E_CONFIG, "setting '%s' can only be '%s', not '%s'", r->name,
+                    r->choices, text);
+}
+
 static rc parse_bool(const opt_row *r, const char *text, value *v)
 {
     static const char *const words[2][4] = {{"false", "no", "off", "0"},
@@ -146,9 +155,7 @@ static rc set_row(config *c, opt_id id, const char *text, bool given)
         TRY(check_text(id, text));
         break;
     case OPT_CHOICE:
-        if (!is_choice(r->choices, text))
-            return err_fail(E_CONFIG, "setting '%s' is one of %s, not '%s'", r->name,
-                            r->choices, text);
+        if (!is_choice(r->choices, text)) return no_choice(r, text);
         break;
     }
     v.text = arena_text(c->mem, text);

@@ -158,6 +158,8 @@ static rc settings_of(const config *c, const session_run *r, bool begun, arena *
 
 /* ---- the whole job ---- */
 
+enum { VOCAB_ANY = 257 }; /* while the tokenizer's is not known yet */
+
 struct session_job {
     arena *mem;
     config *settings;
@@ -198,6 +200,10 @@ static rc model_and_data(session_job *j, const session_run *r, bool begun)
         shape = j->job.init_dir = init;
     }
     if (shape) TRY(shape_of(now, shape, &j->job.model));
+    /* a wrong model is found before a large text is read */
+    model_config known = j->job.model;
+    if (!known.vocab) known.vocab = VOCAB_ANY;
+    TRY(model_config_finish(&known));
     return session_data(now, j->mem, cache, &j->job.data_dir);
 }
 

@@ -46,6 +46,16 @@ const cli_verb *cli_find(const char *name)
     return NULL;
 }
 
+rc cli_unknown_verb(const char *word)
+{
+    const char *names[N_VERBS];
+    for (size_t i = 0; i < N_VERBS; i++) names[i] = verbs[i].name;
+    const char *near = err_nearest(word, names, N_VERBS);
+    if (near) return err_fail(E_USAGE, "no command '%s'; did you mean '%s'?", word, near);
+    err_fail(E_USAGE, "no command '%s'", word);
+    return err_hint(E_USAGE, "`anneal help` lists them");
+}
+
 static int find_flag(const char *verb, const char *name, size_t n)
 {
     for (int i = 0; i < N_FLAGS; i++)

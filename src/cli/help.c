@@ -50,10 +50,12 @@ static void list_settings(void)
     }
 }
 
-void cli_help(const char *topic)
+rc cli_help(const char *topic)
 {
     const cli_verb *v = topic ? cli_find(topic) : NULL;
     if (v) one_verb(v);
-    else if (topic && !strcmp(topic, "settings")) list_settings();
-    else list_verbs();
+    else if (!topic) list_verbs();
+    else if (!strcmp(topic, "settings")) list_settings();
+    else return cli_unknown_verb(topic);
+    return OK;
 }

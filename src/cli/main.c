@@ -17,17 +17,6 @@ static int complain(rc e)
     return err_exit(e);
 }
 
-static rc unknown_verb(const char *word)
-{
-    const char *names[64];
-    size_t n = 0;
-    for (const cli_verb *v; n < 64 && (v = cli_verb_at(n)); n++) names[n] = v->name;
-    const char *near = err_nearest(word, names, n);
-    if (near) return err_fail(E_USAGE, "no command '%s'; did you mean '%s'?", word, near);
-    err_fail(E_USAGE, "no command '%s'", word);
-    return err_hint(E_USAGE, "`anneal help` lists them");
-}
-
 static rc run_verb(const cli_verb *v, int argc, char **argv)
 {
     args a;
@@ -49,13 +38,13 @@ int main(int argc, char **argv)
     if (!strcmp(word, "--version") || !strcmp(word, "version"))
         return puts("anneal " ANNEAL_VERSION) < 0;
     if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h")) {
-        cli_help(argc > 2 ? argv[2] : NULL);
-        return argc > 1 ? 0 : 2;
+        rc e = cli_help(argc > 2 ? argv[2] : NULL);
+        return argc > 1 || e ? complain(e) : err_exit(E_USAGE);
     }
     const cli_verb *v = cli_find(word);
-    if (!v) return complain(unknown_verb(word));
+    if (!v) return complain(cli_unknown_verb(word));
     for (int i = 2; i < argc && strcmp(argv[i], "--"); i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            return cli_help(word), 0;
+            return complain(cli_help(word));
     return complain(run_verb(v, argc - 2, argv + 2));
 }

@@ -37,6 +37,10 @@ static rc read_row(arena *mem, const char *runs, const char *name, row *r)
     *r = (row){
         .name = name, .held_out = NAN, .nats_per_byte = NAN, .steps = NAN, .device = ""};
     if (!path) return E_MEMORY;
+    if (!file_exists(path)) {
+        err_fail(E_IO, "no run '%s' in %s", name, runs);
+        return err_hint(E_IO, "`anneal runs ls` lists them");
+    }
     TRY(file_read(mem, path, 0, &text, &n));
     read_events(text, mem, r);
     return OK;

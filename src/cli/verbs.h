@@ -41,7 +41,9 @@ rc cli_model(const args *a, const char *word, const char **dir);
  * train and demo. r says which run, and how it begins. */
 rc cli_train(const args *a, const config *c, session_run *r, train_result *out);
 
-void cli_help(const char *topic);
+/* A command, "settings", or all commands with NULL. */
+rc cli_help(const char *topic);
+rc cli_unknown_verb(const char *word); /* E_USAGE with the nearest */
 
 extern const char cli_demo_recipe[];
 

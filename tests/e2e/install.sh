@@ -48,6 +48,24 @@ else
     not_ok "a program with the static library runs" "$(cat "$log")"
 fi
 
+# The examples, with what pkg-config says: train from C, then write from C.
+export LD_LIBRARY_PATH=$at/lib DYLD_LIBRARY_PATH=$at/lib
+# the sysroot is put in front of -I and -L by pkg-config; of -I also where it
+# leaves a standard place out
+flags="-I$at/include $(pkg-config --cflags --libs anneal)"
+for example in train generate; do
+    if $cc -std=c11 -Wall -Wextra -Werror examples/$example.c $flags -o "$TMPDIR/$example" >"$log" 2>&1; then
+        ok "examples/$example.c compiles against what is installed"
+    else
+        not_ok "examples/$example.c compiles against what is installed" "$(cat "$log")"
+    fi
+done
+for i in $(seq 400); do echo "the cat number $i sat on the mat"; done >"$TMPDIR/text.txt"
+has "the example trains" "$(cd "$TMPDIR" && ./train text.txt run 2>&1)" "nats per byte on held-out text"
+has "the example writes" "$(cd "$TMPDIR" && ./generate run "the cat" 2>&1)" "the cat"
+has "the example passes an error on" "$(cd "$TMPDIR" && ./train gone.txt run2 2>&1)" \
+    "train: cannot read gone.txt: no such file or directory"
+
 so=$at/lib/libanneal.so.$major
 if [ -f "$so" ]; then
     same "only anneal_* is visible" "$(nm -D --defined-only "$so" | awk '{ print $3 }' | grep -v '^anneal_')" ""
