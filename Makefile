@@ -29,6 +29,12 @@ TARGET   := $(shell $(CC) -dumpmachine)
 ARCH     := $(firstword $(subst -, ,$(TARGET)))
 DARWIN   := $(findstring darwin,$(TARGET))
 
+# A CBLAS for the host's fp32 products (src/kern/blas.h); macOS has its own.
+ifneq ($(CBLAS),)
+CPPFLAGS += -DKERN_CBLAS
+LDLIBS   += $(shell pkg-config --libs cblas 2>/dev/null || echo -lcblas)
+endif
+
 # The version stands in the public header and nowhere else.
 VERSION  := $(shell sed -n 's/^.define ANNEAL_VERSION "\([^"]*\)".*/\1/p' include/anneal.h)
 SOMAJOR  := $(firstword $(subst ., ,$(VERSION)))

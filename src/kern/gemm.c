@@ -2,6 +2,7 @@
  * kern.h. gemm.h says how. */
 #include <math.h>
 #include "base/arena.h"
+#include "kern/blas.h"
 #include "kern/gemm.h"
 
 #define TASK_TILES 8     /* tiles of m in a task, at most */
@@ -152,8 +153,10 @@ static rc start(kern *k, size_t n_batch, size_t n_summed, size_t m, size_t n, si
     product p = {.a = a, .b = b, .c = c, .n_summed = n_summed};
     set_shape(&p, k->table, m, n, kk);
     set_tail(&p, tail);
+    bool library = n_batch == 1 && blas_wants(k, m, n, kk, a, b, c, tail);
     pool_hold(k->pool);
-    rc code = run_product(k, &p, n_batch);
+    rc code = library ? blas_sum(k, n_summed, m, n, kk, a, b, c)
+                      : run_product(k, &p, n_batch);
     pool_release(k->pool);
     if (tail && tail->n_inf) *tail->n_inf += p.n_inf;
     return code;
@@ -189,6 +192,7 @@ rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk)
     p.tasks_m = 1;
     size_t alone = gemm_own_floats(&p) - gemm_part_floats(&p) + OWN_FLOATS;
     if (own < alone && gemm_a_floats(&p) <= OWN_FLOATS) own = alone;
+    if (k->sgemm && shared < (m + n) * kk) shared = (m + n) * kk;
     pool_hold(k->pool);
     rc code = kern_scratch_grow(&k->shared, mem_mul(shared, sizeof(float)));
     for (int i = 0; i < k->n_threads && code == OK; i++)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/arena.h"
-#include "kern/table.h"
+#include "kern/blas.h"
 
 #define MAX_THREADS 1024
 
@@ -87,6 +87,7 @@ rc kern_open(int threads, const char *isa, kern **out)
     if (!k) return E_MEMORY;
     k->table = table;
     k->n_threads = threads;
+    if (!isa || !strcmp(isa, "auto")) k->sgemm = blas_find(&k->blas);
     k->own = mem_take(mem_mul((size_t)threads, sizeof *k->own));
     rc code = k->own ? pool_open(threads, &k->pool) : E_MEMORY;
     if (code != OK) {
@@ -111,6 +112,11 @@ void kern_close(kern *k)
 const char *kern_isa(const kern *k)
 {
     return k->table->name;
+}
+
+const char *kern_blas(const kern *k)
+{
+    return k->blas;
 }
 
 int kern_threads(const kern *k)

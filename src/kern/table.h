@@ -91,6 +91,10 @@ rc kern_scratch_grow(kern_scratch *s, size_t bytes);
 
 struct kern {
     const kern_table *table;
+    /* A BLAS for the host's products, or NULL; see blas.h. */
+    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *,
+                  int, float, float *, int);
+    const char *blas;
     int n_threads;
     pool *pool;
     /* All scratch belongs to whoever holds the pool. */
