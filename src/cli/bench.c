@@ -248,6 +248,7 @@ static rc report(const args *a, const figures *f, const machine *m)
     cli_real(o, "tflops_predicted", tflops);
     cli_real(o, "peak_tflops", peak);
     cli_real(o, "utilisation", tflops / peak);
+    if (caps.profile) cli_real(o, "tflops_per_watt", tflops / caps.profile->watts);
     json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)clock_peak_rss()));
     if (caps.profile) json_object_set_new(o, "source", json_string(caps.profile->source));
     json_object_set_new(o, "device", json_string(caps.uri));

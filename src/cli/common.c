@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/session.h"
+#include "base/file.h"
 #include "cli/verbs.h"
 #include "watch/show.h"
 
@@ -49,6 +50,16 @@ rc cli_config(const args *a, config **out)
     rc e = args_settings(a, a->n_word, *out);
     if (e) config_free(*out);
     return e;
+}
+
+rc cli_recipe(const args *a, const char *word, const char **path)
+{
+    const char *named = arena_printf(a->mem, "recipes/%s.conf", word);
+    if (!named) return E_MEMORY;
+    *path = file_exists(word) && !file_is_dir(word) ? word
+            : file_exists(named)                    ? named
+                                                    : NULL;
+    return OK;
 }
 
 rc cli_model(const args *a, const char *word, const char **dir)

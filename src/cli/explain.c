@@ -96,9 +96,13 @@ static rc stage_of(args *a, config *c)
 {
     static const char *const stages[] = {"config", "forward", "grad", "plan", "mil"};
     const char *word = a->word[0], *stage = args_text(a, "stage", "plan");
-    const char *named = arena_printf(a->mem, "recipes/%s.conf", word);
-    if (!named) return E_MEMORY;
-    TRY(config_read(c, file_exists(word) ? word : named));
+    const char *path;
+    TRY(cli_recipe(a, word, &path));
+    if (!path) {
+        err_fail(E_USAGE, "no recipe '%s'", word);
+        return err_hint(E_USAGE, "recipes are files such as recipes/text.conf");
+    }
+    TRY(config_read(c, path));
     TRY(args_settings(a, 1, c));
     model_config m;
     config_model(c, &m);

@@ -19,9 +19,8 @@ static const char *name_of(arena *mem, const char *recipe)
 static rc find(const args *a, config *c, session_run *r)
 {
     const char *word = a->word[0], *run = args_run(a, word);
-    const char *named = arena_printf(a->mem, "recipes/%s.conf", word);
-    const char *name = args_text(a, "name", NULL);
-    if (!run || !named) return E_MEMORY;
+    const char *name = args_text(a, "name", NULL), *recipe;
+    if (!run) return E_MEMORY;
     char *saved = file_join(a->mem, run, "recipe.conf");
     if (!saved) return E_MEMORY;
     if (file_exists(saved)) {
@@ -31,8 +30,8 @@ static rc find(const args *a, config *c, session_run *r)
         err_fail(E_USAGE, "%s is a run already; --name is for new ones", run);
         return err_hint(E_USAGE, "to start from its weights, model.init=%s", run);
     }
-    const char *recipe = str_ends(word, ".conf") || file_exists(word) ? word : named;
-    if (!file_exists(recipe) || file_is_dir(recipe)) {
+    TRY(cli_recipe(a, word, &recipe));
+    if (!recipe) {
         err_fail(E_USAGE, "no recipe or run '%s'", word);
         return err_hint(E_USAGE, "recipes are files such as recipes/text.conf; "
                                  "`anneal runs ls` lists runs");

@@ -34,6 +34,9 @@ const char *cli_npy_descr(mil_dtype t);
 rc cli_dump_step(const plan *p, const machine *m, const model_config *c, int batch,
                  const char *dir);
 
+/* The file of a recipe: a path, or a name under recipes/; NULL if neither. */
+rc cli_recipe(const args *a, const char *word, const char **path);
+
 /* The MODEL folder of a word: a run's name, or a path. Notes go to stderr. */
 rc cli_model(const args *a, const char *word, const char **dir);
 

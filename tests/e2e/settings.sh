@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Bad words and settings: exit code, what was had, and a hint. Nothing trains.
+# Words and settings: which wins, where they may stand, and what bad ones are
+# told. Nothing trains but a run of one step.
 . tests/e2e/lib/common.sh
+root=$PWD
 cd "$TMPDIR" || exit 1
 
 # complains NAME CODE PART ARGS...: ends with CODE and says PART on stderr
@@ -41,3 +43,44 @@ check "help works" "$ANNEAL" help
 check "help of a command works" "$ANNEAL" help train
 check "every setting is listed" "$ANNEAL" help settings
 same "no run was left behind" "$(ls runs)" ""
+
+# resolved KEY WORDS...: the value a setting has in the end
+resolved() {
+    local key=$1
+    shift
+    "$ANNEAL" explain --stage config "$@" | sed -n "s/^$key = \([^ ]*\).*/\1/p"
+}
+printf 'model.layers = 2\nmodel.layers = 3   # again\ndevice.uri = null:m4\n' >twice.conf
+same "a default" "$(resolved model.heads twice.conf)" 4
+same "the recipe wins over the default, its last line over others" "$(resolved model.layers twice.conf)" 3
+same "the command line wins over the recipe" "$(resolved model.layers twice.conf model.layers=5)" 5
+same "the last word wins" "$(resolved model.layers twice.conf model.layers=5 model.layers=6)" 6
+same "-d is device.uri" "$(resolved device.uri twice.conf -d null:m5)" null:m5
+same "-d wins over the word" "$(resolved device.uri twice.conf device.uri=null:m1 -dnull:m5)" null:m5
+same "a flag may stand first" "$(resolved model.layers --device=null:m5 twice.conf)" 3
+same "-- ends the flags" "$(resolved model.layers -- twice.conf model.layers=7)" 7
+same "a word after -- may look like a flag" "$("$ANNEAL" explain -- -x 2>&1 | head -n 1)" \
+    "anneal: error: no recipe '-x'"
+same "spaces around a value are none of it" "$(printf '  model.dim=  64  # wide \r\n' >s.conf && resolved model.dim s.conf)" 64
+same "a recipe is found by its name" "$(cd "$root" && resolved train.seed demo)" 1
+same "a resolved recipe resolves to itself" \
+    "$("$ANNEAL" explain tiny.conf --stage config | tee once.conf | cksum)" \
+    "$("$ANNEAL" explain once.conf --stage config | cksum)"
+
+for i in $(seq 100); do echo "line $i of a text"; done >text.txt
+mkdir -p b
+check "a run under another folder" "$ANNEAL" train tiny.conf data.text=text.txt -n b --runs kept --stop-after 1 --show none
+check "is there" test -d kept/b/step-00000001
+check "and goes on by its name" "$ANNEAL" train b --runs kept --stop-after 1 --show none
+check "and by its path" "$ANNEAL" train kept/b --stop-after=1 --show=none
+check "and by its recipe and name" "$ANNEAL" train tiny.conf -nb --runs=kept --stop-after 1 --show none
+check "with another rate" "$ANNEAL" train kept/b train.lr=1e-4 --stop-after 1 --show none
+check "each went one step further" test -d kept/b/step-00000005
+same "a folder of that name is no run" "$(ls b)" ""
+complains "a name for a run that has one" 2 "--name is for new ones" train kept/b -n c
+complains "nothing to go on with" 2 "no recipe or run 'b'" train b
+check "starting over" "$ANNEAL" train kept/b --force --stop-after 1 --show none
+same "drops what the run held" "$(ls kept/b | grep -c step-)" 1
+same "no steps are two in the log" "$(grep -c '"kind":"step"' kept/b/events.jsonl)" 1
+check "it can be used from elsewhere" sh -c "cd / && '$ANNEAL' eval '$TMPDIR/kept/b'"
+
