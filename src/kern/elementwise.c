@@ -27,11 +27,12 @@ void kern_convert(const kern *k, kern_type from, kern_type to, size_t n, const v
 
 void kern_fill(kern_type t, size_t n, float v, void *z)
 {
-    half h = half_from_float(v);
-    for (size_t i = 0; i < n; i++) {
-        if (t == KERN_F16) ((half *)z)[i] = h;
-        else ((float *)z)[i] = v;
-    }
+    half h = half_from_float(v), *z16 = z;
+    float *z32 = z;
+    if (t == KERN_F16)
+        for (size_t i = 0; i < n; i++) z16[i] = h;
+    else
+        for (size_t i = 0; i < n; i++) z32[i] = v;
 }
 
 uint64_t kern_count_bad(const kern *k, kern_type t, size_t n, const void *x)

@@ -181,6 +181,9 @@ rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk)
     if (m == 0 || n == 0) return OK;
     product p = {.n_summed = 1, .n_batch = 1};
     set_shape(&p, k->table, m, n, kk);
+    /* As many floats as any cut of such a k may want, a sum's too. */
+    p.k_block = smaller(kk, K_BLOCK);
+    p.n_blocks = 2;
     size_t shared = panels_at_a_time(&p) * panel_floats(&p);
     p.panels = smaller(p.n_panels, ceil_div(TASK_COLUMNS, p.table->tile_n));
     p.tasks_n = 1;

@@ -63,15 +63,18 @@ typedef struct {
     kern_type row_bias_type;
     float limit;     /* |sum| >= limit becomes +-infinity; 0 = none.
                         The engine's is 32768. */
-    uint64_t *n_inf; /* infinities stored are added here; may be NULL */
+    uint64_t *n_inf; /* infinities stored (overflow of fp16 too, NaN not) are
+                        added here; may be NULL */
 } kern_tail;
-/* Sums run over k in ascending blocks; the order does not depend on threads,
- * nor on m, n beyond the register tile. tail may be NULL. Scratch for packing
- * is kept by k and grows on first use (E_MEMORY); no allocation after a call
- * with shapes at least as large. */
+/* C = alpha * sum + bias, then C_before + that if add, then the limit, then one
+ * rounding. Sums run over k in ascending blocks; the order is a function of k
+ * alone, so an element has the same bits in a larger or smaller product, in any
+ * batch, for any threads. tail may be NULL. Scratch for packing is kept by k
+ * and grows on first use (E_MEMORY). E_SHAPE for adding to an fp16 C. */
 rc kern_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
              kern_mat b, kern_out c, const kern_tail *tail);
-/* Reserve packing scratch beforehand for such a product. */
+/* Reserve the scratch of such a product beforehand, alone, in any batch, or
+ * summed over a batch (then kk is that of all together): no allocation after. */
 rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk);
 /* A whole batch summed into one C: C += alpha * sum_b A_b B_b (weight
  * gradients over a batch). Same order rules. */
@@ -82,7 +85,9 @@ rc kern_gemm_sum(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_ma
  * n elements; a step of 0 repeats one element, 1 walks. x, y, z may be the
  * same array. Serial: callers cut work and use kern_for. f16 forms compute in
  * fp32 and round once, to nearest even. Transcendentals: error <= 4 ulp of fp32
- * before rounding (vector polynomials), saturating as the maths does. */
+ * before rounding (vector polynomials), saturating as the maths does.
+ * MAX2, MIN2 and RELU keep a NaN; POW has the special cases of C99; ROUND takes
+ * ties away from zero; SIGN of a zero or NaN is itself. */
 typedef enum {
 #define KBIN(name) KERN_##name,
 #define KUN(name)
@@ -100,7 +105,7 @@ void kern_binary(const kern *k, kern_binary_op op, kern_type t, size_t n, const 
                  int x_step, const void *y, int y_step, void *z);
 void kern_unary(const kern *k, kern_unary_op op, kern_type t, size_t n, const void *x,
                 void *z);
-/* z = cond ? x : y, cond is bytes (0/1). Comparisons write bytes. */
+/* z = c ? x : y, c is bytes, any but 0 is true. */
 void kern_select(const kern *k, kern_type t, size_t n, const uint8_t *c, int c_step,
                  const void *x, int x_step, const void *y, int y_step, void *z);
 void kern_convert(const kern *k, kern_type from, kern_type to, size_t n, const void *x,
@@ -114,7 +119,8 @@ void kern_transpose(const kern *k, size_t size, size_t rows, size_t cols, const 
 
 /* ---- reductions over one axis ------------------------------------------
  * Row form: n contiguous elements to one. Column form: for each of n columns
- * over `rows` rows of stride `stride`. Accumulated in fp32 in fixed chunks. */
+ * over `rows` rows of stride `stride`. Accumulated in fp32 in fixed chunks. Of
+ * nothing: 0, -infinity, infinity. NaN anywhere gives NaN. */
 typedef enum { KERN_SUM, KERN_MAX, KERN_MIN } kern_reduce_op;
 float kern_reduce_row(const kern *k, kern_reduce_op op, kern_type t, size_t n,
                       const void *x);
@@ -141,7 +147,9 @@ void kern_adamw(kern *k, size_t n, float *w, float *m, float *v, const float *g,
  * [rows_i, n_cols] (vocabulary over all parts), targets[c] in [0, vocab).
  * Writes loss per column (nats, double precision sums) and, when d != NULL,
  * d_logits = (softmax - onehot) * d_scale in place of/into d parts (may equal
- * the logits). A target < 0 is ignored (loss 0, gradient 0). Threaded. */
+ * the logits; all parts have d, or none). A target < 0 is ignored (loss 0,
+ * gradient 0); one >= vocab is E_SHAPE. A NaN or +infinity among the logits of a
+ * column makes its loss not finite. Threaded. */
 typedef struct {
     const void *logits;
     void *d;
@@ -152,7 +160,8 @@ rc kern_cross_entropy(kern *k, kern_type t, size_t n_parts, const kern_ce_part *
                       double *loss);
 
 /* The processor's own fp32 FMA peak with these threads, GFLOP/s, measured in
- * about `ms` milliseconds from registers alone. */
+ * about `ms` milliseconds from registers alone; with the best instruction set it
+ * has, whichever k uses. */
 double kern_peak_gflops(kern *k, double ms);
 
 #endif

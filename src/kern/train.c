@@ -101,7 +101,7 @@ void kern_adamw(kern *k, size_t n, float *w, float *m, float *v, const float *g,
 typedef struct {
     const kern_table *table;
     kern_type type;
-    size_t n_parts, n_cols, stride, n_pieces;
+    size_t n_cols, stride, n_pieces;
     const kern_ce_part *parts;
     const int32_t *targets;
     float d_scale;
@@ -239,7 +239,6 @@ rc kern_cross_entropy(kern *k, kern_type t, size_t n_parts, const kern_ce_part *
 {
     entropy e = {.table = k->table,
                  .type = t,
-                 .n_parts = n_parts,
                  .n_cols = n_cols,
                  .stride = stride,
                  .parts = parts,

@@ -332,6 +332,11 @@ static void no_allocation_after_reserve(void **state)
             rc code = kern_gemm(k, s[i].batch, s[i].m, s[i].n, s[i].k, a, b, out, NULL);
             mem_fail_at(0);
             assert_int_equal(code, OK);
+            /* A sum over a batch: what was reserved for all of its k. */
+            mem_fail_at(1);
+            code = kern_gemm_sum(k, 2, s[i].m, s[i].n, s[i].k / 2, a, b, out, NULL);
+            mem_fail_at(0);
+            assert_int_equal(code, OK);
             kern_close(k);
             free(x);
             free(c);
