@@ -25,7 +25,8 @@ void exec_close(exec *x);
 /* fp32 master weights of a param (NULL grad where the plan has none). Both are
  * borrowed. Call for every param, then exec_stage. */
 rc exec_bind(exec *x, const char *param, float *weights, float *grad);
-/* Write all (or one) weights to their surfaces as fp16. */
+/* Write all (or one) weights to their surfaces as fp16; programs with baked
+ * weights are loaded again with the new values. */
 rc exec_stage(exec *x);
 rc exec_stage_param(exec *x, const char *param);
 /* The fp16 copy of a param, writable between steps, when its surface holds the

@@ -88,6 +88,9 @@ rc exec_read(exec *x, int buffer, float *out);
 rc exec_write(exec *x, int buffer, const float *in);
 rc exec_memory(exec *x, int buffer, void **out); /* host homes only */
 
+/* bake.c: reload programs that hold `param` (NULL: any) as a constant. */
+rc exec_bake(exec *x, const char *param);
+
 /* tap.c: show a run's inputs or outputs. */
 rc exec_show_call(exec *x, int step, bool outputs);
 

@@ -143,6 +143,7 @@ static rc stage_all(exec *x, const char *param)
         if (x->p->buffers[i].home == PLAN_WEIGHT &&
             (!param || strcmp(x->p->buffers[i].name, param) == 0))
             TRY(stage(x, i));
+    TRY(exec_bake(x, param));
     x->stats.staging_ms += clock_ms() - from;
     return OK;
 }

@@ -88,32 +88,16 @@ static rc start(planner *b, const plan_item *item, builder *k)
     return k->map && k->in ? OK : E_MEMORY;
 }
 
-static rc bake(planner *b, const plan_port *p, const char *name, ir_binding *out)
-{
-    const plan_options *o = &b->p->options;
-    for (int i = 0; i < o->n_baked; i++)
-        if (strcmp(o->baked[i].name, p->view.base->name) == 0) {
-            *out = (ir_binding){name, o->baked[i].v + p->view.at};
-            return OK;
-        }
-    return err_fail(E_CONFIG, "no values to bake for %s", p->view.base->name);
-}
-
-static rc fill(planner *b, builder *k, int *n_bind, ir_binding **bind)
+static rc fill(planner *b, builder *k)
 {
     const plan_item *item = k->item;
     char name[16];
-    int streamed = 0;
-    *n_bind = 0;
-    *bind = arena_array(k->to->mem, (size_t)item->n_in + 1, sizeof **bind);
-    if (!*bind) return E_MEMORY;
+    int streamed = 0, baked = 0;
     for (int i = 0; i < item->n_in; i++) {
         const plan_port *p = &item->in[i];
         if (p->baked) {
-            const char *own = arena_printf(k->to->mem, "w%03d", *n_bind);
-            if (!own) return E_MEMORY;
-            k->in[i] = ir_param(k->to, own, plan_view_shape(p->view));
-            TRY(bake(b, p, own, &(*bind)[(*n_bind)++]));
+            snprintf(name, sizeof name, "w%03d", baked++);
+            k->in[i] = ir_param(k->to, name, plan_view_shape(p->view));
         } else {
             plan_port_name(b, false, streamed++, name);
             k->in[i] = unpadded(
@@ -129,12 +113,11 @@ static rc fill(planner *b, builder *k, int *n_bind, ir_binding **bind)
     return ir_rc(k->to);
 }
 
-rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_bind,
-                      ir_binding **bind)
+rc plan_build_program(planner *b, const plan_item *item, ir_graph **out)
 {
     builder k;
     rc r = start(b, item, &k);
-    if (r == OK) r = fill(b, &k, n_bind, bind);
+    if (r == OK) r = fill(b, &k);
     if (r != OK) {
         ir_free(k.to);
         return r;

@@ -113,9 +113,9 @@ rc plan_share(planner *b);
 /* Find the ports of every item, and name them (ports.c). */
 rc plan_find_ports(planner *b);
 void plan_port_name(planner *b, bool output, int i, char name[16]);
-/* The graph of one item's program; values of baked params in bind. */
-rc plan_build_program(planner *b, const plan_item *item, ir_graph **out, int *n_bind,
-                      ir_binding **bind);
+/* The graph of one item's program; baked params are w000, w001, ... in the
+ * order of the item's inputs. */
+rc plan_build_program(planner *b, const plan_item *item, ir_graph **out);
 /* The graph of a host item that is evaluated: inputs v0, v1, ..., output y. */
 rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out);
 /* ---- pack ---- */

@@ -66,6 +66,12 @@ typedef struct {
                  slot never live at once; -1 = own */
 } plan_buffer;
 
+/* A param that is a constant of a program, or rows of one. */
+typedef struct {
+    const char *constant, *param; /* name in the program, public name */
+    int64_t at;                   /* first element */
+} plan_baked;
+
 typedef struct {
     const char *name; /* "layer.fwd" */
     const char *mil;
@@ -80,6 +86,8 @@ typedef struct {
     double flops, predicted_ms; /* per call */
     const char *cause;          /* why these nodes stand together */
     ir_graph *graph;            /* the dialect graph it was made from */
+    int n_baked;                /* PLAN_BAKED */
+    plan_baked *baked;
 } plan_program;
 
 /* Work the host does. Operands in plan_step.in, results in .out:
@@ -174,6 +182,11 @@ int plan_find_buffer(const plan *p, const char *name); /* named buffers; -1 */
  * waits cover reuse. plan_build ends with it: it takes milliseconds, and a plan
  * that breaks a rule would be a wrong number on the engine. */
 rc plan_verify(const plan *p);
+
+/* The weight files of a program with new values of its baked params, for
+ * dev_reload: by public name, as in plan_options. In `mem`. */
+rc plan_bake(const plan *p, int program, int n, const ir_binding *values, arena *mem,
+             mil_blob_file **files, int *n_files);
 
 /* Text forms for `explain`. */
 rc plan_print(const plan *p, str *out); /* programs, steps, causes, memory */

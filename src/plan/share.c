@@ -16,6 +16,18 @@ static uint64_t digest(const mil_emitted *e)
     return h;
 }
 
+/* Programs with baked params are equal only if those are the same params: the
+ * values will change, and may only happen to be equal now. */
+static bool same_params(const plan_program *p, const plan_baked *baked, int n)
+{
+    if (p->n_baked != n) return false;
+    for (int i = 0; i < n; i++)
+        if (strcmp(p->baked[i].param, baked[i].param) != 0 ||
+            p->baked[i].at != baked[i].at)
+            return false;
+    return true;
+}
+
 static bool equal(const plan_program *p, const mil_emitted *e)
 {
     if (p->mil_bytes != e->text.n || memcmp(p->mil, e->text.p, e->text.n) != 0)
@@ -115,29 +127,77 @@ static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitte
     return OK;
 }
 
-static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
+static rc list_baked(planner *b, const plan_item *item, plan_baked **out, int *n)
 {
-    plan *p = b->p;
-    const dev_profile *c = b->chip;
+    *n = 0;
+    *out = arena_array(b->mem, (size_t)item->n_in + 1, sizeof **out);
+    if (!*out) return E_MEMORY;
+    for (int i = 0; i < item->n_in; i++) {
+        const plan_view v = item->in[i].view;
+        if (!item->in[i].baked) continue;
+        const char *name = arena_printf(b->mem, "w%03d", *n);
+        if (!name) return E_MEMORY;
+        (*out)[(*n)++] = (plan_baked){name, v.base->name, v.at};
+    }
+    return OK;
+}
+
+/* The program's text and files with these values for its baked params. */
+static rc emit(const plan *p, const ir_graph *g, int n_baked, const plan_baked *baked,
+               int n, const ir_binding *values, arena *mem, mil_emitted *out)
+{
+    const dev_profile *c = p->caps.profile;
     mil_emit_options o = {.old_spelling = c && c->old_mil,
                           .blob_path = "@model_path/weights/weight.bin",
                           .inline_max = 64,
                           .blob_each = plan_keeps(p, RULE_blob_single_file)};
-    ir_graph *g;
-    ir_binding *bind;
+    ir_binding *bind = arena_array(mem, (size_t)n_baked + 1, sizeof *bind);
+    if (!bind) return E_MEMORY;
+    for (int i = 0; i < n_baked; i++) {
+        int k = 0;
+        while (k < n && strcmp(values[k].name, baked[i].param) != 0) k++;
+        if (k == n) return err_fail(E_CONFIG, "no values to bake for %s", baked[i].param);
+        bind[i] = (ir_binding){baked[i].constant, values[k].v + baked[i].at};
+    }
+    return mil_emit(mem, g, &o, n_baked, bind, out);
+}
+
+rc plan_bake(const plan *p, int program, int n, const ir_binding *values, arena *mem,
+             mil_blob_file **files, int *n_files)
+{
+    const plan_program *q = &p->programs[program];
     mil_emitted e = {0};
-    int n_bind;
-    TRY(plan_build_program(b, item, &g, &n_bind, &bind));
+    rc r = emit(p, q->graph, q->n_baked, q->baked, n, values, mem, &e);
+    str_free(&e.text);
+    *files = e.files;
+    *n_files = e.n_files;
+    return r;
+}
+
+static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
+{
+    plan *p = b->p;
+    const plan_options *o = &p->options;
+    ir_graph *g;
+    plan_baked *baked;
+    mil_emitted e = {0};
+    int n;
+    TRY(list_baked(b, item, &baked, &n));
+    TRY(plan_build_program(b, item, &g));
     arena *scratch = arena_new();
-    rc r = scratch ? mil_emit(scratch, g, &o, n_bind, bind, &e) : E_MEMORY;
+    rc r = scratch ? emit(p, g, n, baked, o->n_baked, o->baked, scratch, &e) : E_MEMORY;
     if (r == OK) {
         uint64_t h = digest(&e);
         for (int i = 0; i < p->n_programs && item->program < 0; i++)
-            if (hashes[i] == h && equal(&p->programs[i], &e)) item->program = i;
+            if (hashes[i] == h && equal(&p->programs[i], &e) &&
+                same_params(&p->programs[i], baked, n))
+                item->program = i;
         if (item->program < 0) {
             hashes[p->n_programs] = h;
             r = add_program(b, item, g, &e);
             if (r == OK) g = NULL;
+            if (r == OK) p->programs[item->program].baked = baked;
+            if (r == OK) p->programs[item->program].n_baked = n;
         }
     }
     str_free(&e.text);

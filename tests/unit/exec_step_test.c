@@ -146,6 +146,32 @@ static void halves_written_in_place_are_what_staging_writes(void **state)
     run_close(&r);
 }
 
+/* Constants and inputs are the same numbers, so the results are the same bits;
+ * staging new weights reloads the programs. */
+static void baked_weights_compute_what_streamed_ones_do(void **state)
+{
+    (void)state;
+    run s = run_open(run_small, "emu:m4", NULL), b;
+    ir_binding bind[LLAMA_PARAMS];
+    arena *mem = arena_new();
+    for (int i = 0; i < s.m.n; i++) { /* to begin with: zeros */
+        size_t n = (size_t)ir_count(s.m.param[i]->shape);
+        bind[i] = (ir_binding){s.m.param[i]->name, arena_array(mem, n, sizeof(double))};
+    }
+    plan_options o = {.weights = PLAN_BAKED, .n_baked = s.m.n, .baked = bind};
+    b = run_open(run_small, "emu:m4", &o);
+    assert_true(b.p->loads > s.p->loads); /* layers are no longer equal */
+    run_start(&s);
+    run_start(&b);
+    run_step(&s, NULL);
+    run_step(&b, NULL);
+    for (int i = 0; i < s.m.n; i++)
+        assert_memory_equal(s.g[i], b.g[i], (size_t)ir_count(s.m.param[i]->shape) * 4);
+    run_close(&s);
+    run_close(&b);
+    arena_free(mem);
+}
+
 /* ---- nothing bypasses MIL ---- */
 enum { PORTS = 64 };
 typedef struct {
@@ -247,6 +273,7 @@ int main(void)
         cmocka_unit_test(wrong_names_and_sizes_are_refused),
         cmocka_unit_test(infinities_are_counted_and_named),
         cmocka_unit_test(halves_written_in_place_are_what_staging_writes),
+        cmocka_unit_test(baked_weights_compute_what_streamed_ones_do),
         cmocka_unit_test(every_run_repeated_from_its_text_gives_the_same_bits),
     };
     return cmocka_run_group_tests_name("exec_step", tests, NULL, NULL);
