@@ -2,14 +2,10 @@
  * beside their text, so that a resolved recipe prints what was typed. */
 #include "api/config.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/event.h"
-#include "base/file.h"
 
 static const opt_row rows[OPT_COUNT] = {
 #define GROUP(section, title)
@@ -221,112 +217,6 @@ rc config_set_pair(config *c, const char *pair)
     memcpy(key, pair, n);
     key[n] = 0;
     return config_set(c, key, eq + 1);
-}
-
-/* ---- recipes ---- */
-
-/* One line without its newline: trims, drops a comment that stands at the start
- * or after white space, splits at '='. An empty key: nothing on the line. */
-static rc split_line(char *line, char **key, char **text)
-{
-    for (char *p = line; *p; p++)
-        if (*p == '#' && (p == line || p[-1] == ' ' || p[-1] == '\t')) {
-            *p = 0;
-            break;
-        }
-    char *end = line + strlen(line);
-    while (end > line && strchr(" \t\r", end[-1])) *--end = 0;
-    while (*line == ' ' || *line == '\t') line++;
-    *key = line;
-    *text = line + strlen(line);
-    if (!*line) return OK;
-    char *eq = strchr(line, '=');
-    if (!eq) return err_fail(E_CONFIG, "wanted 'section.key = value', had '%.60s'", line);
-    for (end = eq; end > line && (end[-1] == ' ' || end[-1] == '\t');) end--;
-    *end = 0;
-    for (eq++; *eq == ' ' || *eq == '\t';) eq++;
-    *text = eq;
-    return OK;
-}
-
-rc config_parse(config *c, const char *text, size_t n, const char *name)
-{
-    if (memchr(text, 0, n)) return err_fail(E_CONFIG, "%s: not a text file", name);
-    char *p = arena_textn(c->mem, text, n);
-    if (!p) return E_MEMORY;
-    for (int line = 1; p; line++) {
-        char *next = strchr(p, '\n'), *key, *val;
-        if (next) *next++ = 0;
-        rc e = split_line(p, &key, &val);
-        if (!e && *key) e = config_set(c, key, val);
-        if (e) {
-            char first[400];
-            snprintf(first, sizeof first, "%s", err_first());
-            return err_fail(e, "%s:%d: %s", name, line, first);
-        }
-        p = next;
-    }
-    return OK;
-}
-
-rc config_read(config *c, const char *path)
-{
-    char *text;
-    size_t n;
-    TRY_WHILE(file_read(c->mem, path, 1 << 20, &text, &n), "reading recipe %s", path);
-    return config_parse(c, text, n, path);
-}
-
-rc config_print(const config *c, str *out)
-{
-    const char *section = "";
-    for (int i = 0; i < OPT_COUNT; i++) {
-        const char *text = c->v[i].text;
-        if (strcmp(section, rows[i].section)) {
-            section = rows[i].section;
-            str_addf(out, "%s# %s: %s\n", i ? "\n" : "", section,
-                     opt_section_title(section));
-        }
-        int used = (int)(strlen(rows[i].name) + 3 + strlen(text));
-        str_addf(out, "%s = %s%*s # %s\n", rows[i].name, text, used < 34 ? 34 - used : 0,
-                 "", rows[i].help);
-    }
-    return str_done(out);
-}
-
-/* A JSON string of any bytes; the event builder knows how to escape. */
-static rc add_json_text(str *out, const char *text)
-{
-    event e = {{0}};
-    event_begin(&e, 0, "x");
-    event_text(&e, "v", text);
-    rc bad = event_end(&e);
-    const char *v = bad ? NULL : strstr(str_text(&e.line), "\"v\":");
-    if (v) str_addn(out, v + 4, strlen(v) - 5);
-    event_free(&e);
-    return bad;
-}
-
-rc config_json(const config *c, str *out)
-{
-    for (int i = 0; i < OPT_COUNT; i++) {
-        str_addf(out, "%s\"%s\":", i ? "," : "{", rows[i].name);
-        switch (rows[i].kind) {
-        case OPT_INT:
-            str_addf(out, "%" PRId64, c->v[i].i);
-            break;
-        case OPT_REAL:
-            str_addf(out, "%.17g", c->v[i].r);
-            break;
-        case OPT_BOOL:
-            str_add(out, c->v[i].i ? "true" : "false");
-            break;
-        default:
-            TRY(add_json_text(out, c->v[i].text));
-        }
-    }
-    str_addc(out, '}');
-    return str_done(out);
 }
 
 /* ---- reading values ---- */

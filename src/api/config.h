@@ -1,8 +1,9 @@
 /* config.h - settings: read, checked, printed. One table (opts.def) makes the
  * names, the parser, the ranges, the help and the documentation.
  *
- * A recipe is lines of `section.key = value`; `#` starts a comment. The order
- * of strength is command line, recipe, default. */
+ * A recipe is lines of `section.key = value`; `#` at the start of a line or after
+ * a space starts a comment; a value may be in quotes. The order of strength is command
+ * line, recipe, default. */
 #ifndef API_CONFIG_H
 #define API_CONFIG_H
 

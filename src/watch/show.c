@@ -23,7 +23,12 @@ struct show {
     double rate;                /* tokens per second, smoothed */
 };
 
-enum { COLUMNS_UNKNOWN = 80, CELLS_MAX = 40, CELLS_MIN = 4 };
+enum {
+    COLUMNS_UNKNOWN = 80,
+    CELLS_MAX = 40,
+    CELLS_MIN = 4,
+    HEAD_CELLS = 13 /* "train  33% " and "| " */
+};
 
 rc show_new(show_mode mode, bool terminal, int columns, FILE *talk, FILE *product,
             show **out)
@@ -86,24 +91,32 @@ static void bar(str *out, double part, int cells)
 }
 
 /* Padded so that the bar keeps its length while numbers grow. */
-static void add_figures(show *s, json_t *o, str *out)
+static void add_figures(const show *s, json_t *o, bool rate_too, str *out)
 {
     char rate[32], spent[32], left[32], all[32];
     double step = number(o, "step"), t = number(o, "t");
     double per_step = (t - s->first_t) / fmax(1, step - s->first_step);
     int width = snprintf(all, sizeof all, "%.0f", s->steps);
     str_addf(out, "%*.0f/%s  loss %.4f  ", width, step, all, number(o, "loss"));
-    if (isfinite(s->rate)) str_addf(out, "%6s tok/s  ", str_count(rate, s->rate));
+    if (rate_too && isfinite(s->rate))
+        str_addf(out, "%6s tok/s  ", str_count(rate, s->rate));
     str_addf(out, "%s<%s", str_clock(spent, t),
              str_clock(left, fmax(0, s->steps - step) * per_step));
 }
 
-/* One line that never wraps: a wrapped line cannot be drawn over. Without room
- * for a bar the figures stand alone, cut where the terminal ends. */
-static void draw_bar(show *s, double part, const str *figures)
+/* One line that never wraps: a wrapped line cannot be drawn over. In a narrow
+ * terminal the rate goes first, then the bar, then what does not fit. */
+static void draw_bar(show *s, json_t *o, double part)
 {
-    str line = {0};
-    int room = s->columns - 1, cells = room - 14 - (int)figures->n;
+    str line = {0}, all = {0}, few = {0};
+    add_figures(s, o, true, &all);
+    add_figures(s, o, false, &few);
+    int room = s->columns - 1, cells = room - HEAD_CELLS - (int)all.n;
+    const str *figures = &all;
+    if (cells < CELLS_MIN) {
+        figures = &few;
+        cells = room - HEAD_CELLS - (int)few.n;
+    }
     str_add(&line, "\r\033[K");
     if (cells >= CELLS_MIN) {
         str_addf(&line, "train %3.0f%% ", floor(100 * part));
@@ -111,8 +124,18 @@ static void draw_bar(show *s, double part, const str *figures)
         str_addf(&line, "| %s", str_text(figures));
     } else str_addf(&line, "%.*s", room, str_text(figures));
     fputs(str_text(&line), s->talk);
-    str_free(&line);
     s->drawn = true;
+    str_free(&line);
+    str_free(&all);
+    str_free(&few);
+}
+
+static void draw_line(show *s, json_t *o)
+{
+    str figures = {0};
+    add_figures(s, o, true, &figures);
+    fprintf(s->talk, "step    %s\n", str_text(&figures));
+    str_free(&figures);
 }
 
 static void on_step(show *s, json_t *o)
@@ -122,13 +145,9 @@ static void on_step(show *s, json_t *o)
     bool last = step >= s->steps;
     if (!last && now - s->last_ms < (s->mode == SHOW_BAR ? 100 : 2000)) return;
     s->last_ms = now;
-    str figures = {0};
-    add_figures(s, o, &figures);
-    if (s->mode == SHOW_BAR)
-        draw_bar(s, s->steps > 0 ? fmin(1, step / s->steps) : 0, &figures);
-    else fprintf(s->talk, "step    %s\n", str_text(&figures));
+    if (s->mode == SHOW_BAR) draw_bar(s, o, s->steps > 0 ? fmin(1, step / s->steps) : 0);
+    else draw_line(s, o);
     fflush(s->talk);
-    str_free(&figures);
 }
 
 static void on_start(show *s, json_t *o)

@@ -53,6 +53,45 @@ static void a_printed_recipe_reads_back_the_same(void **state)
     config_free(d);
 }
 
+/* Paths may hold anything; what is said on the command line is saved in the run
+ * and must come back. */
+static void any_value_survives_being_saved(void **state)
+{
+    static const char *const paths[] = {
+        "a #1.txt", "#1.txt", "a#1.txt", " a ", "\"a\"",
+        "a\\n\nb",  "\t",     "a = b",   "=",   "a\"b",
+    };
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        config *c, *d;
+        str a = {0};
+        assert_ok(config_new(&c));
+        assert_ok(config_new(&d));
+        assert_ok(config_set(c, "data.text", paths[i]));
+        assert_ok(config_print(c, &a));
+        assert_ok(parse(d, str_text(&a)));
+        assert_string_equal(config_text(d, OPT_data_text), paths[i]);
+        str_free(&a);
+        config_free(c);
+        config_free(d);
+    }
+}
+
+static void quotes_are_read_whole(void **state)
+{
+    config *c;
+    assert_ok(config_new(&c));
+    assert_ok(parse(c, "data.text = \"a # b\"# note\ndata.dir =#c\nmodel.dim = 64 #4=8\n"
+                       "# train.lr = 7\n  #\n"));
+    assert_string_equal(config_text(c, OPT_data_text), "a # b");
+    assert_string_equal(config_text(c, OPT_data_dir), "#c");
+    assert_int_equal(config_int(c, OPT_model_dim), 64);
+    assert_fails(parse(c, "\ndata.text = \"a"), E_CONFIG,
+                 ":2: a value in quotes has no end");
+    assert_fails(parse(c, "data.text = \"a\" b"), E_CONFIG, "nothing may follow");
+    assert_fails(parse(c, "data.text = \"\\x\""), E_CONFIG, "had '\\x'");
+    config_free(c);
+}
+
 static void only_what_fixes_a_run_conflicts(void **state)
 {
     config *c, *d;
@@ -86,6 +125,8 @@ int main(void)
         cmocka_unit_test(an_unknown_setting_names_file_line_and_the_nearest),
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(a_printed_recipe_reads_back_the_same),
+        cmocka_unit_test(any_value_survives_being_saved),
+        cmocka_unit_test(quotes_are_read_whole),
         cmocka_unit_test(only_what_fixes_a_run_conflicts),
         cmocka_unit_test(every_default_is_legal_and_every_row_has_help),
     };

@@ -137,6 +137,7 @@ static void a_window_may_change_its_width(void **state)
     say(&v, step);
     written(v.talk, text);
     assert_int_equal(width_of(text), 29);
+    assert_null(strstr(text, "tok/s"));
     close_view(&v);
 }
 
