@@ -7,9 +7,10 @@
 #include "dev/device.h"
 #include "dev/profile.h"
 
-extern const dev_driver dev_emu_driver, dev_null_driver;
+extern const dev_driver dev_ane_driver, dev_emu_driver, dev_null_driver;
 
-static const dev_driver *const drivers[] = {&dev_emu_driver, &dev_null_driver};
+static const dev_driver *const drivers[] = {&dev_ane_driver, &dev_emu_driver,
+                                            &dev_null_driver};
 
 size_t dev_driver_count(void)
 {
@@ -21,7 +22,7 @@ const dev_driver *dev_driver_at(size_t i)
     return i < dev_driver_count() ? drivers[i] : NULL;
 }
 
-/* "auto, emu:MODEL, null:MODEL; MODEL is m1, m1max, ..." */
+/* "auto, ane, emu:MODEL, null:MODEL; MODEL is m1, m1max, ..." */
 static rc no_device(const char *uri, const char *word)
 {
     const char *names[8];
@@ -30,7 +31,7 @@ static rc no_device(const char *uri, const char *word)
     str_add(&all, "auto");
     names[n++] = "auto";
     for (size_t i = 0; i < dev_driver_count(); i++) {
-        str_addf(&all, ", %s:MODEL", drivers[i]->name);
+        str_addf(&all, ", %s", drivers[i]->form);
         names[n++] = drivers[i]->name;
     }
     str_add(&all, "; MODEL is one of");
@@ -42,9 +43,9 @@ static rc no_device(const char *uri, const char *word)
     if (!near) return r;
     const char *rest = strchr(uri, ':');
     return err_hint(r, "did you mean '%s%s'?", near,
-                    !strcmp(near, "auto") ? ""
-                    : rest                ? rest
-                                          : ":m4");
+                    rest && strcmp(near, "auto")                  ? rest
+                    : strcmp(near, "emu") && strcmp(near, "null") ? ""
+                                                                  : ":m4");
 }
 
 /* The driver reads its own parameters; here only the word before ':' counts. */
@@ -52,7 +53,7 @@ rc dev_open(const char *uri, kern *k, device **out)
 {
     *out = NULL;
     if (!uri || !*uri) return no_device("", "");
-    /* The software M4 is the best there is until a real engine is driven. */
+    /* The software M4, until a real engine proves itself on this machine. */
     if (!strcmp(uri, "auto")) uri = "emu:m4";
     char word[32];
     size_t n = strcspn(uri, ":");

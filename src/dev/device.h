@@ -48,7 +48,7 @@ typedef struct dev_profile dev_profile;
 
 enum { DEV_RULES_MAX = 128 };
 typedef struct {
-    char uri[96];               /* what was really opened: "emu:m4,fast" */
+    char uri[512];              /* what was really opened: "emu:m4,fast" */
     char model[32];             /* "m4" */
     const dev_profile *profile; /* NULL where unknown */
     bool computes;              /* false for null: outputs are undefined */
@@ -93,6 +93,7 @@ typedef struct {
 typedef struct dev_driver dev_driver;
 struct dev_driver {
     const char *name;  /* the word before ':' in "emu:m4" */
+    const char *form;  /* how its URIs look: "emu:MODEL" */
     const char *about; /* one line for `device ls` */
     rc (*open)(const char *params, kern *k, device **out); /* params: after ':' */
     void (*close)(device *d);

@@ -31,7 +31,7 @@ static rc whole_word(const char *word, const char *value, int64_t *out)
 
 /* One word after the chip. Words about arithmetic mean nothing to a device that
  * computes nothing, and are refused there like any unknown word. */
-static rc take_word(const char *driver, bool computes, const char *word, soft_params *p)
+rc soft_params_word(const char *driver, bool computes, const char *word, soft_params *p)
 {
     static const char *const known[] = {"fast",      "wide", "strict",    "faithful",
                                         "rules=all", "isa=", "compiles=", "fail="};
@@ -82,7 +82,7 @@ rc soft_params_parse(const char *driver, bool computes, const char *text,
             if (!out->profile) return no_model(driver, word);
             out->compiles_max = out->profile->compiles_max;
         } else {
-            TRY(take_word(driver, computes, word, out));
+            TRY(soft_params_word(driver, computes, word, out));
         }
         first = false;
     } while (*text++ == ',');

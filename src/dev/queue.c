@@ -1,9 +1,12 @@
-/* queue.c - runs in order: a ring of jobs, one worker, and each run's own
- * result kept until 4096 later ones have ended.
+/* queue.c - runs in order: a ring of jobs, workers that serve it, and each
+ * run's own result kept until 4096 later ones have ended.
  *
- * A program never overlaps with itself, and the engine serves one program at a
- * time (rule one_in_flight), so one worker is the whole truth. At most 127
- * runs are in flight; the 128th caller blocks (rule queue_depth). */
+ * Runs start in the order queued. The next one starts once its program is not
+ * running (rule one_in_flight) and no run before it still writes what it reads
+ * or uses what it writes; so several workers give the numbers of one. Software
+ * engines have one worker, which is the whole truth of an engine that serves
+ * one program at a time. At most 127 runs are in flight; the 128th caller
+ * blocks (rule queue_depth). */
 #include <string.h>
 #include "base/clock.h"
 #include "dev/soft.h"
@@ -44,8 +47,31 @@ static rc serve(soft_device *d, soft_job *job, dev_stats *stats)
     return r;
 }
 
+/* Under the lock: may the job at the head start beside those that run? */
+static bool can_start(const soft_device *d)
+{
+    const soft_job *job = &d->jobs[d->head];
+    if (!d->n_running) return true;
+    if (*job->program->busy) return false;
+    for (int i = 0; i < job->n; i++) {
+        const soft_surface *s = job->s[i];
+        if (s->writing || (i >= job->program->ports.n_in && s->reading)) return false;
+    }
+    return true;
+}
+
+/* Under the lock: a run takes or gives back its program and surfaces. */
+static void occupy(soft_device *d, const soft_job *job, int by)
+{
+    *job->program->busy += by;
+    d->n_running += by;
+    for (int i = 0; i < job->n; i++)
+        if (i < job->program->ports.n_in) job->s[i]->reading += by;
+        else job->s[i]->writing += by;
+}
+
 /* Under the lock: let go of what the job held and publish its result. */
-static void finish(soft_device *d, soft_job *job, rc code, const dev_stats *stats)
+static void finish(soft_device *d, const soft_job *job, rc code, const dev_stats *stats)
 {
     soft_program *p = job->program;
     soft_result *r = &d->results[job->ticket % SOFT_RESULTS];
@@ -66,9 +92,6 @@ static void finish(soft_device *d, soft_job *job, rc code, const dev_stats *stat
     if (job->wrong & SOFT_POISONS) d->poisoned = true;
     p->in_flight--;
     d->busy_ms += stats->ms;
-    d->finished = job->ticket;
-    d->head = (d->head + 1) % d->caps.queue_depth;
-    d->n_jobs--;
     pthread_cond_broadcast(&d->done);
 }
 
@@ -79,17 +102,26 @@ static void *work(void *ctx)
     soft_device *d = ctx;
     pthread_mutex_lock(&d->lock);
     for (;;) {
-        while (!d->n_jobs && !d->stop) pthread_cond_wait(&d->work, &d->lock);
+        while (d->n_jobs ? !can_start(d) : !d->stop)
+            pthread_cond_wait(&d->work, &d->lock);
         if (!d->n_jobs) break;
-        soft_job *job = &d->jobs[d->head];
+        soft_job job = d->jobs[d->head];
         dev_stats stats = {0};
-        rc r = check_inputs(d, job);
+        d->head = (d->head + 1) % d->caps.queue_depth;
+        d->n_jobs--;
+        occupy(d, &job, 1);
+        /* The next may be able to start as well, or there is none to wait for. */
+        if (d->workers > 1 && d->n_jobs) pthread_cond_signal(&d->work);
+        else if (d->stop) pthread_cond_broadcast(&d->work);
+        rc r = check_inputs(d, &job);
         if (r == OK) {
             pthread_mutex_unlock(&d->lock);
-            r = serve(d, job, &stats);
+            r = serve(d, &job, &stats);
             pthread_mutex_lock(&d->lock);
         }
-        finish(d, job, r, &stats);
+        occupy(d, &job, -1);
+        finish(d, &job, r, &stats);
+        if (d->workers > 1 && d->n_jobs) pthread_cond_signal(&d->work);
     }
     pthread_mutex_unlock(&d->lock);
     return NULL;
@@ -101,9 +133,11 @@ rc soft_queue_open(soft_device *d)
     d->jobs = mem_take(mem_mul((size_t)d->caps.queue_depth, sizeof *d->jobs));
     d->results = mem_take(SOFT_RESULTS * sizeof *d->results);
     if (!d->jobs || !d->results) return E_MEMORY;
-    if (pthread_create(&d->worker, NULL, work, d))
-        return err_fail(E_FAILED, "no thread could be started for the device");
-    d->started = true;
+    if (d->workers < 1) d->workers = 1;
+    if (d->workers > SOFT_WORKERS) d->workers = SOFT_WORKERS;
+    for (; d->started < d->workers; d->started++)
+        if (pthread_create(&d->worker[d->started], NULL, work, d))
+            return err_fail(E_FAILED, "no thread could be started for the device");
     return OK;
 }
 
@@ -114,7 +148,7 @@ void soft_queue_close(soft_device *d)
         d->stop = true;
         pthread_cond_broadcast(&d->work);
         pthread_mutex_unlock(&d->lock);
-        pthread_join(d->worker, NULL);
+        while (d->started) pthread_join(d->worker[--d->started], NULL);
     }
     for (int i = 0; d->results && i < SOFT_RESULTS; i++) mem_drop(d->results[i].error);
     mem_drop(d->results);
@@ -139,7 +173,8 @@ rc soft_enqueue(soft_device *d, const soft_job *wanted, uint64_t *ticket)
 {
     soft_program *p = wanted->program;
     pthread_mutex_lock(&d->lock);
-    while (d->n_jobs == d->caps.queue_depth) pthread_cond_wait(&d->done, &d->lock);
+    while (d->n_jobs + d->n_running >= d->caps.queue_depth)
+        pthread_cond_wait(&d->done, &d->lock);
     const char *fault = surface_fault(wanted);
     if (fault) {
         pthread_mutex_unlock(&d->lock);
@@ -170,8 +205,10 @@ rc soft_wait(device *dev, uint64_t ticket, dev_stats *stats)
         pthread_mutex_unlock(&d->lock);
         return err_fail(E_DEVICE, "no run has ticket %llu", (unsigned long long)ticket);
     }
-    while (d->finished < ticket) pthread_cond_wait(&d->done, &d->lock);
+    /* Far fewer runs are in flight than results are kept, so a place holds
+     * tickets in order: a later one means that this one's is gone. */
     const soft_result *r = &d->results[ticket % SOFT_RESULTS];
+    while (r->ticket < ticket) pthread_cond_wait(&d->done, &d->lock);
     bool kept = r->ticket == ticket;
     rc code = r->code;
     if (kept && stats) *stats = r->stats;

@@ -47,13 +47,14 @@ rc soft_start(soft_device *d, const dev_driver *driver, const soft_params *p, ke
     if (pthread_mutex_init(&d->lock, NULL) || pthread_cond_init(&d->work, NULL) ||
         pthread_cond_init(&d->done, NULL))
         return err_fail(E_FAILED, "no lock could be made for the device");
-    if (execute && *p->isa && (!k || strcmp(p->isa, kern_isa(k)) != 0)) {
+    bool computes = execute && !d->hardware;
+    if (computes && *p->isa && (!k || strcmp(p->isa, kern_isa(k)) != 0)) {
         rc bad = kern_open(k ? kern_threads(k) : 0, p->isa, &d->own);
         if (bad == E_CONFIG) return E_DEVICE; /* the URI names it, not a setting */
         TRY(bad);
         d->k = d->own;
     }
-    if (execute && !d->k) {
+    if (computes && !d->k) {
         TRY(kern_open(0, NULL, &d->own));
         d->k = d->own;
     }
@@ -122,25 +123,28 @@ static rc make_ports(soft_program *p)
     return OK;
 }
 
-static rc read_program(soft_device *d, const dev_source *src, soft_program *p)
-{
-    TRY(dev_code_new(src, &p->code));
-    TRY(make_ports(p));
-    p->predicted_ms = soft_predict(d->params.profile, p->code);
-    return soft_judge_program(d, p);
-}
-
-/* On failure p holds nothing and the device is as before. */
-rc soft_load(soft_device *d, const dev_source *src, soft_program *p)
+/* On failure p holds nothing. */
+rc soft_read(soft_device *d, const dev_source *src, soft_program *p)
 {
     p->base = (dev_program){d->base.driver, &d->base};
-    TRY(reserve(d));
-    rc r = read_program(d, src, p);
+    p->busy = &p->own_busy;
+    rc r = dev_code_new(src, &p->code);
+    if (r == OK) r = make_ports(p);
+    if (r == OK) {
+        p->predicted_ms = soft_predict(d->params.profile, p->code);
+        r = soft_judge_program(d, p);
+    }
     if (r != OK) {
         dev_code_free(p->code);
         p->code = NULL;
     }
     return r;
+}
+
+rc soft_load(soft_device *d, const dev_source *src, soft_program *p)
+{
+    TRY(reserve(d));
+    return soft_read(d, src, p);
 }
 
 void soft_loaded(soft_program *p)

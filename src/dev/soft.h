@@ -12,6 +12,7 @@
 enum { SOFT_SURFACES = 128 }; /* per run: rule surface_slots */
 enum { SOFT_RESULTS = 4096 }; /* runs whose result is kept */
 enum { SOFT_DEPTH_MAX = 127 };
+enum { SOFT_WORKERS = 8 };
 typedef enum { SOFT_FAST, SOFT_WIDE } soft_arithmetic;
 
 /* "m4,wide,faithful,rules=all,isa=avx2,compiles=0,fail=3" */
@@ -27,6 +28,8 @@ typedef struct {
 /* `computes`: arithmetic and isa are accepted. */
 rc soft_params_parse(const char *driver, bool computes, const char *text,
                      soft_params *out);
+/* One of those words, for drivers with words of their own. */
+rc soft_params_word(const char *driver, bool computes, const char *word, soft_params *p);
 
 typedef struct soft_device soft_device;
 typedef struct soft_program soft_program;
@@ -38,6 +41,7 @@ typedef struct {
     /* Guarded by the device's lock. */
     bool mapped, invalid; /* invalid: the run that should write it failed */
     int writers, readers; /* runs in flight */
+    int writing, reading; /* of those, runs that have started */
 } soft_surface;
 
 /* What a broken rule does in faithful mode; bits. */
@@ -56,7 +60,9 @@ struct soft_program {
     int n_warnings;
     const char **warnings;
     unsigned wrong; /* SOFT_* bits */
-    int in_flight;  /* guarded by the device's lock */
+    /* Guarded by the device's lock. */
+    int in_flight;
+    int *busy, own_busy; /* is it running? Handles of one program share one */
 };
 
 typedef struct {
@@ -74,7 +80,7 @@ typedef struct {
     dev_stats stats;
 } soft_result;
 
-/* Compute one job; called by the worker, one at a time. */
+/* Compute one job; called by a worker, one at a time for each program. */
 typedef rc soft_execute(soft_device *d, soft_job *job, dev_stats *stats);
 
 struct soft_device {
@@ -83,14 +89,17 @@ struct soft_device {
     dev_caps caps;
     kern *k, *own;         /* own: opened for isa=, closed with the device */
     soft_execute *execute; /* NULL: runs do nothing */
+    bool hardware;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
-    pthread_t worker;
-    bool started, stop, poisoned;
+    int workers, started; /* workers wanted (set before soft_start; 0 = 1), running */
+    pthread_t worker[SOFT_WORKERS];
+    bool stop, poisoned;
     soft_job *jobs;
-    int head, n_jobs; /* ring of queue_depth */
+    int head, n_jobs; /* ring of queue_depth: runs that have not started */
+    int n_running;
     soft_result *results;
-    uint64_t next, finished; /* tickets given, tickets done */
+    uint64_t next; /* tickets given */
     /* readings */
     int compiles, loaded;
     size_t bytes;
@@ -98,7 +107,8 @@ struct soft_device {
 };
 
 /* Fill in a zeroed device that its driver allocated; on failure the caller
- * frees it. soft_stop waits for the queue and ends the worker. */
+ * frees it. soft_stop waits for the queue and ends the workers. `hardware`, set
+ * before: the engine is a real one, so no kernels are opened for it. */
 rc soft_start(soft_device *d, const dev_driver *driver, const soft_params *p, kern *k,
               soft_execute *execute);
 void soft_stop(soft_device *d);
@@ -107,6 +117,8 @@ void soft_stop(soft_device *d);
  * zeroed memory of the driver. soft_unload gives the slot back after the last
  * run has ended; the driver frees p itself. */
 rc soft_load(soft_device *d, const dev_source *src, soft_program *p);
+/* soft_load without budget and slots, for drivers that count themselves. */
+rc soft_read(soft_device *d, const dev_source *src, soft_program *p);
 void soft_loaded(soft_program *p); /* count it: loading has succeeded */
 void soft_unload(soft_program *p);
 /* Wait until no run of p is in flight. */
@@ -114,6 +126,8 @@ void soft_settle(soft_program *p);
 
 rc soft_caps(device *d, dev_caps *out);
 rc soft_ports(dev_program *p, dev_ports *out);
+/* The bytes of a surface of this shape; E_SHAPE if there can be none. */
+rc soft_surface_bytes(const dev_shape *shape, size_t *out);
 rc soft_surface_new(device *d, const dev_shape *shape, dev_surface **out);
 rc soft_map(dev_surface *s, void **host);
 rc soft_unmap(dev_surface *s);

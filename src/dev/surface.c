@@ -32,9 +32,8 @@ static rc surface_rules(const soft_device *d, size_t bytes)
 }
 
 /* Bounded before any multiplication: sizes come from programs and from users. */
-rc soft_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
+rc soft_surface_bytes(const dev_shape *shape, size_t *out)
 {
-    soft_device *d = (soft_device *)dev;
     mil_type t = {.dtype = shape->dtype, .tensor = true, .rank = shape->rank};
     if (shape->rank < 0 || shape->rank > 5)
         return err_fail(E_SHAPE, "a surface has up to 5 axes, %d were asked",
@@ -54,6 +53,15 @@ rc soft_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
         return err_fail(E_SHAPE,
                         "a surface of %zu bytes is too small: its tensor has %zu", bytes,
                         packed);
+    *out = bytes;
+    return OK;
+}
+
+rc soft_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
+{
+    soft_device *d = (soft_device *)dev;
+    size_t bytes;
+    TRY(soft_surface_bytes(shape, &bytes));
     TRY(surface_rules(d, bytes));
     soft_surface *s = mem_take(sizeof *s);
     if (!s) return E_MEMORY;

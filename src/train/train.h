@@ -116,7 +116,7 @@ typedef struct {
     uint64_t seed;
     int batch, accum;
     /* Not needed to go on; a change is told by a `note` event. */
-    char device[96], isa[16];
+    char device[512], isa[16];
     int threads;
     int64_t steps;
     double lr;

@@ -114,6 +114,7 @@ static void emu_unload(dev_program *program)
 
 const dev_driver dev_emu_driver = {
     .name = "emu",
+    .form = "emu:MODEL",
     .about = "software Neural Engine: runs MIL programs with a chip's limits and rules",
     .open = emu_open,
     .close = emu_close,

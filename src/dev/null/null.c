@@ -74,6 +74,7 @@ static void null_unload(dev_program *program)
 
 const dev_driver dev_null_driver = {
     .name = "null",
+    .form = "null:MODEL",
     .about = "plans, checks and counts for any chip; computes nothing",
     .open = null_open,
     .close = null_close,

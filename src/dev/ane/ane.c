@@ -1,0 +1,210 @@
+/* ane.c - Apple's Neural Engine as a driver.
+ *
+ * Reading, judging and queueing are those of every device (dev/soft.h); here
+ * the engine is opened, programs are brought to it, and runs are handed over.
+ * A worker blocks while the engine computes, so there are two for each engine:
+ * one program computes while the next is being submitted. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "dev/ane/ane.h"
+
+extern const dev_driver dev_ane_driver;
+enum { WORKERS_PER_ENGINE = 2 };
+
+/* ---- runs ---- */
+static rc ane_execute(soft_device *soft, soft_job *job, dev_stats *stats)
+{
+    ane_device *d = (ane_device *)soft;
+    ane_program *p = (ane_program *)job->program;
+    ane_id objects[SOFT_SURFACES];
+    const void *keys[SOFT_SURFACES];
+    for (int i = 0; i < job->n; i++) {
+        objects[i] = ((ane_surface *)job->s[i])->object;
+        keys[i] = job->s[i];
+    }
+    TRY(ane_release_to_engine(d, job));
+    TRY(ane_model_run(&d->e, p->model, objects, keys, job->n));
+    TRY(ane_take_from_engine(d, job));
+    stats->flops = p->soft.code->flops;
+    return OK;
+}
+
+/* ---- opening ---- */
+static rc try_route(ane_device *d, const ane_route *route)
+{
+    TRY(ane_engine_use(&d->e, route));
+    return ane_trial(d);
+}
+
+/* The client route does not leak, so it is tried first. */
+static rc choose_route(ane_device *d, const ane_route *forced)
+{
+    static const ane_route *const order[] = {&ane_client_route, &ane_memory_route};
+    err_saved first;
+    if (forced)
+        TRY_WHILE(try_route(d, forced), "trying the %s route to the engine",
+                  forced->name);
+    if (forced) return OK;
+    rc r = try_route(d, order[0]);
+    if (r == OK) return OK;
+    err_save(r, &first);
+    r = try_route(d, order[1]);
+    if (r == OK) {
+        err_clear();
+        return OK;
+    }
+    first.text[strcspn(first.text, "\n")] = 0;
+    err_while(r, "trying the %s route to the engine", order[1]->name);
+    return err_while(r, "the %s route had failed: %.200s", order[0]->name, first.text);
+}
+
+static void name_it(ane_device *d, const ane_params *p)
+{
+    dev_caps *c = &d->soft.caps;
+    snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s", d->e.route->name,
+             *p->lib ? ",lib=" : "", p->lib, *p->staging ? ",staging=" : "", p->staging,
+             p->soft.rules_all ? ",rules=all" : "");
+    /* Surfaces are this large anyway; a plan that knows it counts right. */
+    c->surface_min_bytes = 49152;
+    c->surface_align = 16384;
+}
+
+static void close_all(ane_device *d)
+{
+    if (d->soft.base.driver) soft_stop(&d->soft);
+    ane_report_close(d->report);
+    if (d->e.zero || d->e.none) ane_engine_close(&d->e);
+    mem_drop(d);
+}
+
+static rc start(ane_device *d, ane_params *p)
+{
+    int engines;
+    TRY(ane_sys_open(&d->e.sys, *p->lib ? p->lib : NULL));
+    TRY(ane_chip(&d->e.sys, &p->soft.profile, &engines));
+    if (p->soft.compiles_max < 0) p->soft.compiles_max = p->soft.profile->compiles_max;
+    d->e.compiles_max = p->soft.compiles_max;
+    d->e.programs_max = p->soft.profile->programs_max;
+    snprintf(d->e.staging, sizeof d->e.staging, "%s", p->staging);
+    TRY(ane_engine_open(&d->e));
+    d->soft.hardware = true;
+    d->soft.workers = engines * WORKERS_PER_ENGINE;
+    TRY(soft_start(&d->soft, &dev_ane_driver, &p->soft, NULL, ane_execute));
+    TRY(choose_route(d, p->route));
+    name_it(d, p);
+    d->report = ane_report_open(&d->e.sys);
+    return OK;
+}
+
+static rc ane_open(const char *text, kern *k, device **out)
+{
+    ane_params params;
+    (void)k; /* the engine computes */
+    TRY(ane_params_parse(text, &params));
+    ane_device *d = mem_take(sizeof *d);
+    if (!d) return E_MEMORY;
+    rc r = start(d, &params);
+    if (r != OK) {
+        err_saved why;
+        err_save(r, &why);
+        close_all(d);
+        return err_restore(&why);
+    }
+    *out = &d->soft.base;
+    return OK;
+}
+
+static void ane_close(device *d)
+{
+    close_all((ane_device *)d);
+}
+
+/* ---- programs ---- */
+static rc ane_load(device *dev, const dev_source *src, dev_program **out)
+{
+    ane_device *d = (ane_device *)dev;
+    ane_program *p = mem_take(sizeof *p);
+    if (!p) return E_MEMORY;
+    rc r = soft_read(&d->soft, src, &p->soft);
+    if (r == OK) {
+        r = ane_model_get(&d->e, src, &p->soft.ports, &p->model);
+        if (r != OK) dev_code_free(p->soft.code);
+    }
+    if (r != OK) {
+        mem_drop(p);
+        return r;
+    }
+    p->soft.busy = &p->model->busy;
+    *out = &p->soft.base;
+    return OK;
+}
+
+/* Weights are baked in by the compiler, and what is staged is not read again
+ * (maderix/ANE 9, libane; Orion saw otherwise): other weights are another
+ * program, and it takes the place of the old one once it is there. */
+static rc ane_reload(dev_program *program, const mil_blob_file *files, int n)
+{
+    ane_program *p = (ane_program *)program;
+    ane_device *d = (ane_device *)program->dev;
+    const dev_code *c = p->soft.code;
+    ane_model *fresh;
+    soft_settle(&p->soft);
+    TRY(dev_code_bind(p->soft.code, files, n));
+    dev_source src = {c->mil->file, c->mil->source, c->mil->source_bytes, files, n};
+    TRY(ane_model_get(&d->e, &src, &p->soft.ports, &fresh));
+    pthread_mutex_lock(&d->soft.lock);
+    ane_model *old = p->model;
+    p->model = fresh;
+    p->soft.busy = &fresh->busy;
+    pthread_mutex_unlock(&d->soft.lock);
+    ane_model_put(&d->e, old);
+    return OK;
+}
+
+static void ane_unload(dev_program *program)
+{
+    ane_program *p = (ane_program *)program;
+    soft_settle(&p->soft);
+    ane_model_put(&((ane_device *)program->dev)->e, p->model);
+    dev_code_free(p->soft.code);
+    mem_drop(p);
+}
+
+static rc ane_sample(device *dev, dev_sample *out)
+{
+    ane_device *d = (ane_device *)dev;
+    int compiles, programs;
+    TRY(soft_sample(dev, out));
+    ane_budget_now(&compiles, &programs);
+    out->value[DEV_LOADS] = compiles;
+    out->value[DEV_LOADED] = programs;
+    pthread_mutex_lock(&d->e.lock);
+    bool known = d->report && ane_report_watts(d->report, &out->value[DEV_WATTS]);
+    pthread_mutex_unlock(&d->e.lock);
+    if (known) out->valid |= 1u << DEV_WATTS;
+    else out->value[DEV_WATTS] = 0;
+    return OK;
+}
+
+const dev_driver dev_ane_driver = {
+    .name = "ane",
+    .form = "ane",
+    .about = "Apple's Neural Engine, on macOS on Apple silicon",
+    .open = ane_open,
+    .close = ane_close,
+    .caps = soft_caps,
+    .load = ane_load,
+    .reload = ane_reload,
+    .unload = ane_unload,
+    .ports = soft_ports,
+    .surface = ane_surface_new,
+    .map = ane_map,
+    .unmap = ane_unmap,
+    .drop = ane_surface_drop,
+    .run = soft_run,
+    .wait = soft_wait,
+    .sample = ane_sample,
+    .supports = soft_supports,
+    .warnings = soft_warnings,
+};

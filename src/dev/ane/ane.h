@@ -1,0 +1,57 @@
+/* ane.h - the driver's device, programs and surfaces. What software devices
+ * need as well (reading and judging programs, tickets, who may map what) is
+ * theirs: dev/soft.h. Added here are the engine behind it and memory that the
+ * engine can see. */
+#ifndef DEV_ANE_ANE_H
+#define DEV_ANE_ANE_H
+
+#include "dev/ane/model.h"
+#include "dev/ane/report.h"
+
+typedef struct {
+    soft_device soft;
+    ane_engine e;
+    ane_report *report; /* NULL: the system reports no power */
+} ane_device;
+
+typedef struct {
+    soft_program soft;
+    ane_model *model;
+} ane_program;
+
+typedef struct {
+    soft_surface soft; /* .mem is the address of the IOSurface */
+    ane_iosurface surface;
+    ane_id object; /* its _ANEIOSurfaceObject */
+    size_t allocated;
+    bool locked; /* by the host; guarded by the device's lock */
+} ane_surface;
+
+/* The words after "ane:". Both paths fit in caps.uri. */
+enum { ANE_WORD = 200 };
+typedef struct {
+    soft_params soft;
+    char lib[ANE_WORD];     /* "" = the system's own */
+    char staging[ANE_WORD]; /* "" = the user's temporary folder */
+    const ane_route *route; /* NULL = by trial */
+} ane_params;
+rc ane_params_parse(const char *text, ane_params *out);
+
+/* surface.c */
+rc ane_surface_new(device *d, const dev_shape *shape, dev_surface **out);
+rc ane_map(dev_surface *s, void **host);
+rc ane_unmap(dev_surface *s);
+void ane_surface_drop(dev_surface *s);
+/* Around a run, on its worker: end the host's locks on what it uses, so that
+ * what was written is seen; afterwards make what the engine wrote visible. */
+rc ane_release_to_engine(ane_device *d, const soft_job *job);
+rc ane_take_from_engine(ane_device *d, const soft_job *job);
+
+/* chip.c: the profile of this machine's chip, and its number of engines.
+ * E_DEVICE where there is no engine, or one that no profile knows. */
+rc ane_chip(const ane_sys *a, const dev_profile **profile, int *engines);
+
+/* trial.c: run one tiny program by e->route and look at its numbers. */
+rc ane_trial(ane_device *d);
+
+#endif

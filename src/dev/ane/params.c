@@ -1,0 +1,54 @@
+/* params.c - the words after "ane:" in a device URI. */
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "dev/ane/ane.h"
+
+static rc path_word(const char *word, const char *value, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s", value);
+    if (n > 0 && (size_t)n < size) return OK;
+    return err_fail(E_DEVICE, "device word '%.40s' needs a path of 1 to %zu bytes", word,
+                    size - 1);
+}
+
+static rc take_word(const char *word, ane_params *p)
+{
+    if (!strcmp(word, "memory")) p->route = &ane_memory_route;
+    else if (!strcmp(word, "client")) p->route = &ane_client_route;
+    else if (str_starts(word, "lib="))
+        return path_word(word, word + 4, p->lib, sizeof p->lib);
+    else if (str_starts(word, "staging="))
+        return path_word(word, word + 8, p->staging, sizeof p->staging);
+    else if (str_starts(word, "rules=") || str_starts(word, "compiles=") ||
+             str_starts(word, "fail="))
+        return soft_params_word("ane", false, word, &p->soft);
+    else {
+        static const char *const known[] = {
+            "memory", "client", "lib=", "staging=", "rules=all", "compiles=", "fail="};
+        rc r = err_fail(E_DEVICE, "device 'ane' does not know the word '%s'", word);
+        const char *near = err_nearest(word, known, sizeof known / sizeof *known);
+        return err_hint(
+            r, "%s%s", near ? "did you mean " : "words: memory, client, staging=FOLDER, ",
+            near ? near : "rules=all, compiles=N");
+    }
+    return OK;
+}
+
+rc ane_params_parse(const char *text, ane_params *out)
+{
+    char word[ANE_WORD + 16];
+    *out = (ane_params){.soft = {.compiles_max = -1}};
+    while (*text) {
+        size_t n = strcspn(text, ",");
+        if (n >= sizeof word)
+            return err_fail(E_DEVICE, "device word '%.40s...' is too long", text);
+        memcpy(word, text, n);
+        word[n] = 0;
+        TRY(take_word(word, out));
+        text += n;
+        if (!*text) break;
+        if (!*++text) return err_fail(E_DEVICE, "device 'ane' ends in a comma");
+    }
+    return OK;
+}

@@ -1,0 +1,124 @@
+/* ports.c - where a program's ports really are.
+ *
+ * People found that surfaces bind in alphabetical order of names (Orion,
+ * h3.c-ane). A loaded program also says so itself, in its attributes:
+ *   ANEFModelDescription
+ *     kANEFModelInputSymbolsArrayKey   [ "a_in", "b_in" ]
+ *     kANEFModelOutputSymbolsArrayKey  [ "out@output" ]
+ *     ANEFModelProcedures [ { ANEFModelInputSymbolIndexArray [ 0, 1 ],
+ *                             ANEFModelOutputSymbolIndexArray [ 0 ] } ]
+ *   NetworkStatusList [ { LiveInputList [ { Name, Width, Height, Channels,
+ *                                           RowStride, PlaneStride } ], ... } ]
+ * (ane-infer; dumps of such dictionaries in several public projects). Where it
+ * speaks it is believed, and where it reads rows at a stride that is not that
+ * of packed rows the program is refused: its numbers would be silently wrong.
+ * Where it is silent the alphabet holds. */
+#include <stdio.h>
+#include <string.h>
+#include "dev/ane/model.h"
+
+enum { NAME = 256 };
+
+/* The place of `name` in a list of symbols; outputs carry "@output". -1 if it
+ * is not there. */
+static int symbol_of(const ane_sys *a, ane_ref symbols, const char *name)
+{
+    char text[NAME];
+    long n = ane_get_count(a, symbols);
+    for (long i = 0; i < n; i++) {
+        if (!ane_get_text(a, ane_get_item(a, symbols, i), text, sizeof text)) continue;
+        text[strcspn(text, "@")] = 0;
+        if (!strcmp(text, name)) return (int)i;
+    }
+    return -1;
+}
+
+static rc place_side(const ane_sys *a, ane_ref symbols, const dev_port *ports, int n,
+                     int *at, const char *what)
+{
+    long had = ane_get_count(a, symbols);
+    if (had < 0) return OK; /* not described */
+    if (had != n)
+        return err_fail(E_DEVICE, "the compiled program has %ld %s, its text has %d", had,
+                        what, n);
+    for (int i = 0; i < n; i++) {
+        at[i] = symbol_of(a, symbols, ports[i].name);
+        if (at[i] < 0)
+            return err_fail(E_DEVICE, "the compiled program has no '%s' among its %s",
+                            ports[i].name, what);
+    }
+    return OK;
+}
+
+/* ---- strides ---- */
+static int64_t number_at(const ane_sys *a, ane_ref port, const char *key)
+{
+    int64_t v;
+    return ane_get_number(a, ane_get(a, port, key), &v) ? v : -1;
+}
+
+static rc check_port(const ane_sys *a, ane_ref live, const dev_port *p)
+{
+    int64_t width = number_at(a, live, "Width"), height = number_at(a, live, "Height"),
+            planes = number_at(a, live, "Channels"),
+            row = number_at(a, live, "RowStride"),
+            plane = number_at(a, live, "PlaneStride");
+    int64_t packed = width * (int64_t)mil_dtype_bytes(p->type.dtype);
+    if (width < 1 || height < 1) return OK;
+    if (height > 1 && row > 0 && row != packed)
+        return err_fail(
+            E_RULE,
+            "rule 'row_multiple': the engine reads the rows of '%s' every %lld "
+            "bytes, packed they have %lld",
+            p->name, (long long)row, (long long)packed);
+    if (planes > 1 && plane > 0 && plane != packed * height)
+        return err_fail(E_RULE,
+                        "rule 'row_multiple': the engine reads the planes of '%s' every "
+                        "%lld bytes, packed they have %lld",
+                        p->name, (long long)plane, (long long)(packed * height));
+    return OK;
+}
+
+static rc check_side(const ane_sys *a, ane_ref list, const dev_port *ports, int n)
+{
+    char name[NAME];
+    long had = ane_get_count(a, list);
+    for (long i = 0; i < had; i++) {
+        ane_ref live = ane_get_item(a, list, i);
+        if (!ane_get_text(a, ane_get(a, live, "Name"), name, sizeof name)) continue;
+        name[strcspn(name, "@")] = 0;
+        for (int j = 0; j < n; j++)
+            if (!strcmp(name, ports[j].name)) TRY(check_port(a, live, &ports[j]));
+    }
+    return OK;
+}
+
+static rc read_attributes(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
+                          ane_model *m)
+{
+    ane_ref d = ane_get(a, attributes, "ANEFModelDescription");
+    ane_ref network = ane_get_item(a, ane_get(a, attributes, "NetworkStatusList"), 0);
+    TRY(place_side(a, ane_get(a, d, "kANEFModelInputSymbolsArrayKey"), ports->in,
+                   ports->n_in, m->in_at, "inputs"));
+    TRY(place_side(a, ane_get(a, d, "kANEFModelOutputSymbolsArrayKey"), ports->out,
+                   ports->n_out, m->out_at, "outputs"));
+    TRY(check_side(a, ane_get(a, network, "LiveInputList"), ports->in, ports->n_in));
+    return check_side(a, ane_get(a, network, "LiveOutputList"), ports->out, ports->n_out);
+}
+
+rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports)
+{
+    const ane_sys *a = &e->sys;
+    for (int i = 0; i < ports->n_in; i++) m->in_at[i] = i;
+    for (int i = 0; i < ports->n_out; i++) m->out_at[i] = i;
+    if (e->silent || !ane_has(a, e->route->has_attributes)) return OK;
+    void *pool = a->objc_autoreleasePoolPush();
+    ane_id attributes = e->route->attributes(a, m->object);
+    rc r = read_attributes(a, attributes, ports, m);
+    ane_drop(a, attributes);
+    a->objc_autoreleasePoolPop(pool);
+    if (r == OK || !e->trial) return r;
+    e->silent = true;
+    err_clear();
+    return ane_describe(e, m, ports);
+}

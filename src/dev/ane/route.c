@@ -1,0 +1,197 @@
+/* route.c - the two ways to the engine, as tables of what each sends.
+ *
+ * What the system does with it (decompiled sources of iOS 17 to 26, maderix/ANE
+ * issue 54): the in-memory model writes the text as net.plist into its folder,
+ * makes an _ANEModel there, and asks the shared client to compile it with the
+ * identifier in the options; loading asks the service for the compiled program
+ * by that identifier; unloading removes the folder. It does not write the
+ * weight files where the text names them, which is why they are staged here. */
+#include <stdio.h>
+#include <string.h>
+#include "base/str.h"
+#include "dev/ane/model.h"
+
+/* ---- in memory ---- */
+/* { "offset": 0, "data": the whole file } */
+static rc weight_entry(ane_engine *e, const mil_blob_file *f, ane_id *out)
+{
+    const ane_sys *a = &e->sys;
+    ane_id keys[2] = {NULL, NULL}, values[2] = {e->zero, NULL};
+    rc r = ane_make_text(a, "offset", &keys[0]);
+    if (r == OK) r = ane_make_text(a, "data", &keys[1]);
+    if (r == OK) r = ane_make_data(a, f->bytes, f->size, &values[1]);
+    if (r == OK) r = ane_make_dict(a, keys, values, 2, out);
+    ane_drop(a, keys[0]);
+    ane_drop(a, keys[1]);
+    ane_drop(a, values[1]);
+    return r;
+}
+
+/* { "@model_path/weights/x.bin": entry, ... }; empty, never nil, without. */
+static rc weight_dict(ane_engine *e, const dev_source *src, ane_id *out)
+{
+    const ane_sys *a = &e->sys;
+    size_t n = (size_t)src->n_files;
+    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys)), *values = keys + n;
+    if (!keys) return E_MEMORY;
+    rc r = OK;
+    for (size_t i = 0; i < n && r == OK; i++) {
+        r = ane_make_text(a, src->files[i].path, &keys[i]);
+        if (r == OK) r = weight_entry(e, &src->files[i], &values[i]);
+    }
+    if (r == OK) r = ane_make_dict(a, keys, values, n, out);
+    for (size_t i = 0; i < n; i++) {
+        ane_drop(a, keys[i]);
+        ane_drop(a, values[i]);
+    }
+    mem_drop(keys);
+    return r;
+}
+
+static rc name_folder(ane_engine *e, ane_model *m, const char *name)
+{
+    int n = snprintf(m->dir, sizeof m->dir, "%s%s%s", e->temp,
+                     str_ends(e->temp, "/") ? "" : "/", name);
+    if (n > 0 && (size_t)n < sizeof m->dir) return OK;
+    return err_fail(E_IO, "the path of the temporary folder %.60s... is too long",
+                    e->temp);
+}
+
+static rc memory_make(ane_engine *e, const dev_source *src, ane_model *m)
+{
+    const ane_sys *a = &e->sys;
+    ane_id text = NULL, weights = NULL, descriptor = NULL, id = NULL;
+    char name[512];
+    rc r = ane_make_data(a, src->mil, src->mil_bytes, &text);
+    if (r == OK) r = weight_dict(e, src, &weights);
+    if (r == OK) {
+        descriptor = ane_msg_descriptor(a, a->class_of[ANE_CLASS_DESCRIPTOR], text,
+                                        weights, NULL);
+        if (descriptor)
+            m->object = ane_msg_memory_model(a, a->class_of[ANE_CLASS_MEMORY],
+                                             descriptor);
+        if (!m->object)
+            r = err_fail(E_DEVICE, "the system makes no %s of the program",
+                         descriptor ? "model" : "descriptor");
+    }
+    if (r == OK) {
+        id = ane_msg_identifier(a, m->object);
+        if (!ane_get_text(a, id, name, sizeof name) || !*name || strchr(name, '/'))
+            r = err_fail(E_DEVICE, "the system gives no identifier for the program");
+    }
+    if (r == OK) r = name_folder(e, m, name);
+    ane_drop(a, text);
+    ane_drop(a, weights);
+    ane_drop(a, descriptor);
+    ane_drop(a, id);
+    return r;
+}
+
+static bool memory_compile(ane_engine *e, ane_model *m, ane_id *error)
+{
+    return ane_msg_memory_compile(&e->sys, m->object, ANE_QOS, e->none, error);
+}
+
+static bool memory_load(ane_engine *e, ane_model *m, ane_id *error)
+{
+    return ane_msg_memory_load(&e->sys, m->object, ANE_QOS, e->none, error);
+}
+
+static bool memory_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id *error)
+{
+    return ane_msg_memory_evaluate(&e->sys, m->object, ANE_QOS, e->none, request, error);
+}
+
+/* The system removes the folder of the program when it unloads it. Another
+ * process may just be staging the same one, so this waits for its lock. */
+static bool memory_unload(ane_engine *e, ane_model *m, ane_id *error)
+{
+    ane_stage s;
+    bool held = ane_stage_open(&s, m->dir, NULL, ANE_STAGE_WAIT_MS) == OK;
+    bool done = ane_msg_memory_unload(&e->sys, m->object, ANE_QOS, error);
+    if (held) ane_stage_close(&s);
+    return done;
+}
+
+const ane_route ane_memory_route = {
+    "memory",
+    ANE_MEMORY,
+    memory_make,
+    memory_compile,
+    memory_load,
+    memory_evaluate,
+    memory_unload,
+    ANE_SEL_memory_attributes,
+    ane_msg_memory_attributes,
+};
+
+/* ---- by the client ---- */
+static rc client_make(ane_engine *e, const dev_source *src, ane_model *m)
+{
+    const ane_sys *a = &e->sys;
+    ane_id url = NULL, key = NULL;
+    char name[64];
+    (void)src;
+    snprintf(name, sizeof name, "anneal-%016llx%016llx", (unsigned long long)m->key[1],
+             (unsigned long long)m->key[0]);
+    rc r = name_folder(e, m, name);
+    if (r == OK) r = ane_make_folder_url(a, m->dir, &url);
+    if (r == OK) r = ane_make_text(a, name, &key);
+    if (r == OK) {
+        m->object = ane_msg_model_at(a, a->class_of[ANE_CLASS_MODEL], url, key);
+        if (!m->object)
+            r = err_fail(E_DEVICE, "the system makes no model of the program");
+    }
+    ane_drop(a, url);
+    ane_drop(a, key);
+    return r;
+}
+
+/* The QoS is an unsigned int or an NSUInteger: as the system says it is. */
+static bool client_compile(ane_engine *e, ane_model *m, ane_id *error)
+{
+    const ane_sys *a = &e->sys;
+    if (ane_has(a, ANE_SEL_client_compile))
+        return ane_msg_client_compile(a, e->client, m->object, e->mil_options, ANE_QOS,
+                                      error);
+    return ane_msg_client_compile_wide(a, e->client, m->object, e->mil_options, ANE_QOS,
+                                       error);
+}
+
+static bool client_load(ane_engine *e, ane_model *m, ane_id *error)
+{
+    const ane_sys *a = &e->sys;
+    if (ane_has(a, ANE_SEL_client_load))
+        return ane_msg_client_load(a, e->client, m->object, e->none, ANE_QOS, error);
+    return ane_msg_client_load_wide(a, e->client, m->object, e->none, ANE_QOS, error);
+}
+
+static bool client_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id *error)
+{
+    const ane_sys *a = &e->sys;
+    if (ane_has(a, ANE_SEL_client_evaluate))
+        return ane_msg_client_evaluate(a, e->client, m->object, e->none, request, ANE_QOS,
+                                       error);
+    return ane_msg_client_evaluate_wide(a, e->client, m->object, e->none, request,
+                                        ANE_QOS, error);
+}
+
+static bool client_unload(ane_engine *e, ane_model *m, ane_id *error)
+{
+    const ane_sys *a = &e->sys;
+    if (ane_has(a, ANE_SEL_client_unload))
+        return ane_msg_client_unload(a, e->client, m->object, e->none, ANE_QOS, error);
+    return ane_msg_client_unload_wide(a, e->client, m->object, e->none, ANE_QOS, error);
+}
+
+const ane_route ane_client_route = {
+    "client",
+    ANE_CLIENT,
+    client_make,
+    client_compile,
+    client_load,
+    client_evaluate,
+    client_unload,
+    ANE_SEL_model_attributes,
+    ane_msg_model_attributes,
+};
