@@ -121,6 +121,9 @@ $(B)/anneal: $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a
 # Every tests/fuzz/*_fuzz.c becomes a test that replays its corpus.
 UNITBIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/*_test.c))
 FUZZBIN := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
+ifneq ($(DARWIN),) # the real frameworks are there
+UNITBIN := $(filter-out $(B)/tests/fake_%,$(UNITBIN))
+endif
 QUICKBIN := $(filter-out %_slow_test,$(UNITBIN)) $(FUZZBIN)
 TESTCC = $(Q)mkdir -p $(@D); $(if $(V),,echo "  $@";) \
 	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@
@@ -129,6 +132,20 @@ $(B)/tests/cli_%: tests/unit/cli_%.c $(B)/libcli.a $(B)/libanneal.a
 	$(TESTCC) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 $(B)/tests/%_fuzz: tests/fuzz/%_fuzz.c $(B)/tests/fuzz/replay.o $(B)/libanneal.a
 	$(TESTCC) $< $(B)/tests/fuzz/replay.o $(B)/libanneal.a $(LDLIBS) -o $@
+# tests/fake/ stands in for Apple's frameworks: a library of its own, which holds
+# its own copy of ours and shows only what the frameworks and fake.h do.
+FAKE    := $(B)/libfakeane.so
+FAKEOBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard tests/fake/*.c tests/fake/*.S)))
+$(B)/%.o: %.S $(B)/flags.txt
+	@mkdir -p $(@D)
+	$(call say,$<)
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+$(FAKE): $(FAKEOBJ) $(B)/libanneal.a
+	$(call say,$@)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-Bsymbolic -Wl,--exclude-libs,ALL $(FAKEOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
+fake: $(FAKE)
+$(B)/tests/fake_%: tests/unit/fake_%.c $(B)/libanneal.a $(FAKE)
+	$(TESTCC) -DFAKE_LIB='"$(FAKE)"' -Itests/fake $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a
 	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 
@@ -230,6 +247,6 @@ layers:
 clean:
 	rm -rf $(B)
 
-.PHONY: all help units test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
+.PHONY: all help units fake test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
 .SECONDARY:
--include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(B)/tests/fuzz/replay.d
+-include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(FAKEOBJ:.o=.d) $(B)/tests/fuzz/replay.d

@@ -1,0 +1,418 @@
+/* ane.c - the private classes: descriptor, in-memory model, request, surface
+ * wrapper, client, model at a directory, and facts about the device.
+ *
+ * A model is made (1), compiled (2), loaded (3), and after unload compiled
+ * again; runs are taken in state 3 only (maderix/ANE probes). */
+#include <stdlib.h>
+#include <string.h>
+#include "engine.h"
+#include "methods.h"
+#include "sha256.h"
+
+enum { MADE = 1, COMPILED = 2, LOADED = 3 };
+
+static const char *text_of(id string)
+{
+    return ((fake_bytes *)string)->p;
+}
+
+/* ---- descriptor ---- */
+/* NSString for the text gives nil (maderix/ANE api_exploration). */
+id descriptor_make(id self, SEL op, id mil, id weights, id options)
+{
+    if (fake_fails() || !fake_is(mil, CLASS_data)) return NULL;
+    if (weights && !fake_is(weights, CLASS_dictionary)) return NULL;
+    id o = fake_new(CLASS_descriptor);
+    fake_descriptor *d = (fake_descriptor *)o;
+    d->mil = objc_retain(mil);
+    d->weights = objc_retain(weights);
+    d->options = objc_retain(options);
+    return objc_autorelease(o);
+}
+
+void fake_drop_descriptor(id o)
+{
+    fake_descriptor *d = (fake_descriptor *)o;
+    objc_release(d->mil);
+    objc_release(d->weights);
+    objc_release(d->options);
+}
+
+/* ---- identifier: SHA-256 of text, options, weights (maderix/ANE issue 24) ---- */
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(text_of(*(const id *)a), text_of(*(const id *)b));
+}
+
+static void hash_weights(sha256 *h, id weights)
+{
+    const fake_dictionary *w = (const fake_dictionary *)weights;
+    if (!w || !w->n) return;
+    id *keys = fake_take(w->n * sizeof *keys);
+    memcpy(keys, w->k, w->n * sizeof *keys);
+    qsort(keys, w->n, sizeof *keys, by_text);
+    for (size_t i = 0; i < w->n; i++) {
+        id entry = fake_lookup_value(weights, text_of(keys[i]));
+        id data = fake_is(entry, CLASS_dictionary) ? fake_lookup_value(entry, "data")
+                                                   : NULL;
+        sha256_add(h, text_of(keys[i]), ((fake_bytes *)keys[i])->n);
+        if (fake_is(data, CLASS_data))
+            sha256_add(h, text_of(data), ((fake_bytes *)data)->n);
+    }
+    free(keys);
+}
+
+static id identifier(const fake_descriptor *d)
+{
+    char text[3 * 65];
+    for (int i = 0; i < 3; i++) {
+        sha256 h;
+        sha256_start(&h);
+        id part = i == 0 ? d->mil : i == 1 ? d->options : NULL;
+        if (fake_is(part, CLASS_data))
+            sha256_add(&h, text_of(part), ((fake_bytes *)part)->n);
+        if (i == 2) hash_weights(&h, d->weights);
+        sha256_hex(&h, text + 65 * i);
+        text[65 * i + 64] = i < 2 ? '_' : 0;
+    }
+    return fake_string(text);
+}
+
+/* ---- in-memory model ---- */
+id memory_make(id self, SEL op, id descriptor)
+{
+    if (fake_fails() || !fake_is(descriptor, CLASS_descriptor)) return NULL;
+    id o = fake_new(CLASS_memory);
+    fake_memory *m = (fake_memory *)o;
+    m->descriptor = objc_retain(descriptor);
+    m->hex = identifier((fake_descriptor *)descriptor);
+    m->depth = 127;
+    atomic_store(&m->state, MADE);
+    return objc_autorelease(o);
+}
+
+void fake_drop_memory(id o)
+{
+    fake_memory *m = (fake_memory *)o;
+    engine_unload(m->program);
+    objc_release(m->descriptor);
+    objc_release(m->hex);
+}
+
+id memory_hex(id self, SEL op)
+{
+    if (fake_fails()) return NULL;
+    return objc_autorelease(objc_retain(((fake_memory *)self)->hex));
+}
+
+/* The directory the framework fixes, as new memory. */
+static char *staging(const fake_memory *m)
+{
+    id tmp = fake_temporary_directory(), hex = m->hex;
+    char *dir = fake_take(((fake_bytes *)tmp)->n + ((fake_bytes *)hex)->n + 1);
+    strcat(strcpy(dir, text_of(tmp)), text_of(hex));
+    objc_release(tmp);
+    return dir;
+}
+
+bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
+{
+    fake_memory *m = (fake_memory *)self;
+    if (fake_fails()) return fake_refuse(REFUSE_told_compile, error);
+    if (!((fake_descriptor *)m->descriptor)->weights)
+        return fake_refuse(REFUSE_nil_weights, error);
+    /* Only this route uses up the budget; a compile that succeeds is never
+     * given back. */
+    if (!fake_count_compile()) return fake_refuse(REFUSE_over_budget, error);
+    fake_artefact *a = NULL;
+    char *dir = staging(m);
+    fake_refusal why = engine_compile(dir, "model.mil", &a);
+    if (why == REFUSALS && !engine_save(a, dir, text_of(m->hex))) why = REFUSE_no_weights;
+    engine_forget(a);
+    free(dir);
+    if (why != REFUSALS) {
+        fake_uncount_compile();
+        return fake_refuse(why, error);
+    }
+    if (atomic_load(&m->state) == MADE) atomic_store(&m->state, COMPILED);
+    return true;
+}
+
+/* A directory that an earlier compile has filled will do (maderix/ANE PR 22). */
+bool memory_load(id self, SEL op, unsigned qos, id options, id *error)
+{
+    fake_memory *m = (fake_memory *)self;
+    if (fake_fails()) return fake_refuse(REFUSE_told_load, error);
+    if (m->program) return true;
+    fake_artefact *a = NULL;
+    char *dir = staging(m);
+    bool there = engine_restore(dir, text_of(m->hex), &a);
+    free(dir);
+    if (!there) return fake_refuse(REFUSE_not_compiled, error);
+    fake_refusal why = engine_load(a, &m->program);
+    engine_forget(a);
+    if (why != REFUSALS) return fake_refuse(why, error);
+    atomic_store(&m->state, LOADED);
+    return true;
+}
+
+/* ---- a run, by either route ---- */
+static fake_refusal evaluate(fake_program *p, id request)
+{
+    if (!p || !fake_is(request, CLASS_request)) return REFUSE_not_loaded;
+    fake_enter_queue();
+    fake_refusal why = engine_run(p, (fake_request *)request);
+    fake_leave_queue();
+    return why;
+}
+
+bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_evaluate, error);
+    fake_refusal why = evaluate(((fake_memory *)self)->program, request);
+    return why == REFUSALS ? true : fake_refuse(why, error);
+}
+
+bool memory_unload(id self, SEL op, unsigned qos, id *error)
+{
+    fake_memory *m = (fake_memory *)self;
+    if (fake_fails()) return fake_refuse(REFUSE_told_unload, error);
+    if (m->program) atomic_store(&m->state, COMPILED);
+    engine_unload(m->program);
+    m->program = NULL;
+    return true;
+}
+
+unsigned long memory_state(id self, SEL op)
+{
+    return (unsigned long)atomic_load(&((fake_memory *)self)->state);
+}
+
+bool memory_compiled(id self, SEL op)
+{
+    fake_artefact *a = NULL;
+    char *dir = staging((fake_memory *)self);
+    bool there = engine_restore(dir, text_of(((fake_memory *)self)->hex), &a);
+    engine_forget(a);
+    free(dir);
+    return there;
+}
+
+/* Accepted and without effect, as on the chip. */
+signed char memory_depth(id self, SEL op)
+{
+    return ((fake_memory *)self)->depth;
+}
+
+void memory_set_depth(id self, SEL op, signed char depth)
+{
+    ((fake_memory *)self)->depth = depth;
+}
+
+unsigned memory_mask(id self, SEL op)
+{
+    return ((fake_memory *)self)->stats_mask;
+}
+
+void memory_set_mask(id self, SEL op, unsigned mask)
+{
+    ((fake_memory *)self)->stats_mask = mask;
+}
+
+bool memory_map(id self, SEL op, id request, bool cache, id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_evaluate, error);
+    if (((fake_memory *)self)->program && fake_is(request, CLASS_request)) return true;
+    return fake_refuse(REFUSE_not_loaded, error);
+}
+
+void memory_unmap(id self, SEL op, id request)
+{
+    if (!fake_is(request, CLASS_request)) fake_misuse("unmap of something not a request");
+}
+
+/* ---- request and surface wrapper ---- */
+id wrapper_make(id self, SEL op, id surface)
+{
+    if (fake_fails() || !fake_is(surface, CLASS_surface)) return NULL;
+    id o = fake_new(CLASS_wrapper);
+    ((fake_wrapper *)o)->surface = objc_retain(surface);
+    return objc_autorelease(o);
+}
+
+void fake_drop_wrapper(id o)
+{
+    objc_release(((fake_wrapper *)o)->surface);
+}
+
+static bool all_are(id array, fake_class_id c)
+{
+    if (!fake_is(array, CLASS_array)) return false;
+    const fake_array *a = (const fake_array *)array;
+    for (size_t i = 0; i < a->n; i++)
+        if (!fake_is(a->v[i], c)) return false;
+    return true;
+}
+
+/* weightsBuffer, perfStats and procedureIndex have no effect (maderix/ANE). */
+id request_make(id self, SEL op, id in, id in_index, id out, id out_index, id weights,
+                id stats, id procedure)
+{
+    if (fake_fails() || !all_are(in, CLASS_wrapper) || !all_are(out, CLASS_wrapper) ||
+        !all_are(in_index, CLASS_number) || !all_are(out_index, CLASS_number))
+        return NULL;
+    id o = fake_new(CLASS_request);
+    fake_request *r = (fake_request *)o;
+    r->in = objc_retain(in);
+    r->in_index = objc_retain(in_index);
+    r->out = objc_retain(out);
+    r->out_index = objc_retain(out_index);
+    return objc_autorelease(o);
+}
+
+void fake_drop_request(id o)
+{
+    fake_request *r = (fake_request *)o;
+    objc_release(r->in);
+    objc_release(r->in_index);
+    objc_release(r->out);
+    objc_release(r->out_index);
+}
+
+/* ---- client route ---- */
+static id connection;
+
+void fake_make_connection(void)
+{
+    connection = fake_new_immortal(CLASS_client);
+}
+
+id client_shared(id self, SEL op)
+{
+    return fake_fails() ? NULL : connection;
+}
+
+id model_make(id self, SEL op, id url, id key)
+{
+    if (fake_fails() || !fake_is(url, CLASS_url) || !fake_is(key, CLASS_string))
+        return NULL;
+    id o = fake_new(CLASS_model);
+    fake_model *m = (fake_model *)o;
+    m->url = objc_retain(url);
+    m->key = objc_retain(key);
+    atomic_store(&m->state, MADE);
+    return objc_autorelease(o);
+}
+
+void fake_drop_model(id o)
+{
+    fake_model *m = (fake_model *)o;
+    engine_unload(m->program);
+    engine_forget(m->artefact);
+    objc_release(m->url);
+    objc_release(m->key);
+}
+
+unsigned long model_state(id self, SEL op)
+{
+    return (unsigned long)atomic_load(&((fake_model *)self)->state);
+}
+
+/* The text's file name from the options, which must say that it is MIL: else
+ * the framework looks for another kind of network. */
+static const char *mil_file(id options)
+{
+    id kind = fake_lookup_value(options, "kANEFModelType");
+    id name = fake_lookup_value(options, "kANEFNetPlistFilenameKey");
+    bool mil = fake_is(kind, CLASS_string) && !strcmp(text_of(kind), "kANEFModelMIL");
+    return mil && fake_is(name, CLASS_string) ? text_of(name) : NULL;
+}
+
+bool client_compile(id self, SEL op, id model, id options, unsigned qos, id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_compile, error);
+    if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_no_text, error);
+    fake_model *m = (fake_model *)model;
+    const char *file = mil_file(options);
+    fake_artefact *a = NULL;
+    fake_refusal why = file ? engine_compile(text_of(m->url), file, &a) : REFUSE_no_text;
+    if (why != REFUSALS) return fake_refuse(why, error);
+    engine_forget(m->artefact);
+    m->artefact = a;
+    if (atomic_load(&m->state) == MADE) atomic_store(&m->state, COMPILED);
+    return true;
+}
+
+bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_load, error);
+    fake_model *m = (fake_model *)model;
+    if (!fake_is(model, CLASS_model) || !m->artefact)
+        return fake_refuse(REFUSE_not_compiled, error);
+    if (m->program) return true;
+    fake_refusal why = engine_load(m->artefact, &m->program);
+    if (why != REFUSALS) return fake_refuse(why, error);
+    atomic_store(&m->state, LOADED);
+    return true;
+}
+
+bool client_evaluate(id self, SEL op, id model, id options, id request, unsigned qos,
+                     id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_evaluate, error);
+    fake_program *p = fake_is(model, CLASS_model) ? ((fake_model *)model)->program : NULL;
+    fake_refusal why = evaluate(p, request);
+    return why == REFUSALS ? true : fake_refuse(why, error);
+}
+
+bool client_unload(id self, SEL op, id model, id options, unsigned qos, id *error)
+{
+    if (fake_fails()) return fake_refuse(REFUSE_told_unload, error);
+    if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_not_loaded, error);
+    fake_model *m = (fake_model *)model;
+    if (m->program) atomic_store(&m->state, COMPILED);
+    engine_unload(m->program);
+    m->program = NULL;
+    return true;
+}
+
+bool client_compiled(id self, SEL op, id model)
+{
+    return fake_is(model, CLASS_model) && ((fake_model *)model)->artefact;
+}
+
+/* ---- facts about the device: those of an M4 ---- */
+bool info_has(id self, SEL op)
+{
+    return !fake_is_absent();
+}
+
+unsigned info_engines(id self, SEL op)
+{
+    return !fake_is_absent();
+}
+
+unsigned info_cores(id self, SEL op)
+{
+    return fake_is_absent() ? 0 : 16;
+}
+
+static id fact(const char *text)
+{
+    return fake_is_absent() ? NULL : objc_autorelease(fake_string(text));
+}
+
+id info_sub_type(id self, SEL op)
+{
+    return fact("h16");
+}
+
+id info_architecture(id self, SEL op)
+{
+    return fact("h16g");
+}
+
+id info_build(id self, SEL op)
+{
+    return fact("fake");
+}

@@ -1,0 +1,327 @@
+/* engine.c - artefacts and programs on the software engine; see engine.h.
+ *
+ * net.plist is the program's identifier, a newline, and the MIL text; data is,
+ * for each weight file, two 8-byte numbers (length of the path, of the
+ * contents), the path, the contents. The real files are the compiler's own. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "dev/device.h"
+#include "engine.h"
+
+struct fake_artefact {
+    arena *mem;
+    const char *mil;
+    size_t mil_bytes;
+    mil_blob_file *files;
+    int n_files;
+};
+
+struct fake_program {
+    dev_program *program;
+    dev_ports ports;
+    dev_surface **in, **out; /* the engine's own memory for each port */
+    arena *mem;
+    pthread_mutex_t busy; /* a program does not overlap with itself */
+};
+
+/* Two devices of one kind: compiling must not take slots of the loaded. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const char *uri = "emu:m4,faithful,compiles=0";
+static kern *host;
+static device *compiler, *engine;
+
+void engine_use(const char *text)
+{
+    pthread_mutex_lock(&lock);
+    uri = text;
+    pthread_mutex_unlock(&lock);
+}
+
+void engine_close(void)
+{
+    pthread_mutex_lock(&lock);
+    if (compiler) dev_close(compiler);
+    if (engine) dev_close(engine);
+    if (host) kern_close(host);
+    compiler = engine = NULL;
+    host = NULL;
+    uri = "emu:m4,faithful,compiles=0";
+    pthread_mutex_unlock(&lock);
+}
+
+/* Called with the lock held. */
+static rc open_devices(void)
+{
+    if (engine) return OK;
+    if (!host) TRY(kern_open(0, NULL, &host));
+    if (!compiler) TRY(dev_open(uri, host, &compiler));
+    return dev_open(uri, host, &engine);
+}
+
+static dev_source source_of(const fake_artefact *a)
+{
+    return (dev_source){"model", a->mil, a->mil_bytes, a->files, a->n_files};
+}
+
+/* ---- compiling ---- */
+static rc check(const fake_artefact *a)
+{
+    dev_program *p = NULL;
+    dev_source src = source_of(a);
+    pthread_mutex_lock(&lock);
+    rc r = open_devices();
+    if (r == OK) r = dev_load(compiler, &src, &p);
+    if (r == OK) dev_unload(p);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static fake_refusal compile(fake_artefact *a, const char *dir, const char *name)
+{
+    char *text;
+    mil_program *p;
+    const char *path = file_join(a->mem, dir, name);
+    const char *weights = file_join(a->mem, dir, "weights");
+    if (!path || !weights) return REFUSE_told_compile;
+    if (file_read(a->mem, path, SIZE_MAX, &text, &a->mil_bytes) != OK)
+        return REFUSE_no_text;
+    a->mil = text;
+    if (mil_parse(a->mem, text, a->mil_bytes, "model.mil", &p) != OK)
+        return REFUSE_bad_program;
+    if (mil_load_blobs(a->mem, p, weights, &a->files, &a->n_files) != OK)
+        return REFUSE_no_weights;
+    return check(a) == OK ? REFUSALS : REFUSE_bad_program;
+}
+
+static fake_artefact *artefact_new(void)
+{
+    fake_artefact *a = fake_take(sizeof *a);
+    a->mem = arena_new();
+    return a;
+}
+
+void engine_forget(fake_artefact *a)
+{
+    if (!a) return;
+    arena_free(a->mem);
+    free(a);
+}
+
+fake_refusal engine_compile(const char *dir, const char *text, fake_artefact **out)
+{
+    fake_artefact *a = artefact_new();
+    fake_refusal r = compile(a, dir, text);
+    if (r == REFUSALS) *out = a;
+    else engine_forget(a);
+    err_clear();
+    return r;
+}
+
+/* ---- artefacts on disk ---- */
+static bool write_all(arena *mem, const char *dir, const char *name, const str *s)
+{
+    file *f;
+    const char *path = file_join(mem, dir, name);
+    if (str_done(s) != OK || !path || file_create(path, &f) != OK) return false;
+    if (file_write(f, str_text(s), s->n) == OK) return file_close(f) == OK;
+    file_drop(f);
+    return false;
+}
+
+bool engine_save(const fake_artefact *a, const char *dir, const char *name)
+{
+    str plist = {0}, data = {0};
+    str_add(&plist, name);
+    str_addc(&plist, '\n');
+    str_addn(&plist, a->mil, a->mil_bytes);
+    for (int i = 0; i < a->n_files; i++) {
+        uint64_t n[2] = {strlen(a->files[i].path), a->files[i].size};
+        str_addn(&data, (const char *)n, sizeof n);
+        str_addn(&data, a->files[i].path, n[0]);
+        str_addn(&data, a->files[i].bytes, n[1]);
+    }
+    bool ok = write_all(a->mem, dir, "net.plist", &plist) &&
+              (!a->n_files || write_all(a->mem, dir, "data", &data));
+    str_free(&plist);
+    str_free(&data);
+    err_clear();
+    return ok;
+}
+
+/* One weight file from `*at`; false at a malformed one. */
+static bool take_file(fake_artefact *a, const char *p, size_t n, size_t *at)
+{
+    uint64_t size[2];
+    if (n - *at < sizeof size) return false;
+    memcpy(size, p + *at, sizeof size);
+    *at += sizeof size;
+    if (size[0] > n - *at || size[1] > n - *at - size[0]) return false;
+    mil_blob_file *all = arena_array(a->mem, (size_t)a->n_files + 1, sizeof *all);
+    if (!all) return false;
+    if (a->n_files) memcpy(all, a->files, (size_t)a->n_files * sizeof *all);
+    all[a->n_files++] = (mil_blob_file){arena_textn(a->mem, p + *at, size[0]),
+                                        p + *at + size[0], size[1]};
+    a->files = all;
+    *at += size[0] + size[1];
+    return true;
+}
+
+static bool restore(fake_artefact *a, const char *dir, const char *name)
+{
+    char *plist, *data;
+    size_t n, at = 0, len = strlen(name);
+    const char *path = file_join(a->mem, dir, "net.plist");
+    if (!path || file_read(a->mem, path, SIZE_MAX, &plist, &n) != OK) return false;
+    if (n <= len || memcmp(plist, name, len) || plist[len] != '\n') return false;
+    a->mil = plist + len + 1;
+    a->mil_bytes = n - len - 1;
+    path = file_join(a->mem, dir, "data");
+    if (!path) return false;
+    if (!file_exists(path)) return !strstr(a->mil, "BLOBFILE");
+    if (file_read(a->mem, path, SIZE_MAX, &data, &n) != OK) return false;
+    while (at < n)
+        if (!take_file(a, data, n, &at)) return false;
+    return true;
+}
+
+bool engine_restore(const char *dir, const char *name, fake_artefact **out)
+{
+    fake_artefact *a = artefact_new();
+    bool ok = restore(a, dir, name);
+    if (ok) *out = a;
+    else engine_forget(a);
+    err_clear();
+    return ok;
+}
+
+/* ---- programs ---- */
+static rc own_surfaces(fake_program *p, int n, const dev_port *ports, dev_surface ***out)
+{
+    *out = arena_array(p->mem, (size_t)n + 1, sizeof **out);
+    if (!*out) return E_MEMORY;
+    memset(*out, 0, ((size_t)n + 1) * sizeof **out);
+    for (int i = 0; i < n; i++) {
+        const mil_type *t = &ports[i].type;
+        dev_shape s = {.dtype = t->dtype, .rank = t->rank};
+        for (int d = 0; d < t->rank && d < 5; d++) s.d[d] = t->d[d];
+        /* Large enough for every rule about surfaces; the rules for the
+         * caller's surfaces are kept in engine_run. */
+        size_t bytes = (size_t)mil_count(t) * mil_dtype_bytes(t->dtype);
+        s.bytes = bytes < 49152 ? 49152 : (bytes + 16383) / 16384 * 16384;
+        TRY(dev_surface_new(engine, &s, &(*out)[i]));
+    }
+    return OK;
+}
+
+static rc load(fake_program *p, const fake_artefact *a)
+{
+    dev_source src = source_of(a);
+    p->mem = arena_new();
+    if (!p->mem) return E_MEMORY;
+    TRY(dev_load(engine, &src, &p->program));
+    TRY(dev_ports_of(p->program, &p->ports));
+    TRY(own_surfaces(p, p->ports.n_in, p->ports.in, &p->in));
+    return own_surfaces(p, p->ports.n_out, p->ports.out, &p->out);
+}
+
+fake_refusal engine_load(const fake_artefact *a, fake_program **out)
+{
+    if (!fake_take_slot()) return REFUSE_no_slot;
+    fake_program *p = fake_take(sizeof *p);
+    pthread_mutex_init(&p->busy, NULL);
+    pthread_mutex_lock(&lock);
+    rc r = open_devices();
+    if (r == OK) r = load(p, a);
+    pthread_mutex_unlock(&lock);
+    err_clear();
+    if (r == OK) *out = p;
+    else engine_unload(p);
+    return r == OK ? REFUSALS : REFUSE_not_compiled;
+}
+
+void engine_unload(fake_program *p)
+{
+    if (!p) return;
+    for (dev_surface **s = p->in; s && *s; s++) dev_drop(*s);
+    for (dev_surface **s = p->out; s && *s; s++) dev_drop(*s);
+    if (p->program) dev_unload(p->program);
+    arena_free(p->mem);
+    pthread_mutex_destroy(&p->busy);
+    free(p);
+    fake_give_slot();
+}
+
+/* ---- running ---- */
+enum { SLOTS = 128 }; /* surfaces per run; slavko */
+
+static size_t port_bytes(const dev_port *p)
+{
+    return (size_t)mil_count(&p->type) * mil_dtype_bytes(p->type.dtype);
+}
+
+/* The caller's surface for each port: a surface goes to the port its index
+ * names, and all of one side must be of one size. */
+static fake_refusal bind(id list, id index, int n, const dev_port *ports,
+                         fake_surface **out)
+{
+    const fake_array *a = (const fake_array *)list, *k = (const fake_array *)index;
+    if (a->n != (size_t)n || k->n != (size_t)n || n > SLOTS) return REFUSE_sizes;
+    memset(out, 0, (size_t)n * sizeof *out);
+    for (int i = 0; i < n; i++) {
+        int64_t at = fake_whole(k->v[i]);
+        if (at < 0 || at >= n || out[at]) return REFUSE_wrong_index;
+        out[at] = (fake_surface *)((fake_wrapper *)a->v[i])->surface;
+    }
+    for (int i = 0; i < n; i++) {
+        if (atomic_load(&out[i]->writing) || atomic_load(&out[i]->reading))
+            return REFUSE_locked;
+        if (out[i]->alloc != out[0]->alloc || out[i]->alloc < port_bytes(&ports[i]))
+            return REFUSE_sizes;
+    }
+    return REFUSALS;
+}
+
+static rc copy(dev_surface *s, void *host_memory, size_t n, bool in)
+{
+    void *p;
+    TRY(dev_map(s, &p));
+    if (in) memcpy(p, host_memory, n);
+    else memcpy(host_memory, p, n);
+    return dev_unmap(s);
+}
+
+static rc run(fake_program *p, fake_surface *const *in, fake_surface *const *out)
+{
+    uint64_t ticket;
+    const dev_ports *q = &p->ports;
+    for (int i = 0; i < q->n_in; i++)
+        TRY(copy(p->in[i], in[i]->base, port_bytes(&q->in[i]), true));
+    TRY(dev_run(p->program, p->in, q->n_in, p->out, q->n_out, &ticket));
+    TRY(dev_wait(engine, ticket, NULL));
+    for (int i = 0; i < q->n_out; i++)
+        TRY(copy(p->out[i], out[i]->base, port_bytes(&q->out[i]), false));
+    return OK;
+}
+
+fake_refusal engine_run(fake_program *p, const fake_request *r)
+{
+    fake_surface *in[SLOTS], *out[SLOTS];
+    const dev_ports *q = &p->ports;
+    if (q->n_in + q->n_out > SLOTS) return REFUSE_sizes;
+    fake_refusal why = bind(r->in, r->in_index, q->n_in, q->in, in);
+    if (why == REFUSALS) why = bind(r->out, r->out_index, q->n_out, q->out, out);
+    if (why != REFUSALS) return why;
+    pthread_mutex_lock(&p->busy);
+    for (int i = 0; i < q->n_in; i++) atomic_fetch_add(&in[i]->running, 1);
+    for (int i = 0; i < q->n_out; i++) atomic_fetch_add(&out[i]->running, 1);
+    rc done = run(p, in, out);
+    for (int i = 0; i < q->n_in; i++) atomic_fetch_sub(&in[i]->running, 1);
+    for (int i = 0; i < q->n_out; i++) atomic_fetch_sub(&out[i]->running, 1);
+    pthread_mutex_unlock(&p->busy);
+    err_clear();
+    return done == OK ? REFUSALS : REFUSE_run_failed;
+}

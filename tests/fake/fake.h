@@ -1,0 +1,59 @@
+/* fake.h - how a test drives the fake framework: find these by dlsym.
+ *
+ * build/libfakeane.so exports Apple's names (a small Objective-C runtime, some
+ * of CoreFoundation and IOSurface, the private classes of the Neural Engine)
+ * and, beside them, the controls below. Rows of the fake: selectors.def
+ * (selectors and encodings), refusals.def (what is refused, with which error);
+ * each row cites its source. */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Calls that can fail, since the library was loaded or reset. */
+uint64_t fake_ane_calls(void);
+/* The n-th such call from now fails (1 = the next), once; 0 = none. */
+void fake_ane_fail_at(uint64_t n);
+/* Objects that are alive, of any class; those that live as long as the library
+ * (constants, classes, the shared connection) do not count. */
+int64_t fake_ane_live_objects(void);
+/* Programs loaded now, and compiles that count against the budget. */
+int fake_ane_loaded(void);
+int fake_ane_compiles(void);
+/* Evaluations that ran, and the most that were in flight at one time. */
+uint64_t fake_ane_evaluations(void);
+int fake_ane_most_in_flight(void);
+/* Faults of the caller that Apple's code would let pass: how many, and the
+ * text of the last one ("" for none). */
+uint64_t fake_ane_misuses(void);
+const char *fake_ane_last_misuse(void);
+
+/* Back to the start: counters, budget, hidden names, engine. Objects that are
+ * alive stay alive and counted; no program may be loaded. */
+void fake_ane_reset(void);
+/* The software engine that stands behind the next program loaded, default
+ * "emu:m4,faithful,compiles=0". Takes effect after a reset. */
+void fake_ane_engine(const char *uri);
+/* Limits; the defaults are refusals.def's. */
+void fake_ane_limits(int compiles, int programs);
+/* A system without an engine (a virtual machine): +hasANE answers no. */
+void fake_ane_absent(int absent);
+/* A system that changed: the class or selector is not there; the selector has
+ * another encoding. NULL = as usual. The text must stay valid. */
+void fake_ane_hide(const char *class_or_selector);
+void fake_ane_recode(const char *selector, const char *encoding);
+
+/* The rows, for comparison with another table: false past the end. */
+typedef struct {
+    const char *owner, *selector, *encoding, *source;
+    int is_class_method;
+} fake_ane_method;
+int fake_ane_method_at(size_t i, fake_ane_method *out);
+typedef struct {
+    const char *name, *domain, *text, *source;
+    long code;
+} fake_ane_refusal;
+int fake_ane_refusal_at(size_t i, fake_ane_refusal *out);
+
+#endif

@@ -1,0 +1,330 @@
+/* The fake framework by itself, before a driver stands on it: what its rows say
+ * is what a caller meets, messages carry every kind of argument, and every
+ * object is given back. */
+#include <dlfcn.h>
+#include "test.h"
+#include "fake.h"
+
+typedef void *obj;
+static void *lib;
+
+/* A function of the library: an address as POSIX gives it, read as a function
+ * through a union, as ISO C has no cast for it. */
+#define GET(type, name)        \
+    ((union {                  \
+         void *address;        \
+         __typeof__(type) f;   \
+     }){.address = find(name)} \
+         .f)
+static void *find(const char *name)
+{
+    void *p = dlsym(lib, name);
+    if (!p) fail_msg("%s is not exported", name);
+    return p;
+}
+
+typedef obj (*make_string_fn)(const void *, const char *, uint32_t);
+typedef obj (*make_data_fn)(const void *, const void *, long);
+typedef obj (*make_number_fn)(const void *, long, const void *);
+typedef obj (*make_array_fn)(const void *, const obj *, long, const void *);
+typedef obj (*make_dict_fn)(const void *, const obj *, const obj *, long, const void *,
+                            const void *);
+typedef obj (*find_fn)(const char *);
+typedef obj (*surface_fn)(obj);
+typedef int (*lock_fn)(obj, uint32_t, uint32_t *);
+typedef void (*send_fn)(void);
+typedef void (*give_fn)(obj);
+typedef obj (*push_fn)(void);
+typedef int64_t (*count_fn)(void);
+typedef obj (*two_fn)(obj, obj);
+
+static obj cls(const char *name)
+{
+    obj c = GET(find_fn, "objc_getClass")(name);
+    assert_non_null(c);
+    return c;
+}
+
+static obj sel(const char *name)
+{
+    return GET(find_fn, "sel_registerName")(name);
+}
+
+#define SEND(ret, types, to, name, ...) \
+    ((ret(*) types)GET(send_fn, "objc_msgSend"))(to, sel(name), __VA_ARGS__)
+
+static obj text(const char *s)
+{
+    return GET(make_string_fn, "CFStringCreateWithCString")(NULL, s, 0x08000100);
+}
+
+static obj number(int64_t v)
+{
+    return GET(make_number_fn, "CFNumberCreate")(NULL, 4, &v);
+}
+
+static void give(obj o)
+{
+    GET(give_fn, "CFRelease")(o);
+}
+
+static obj dict(int n, obj *k, obj *v)
+{
+    obj d = GET(make_dict_fn, "CFDictionaryCreate")(
+        NULL, k, v, n, dlsym(lib, "kCFTypeDictionaryKeyCallBacks"),
+        dlsym(lib, "kCFTypeDictionaryValueCallBacks"));
+    for (int i = 0; i < n; i++) give(k[i]), give(v[i]);
+    return d;
+}
+
+/* An array of one, which takes `o` over. */
+static obj one(obj o)
+{
+    obj a = GET(make_array_fn, "CFArrayCreate")(NULL, &o, 1,
+                                                dlsym(lib, "kCFTypeArrayCallBacks"));
+    give(o);
+    return a;
+}
+
+static obj surface(int64_t bytes)
+{
+    obj k[] = {text("IOSurfaceWidth"), text("IOSurfaceHeight"),
+               text("IOSurfaceBytesPerElement"), text("IOSurfaceBytesPerRow"),
+               text("IOSurfaceAllocSize")};
+    obj v[] = {number(bytes), number(1), number(1), number(bytes), number(bytes)};
+    obj d = dict(5, k, v), s = GET(surface_fn, "IOSurfaceCreate")(d);
+    give(d);
+    assert_non_null(s);
+    return s;
+}
+
+static int64_t count(const char *name)
+{
+    return GET(count_fn, name)();
+}
+
+static void error_is(obj error, const char *refusal)
+{
+    fake_ane_refusal r = {0};
+    int (*at)(size_t, fake_ane_refusal *) = GET(int (*)(size_t, fake_ane_refusal *),
+                                                "fake_ane_refusal_at");
+    for (size_t i = 0; at(i, &r) && strcmp(r.name, refusal); i++) continue;
+    assert_string_equal(r.name, refusal);
+    assert_non_null(error);
+    char had[256];
+    unsigned char (*get)(obj, char *, long, uint32_t) = GET(
+        unsigned char (*)(obj, char *, long, uint32_t), "CFStringGetCString");
+    assert_true(get(GET(surface_fn, "CFErrorGetDomain")(error), had, 256, 0x08000100));
+    assert_string_equal(had, r.domain);
+    assert_int_equal(GET(long (*)(obj), "CFErrorGetCode")(error), r.code);
+    obj about = GET(surface_fn, "CFErrorCopyDescription")(error);
+    assert_true(get(about, had, 256, 0x08000100));
+    assert_string_equal(had, r.text);
+    give(about);
+}
+
+#define PROGRAM                                                                   \
+    "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-version\", "     \
+    "\"3505.4.1\"}})]\n{ func main<ios18>(tensor<fp16, [1, 64, 1, 64]> in_a) {\n" \
+    "tensor<fp16, [1, 64, 1, 64]> twice = add(x = in_a, y = in_a)[name = "        \
+    "string(\"twice\")];\n} -> (twice); }\n"
+enum { N = 64 * 64, BYTES = 49152 };
+
+/* ---- route A ---- */
+static obj model_of(const char *mil)
+{
+    obj data = GET(make_data_fn, "CFDataCreate")(NULL, mil, (long)strlen(mil));
+    obj none = dict(0, NULL, NULL);
+    obj d = SEND(obj, (obj, obj, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
+                 "modelWithMILText:weights:optionsPlist:", data, none, NULL);
+    assert_non_null(d);
+    obj m = SEND(obj, (obj, obj, obj), cls("_ANEInMemoryModel"),
+                 "inMemoryModelWithDescriptor:", d);
+    give(data);
+    give(none);
+    return m;
+}
+
+static void stage(const char *dir, obj model, const char *mil)
+{
+    char path[1024];
+    obj hex = ((obj(*)(obj, obj))GET(send_fn, "objc_msgSend"))(
+        model, sel("hexStringIdentifier"));
+    const char *id = ((const char *(*)(obj, obj))GET(send_fn, "objc_msgSend"))(
+        hex, sel("UTF8String"));
+    snprintf(path, sizeof path, "%s/%s/weights", dir, id);
+    assert_ok(file_make_dirs(path));
+    snprintf(path, sizeof path, "%s/%s/model.mil", dir, id);
+    assert_ok(file_replace(path, mil, strlen(mil)));
+}
+
+typedef _Bool (*qos_fn)(obj, obj, unsigned, obj, obj *);
+static _Bool with_qos(obj model, const char *name, obj *error)
+{
+    return ((qos_fn)GET(send_fn, "objc_msgSend"))(model, sel(name), 21, NULL, error);
+}
+
+static _Bool evaluate(obj model, obj request, obj *error)
+{
+    return SEND(_Bool, (obj, obj, unsigned, obj, obj, obj *), model,
+                "evaluateWithQoS:options:request:error:", 21, NULL, request, error);
+}
+
+static obj request_on(obj in, obj out)
+{
+    obj (*wrap)(obj, obj, obj) = (obj(*)(obj, obj, obj))GET(send_fn, "objc_msgSend");
+    obj w = cls("_ANEIOSurfaceObject"), s = sel("objectWithIOSurface:");
+    obj (*keep)(obj) = GET(surface_fn, "CFRetain");
+    obj a[] = {one(keep(wrap(w, s, in))), one(number(0)), one(keep(wrap(w, s, out))),
+               one(number(0)), number(0)};
+    obj r = SEND(obj, (obj, obj, obj, obj, obj, obj, obj, obj, obj), cls("_ANERequest"),
+                 "requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:"
+                 "perfStats:procedureIndex:",
+                 a[0], a[1], a[2], a[3], NULL, NULL, a[4]);
+    for (int i = 0; i < 5; i++) give(a[i]);
+    return r;
+}
+
+static uint16_t *lock(obj s)
+{
+    assert_int_equal(GET(lock_fn, "IOSurfaceLock")(s, 0, NULL), 0);
+    return GET(surface_fn, "IOSurfaceGetBaseAddress")(s);
+}
+
+static void unlock(obj s)
+{
+    assert_int_equal(GET(lock_fn, "IOSurfaceUnlock")(s, 0, NULL), 0);
+}
+
+static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
+{
+    int64_t live = count("fake_ane_live_objects");
+    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
+    obj m = model_of(PROGRAM), x = surface(BYTES), y = surface(BYTES);
+    obj small = surface(4096), r = request_on(x, y);
+    assert_false(with_qos(m, "loadWithQoS:options:error:", &e));
+    error_is(e, "not_compiled");
+    assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
+    error_is(e, "no_text");
+    stage(*state, m, PROGRAM);
+    assert_true(with_qos(m, "compileWithQoS:options:error:", NULL));
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "not_loaded");
+    assert_true(with_qos(m, "loadWithQoS:options:error:", NULL));
+    assert_int_equal(count("fake_ane_loaded") & 0xffff, 1);
+
+    uint16_t *p = lock(x);
+    for (int i = 0; i < N; i++) p[i] = 0x3c00; /* 1.0 */
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "locked");
+    unlock(x);
+    assert_false(evaluate(m, request_on(small, y), &e));
+    error_is(e, "sizes");
+    assert_true(evaluate(m, r, NULL));
+    p = lock(y);
+    for (int i = 0; i < N; i++) assert_int_equal(p[i], 0x4000); /* 2.0 */
+    unlock(y);
+    assert_true(
+        SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21, NULL));
+    give(x);
+    give(y);
+    give(small);
+    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+    assert_int_equal(count("fake_ane_live_objects"), live);
+    assert_int_equal(count("fake_ane_misuses"), 0);
+}
+
+/* The budget of the in-memory route is not given back; told to fail, a call
+ * fails once. */
+static void the_budget_leaks_and_calls_fail_when_told(void **state)
+{
+    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
+    GET(send_fn, "fake_ane_reset")();
+    GET(void (*)(int, int), "fake_ane_limits")(3, 128);
+    obj m = model_of(PROGRAM);
+    stage(*state, m, PROGRAM);
+    GET(void (*)(uint64_t), "fake_ane_fail_at")(1);
+    assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
+    error_is(e, "told_compile");
+    for (int i = 0; i < 3; i++)
+        assert_true(with_qos(m, "compileWithQoS:options:error:", NULL));
+    assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
+    error_is(e, "over_budget");
+    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+    GET(send_fn, "fake_ane_reset")();
+}
+
+/* ---- rows ---- */
+static void every_row_is_what_the_runtime_answers(void **state)
+{
+    fake_ane_method m;
+    size_t n = 0;
+    int (*at)(size_t, fake_ane_method *) = GET(int (*)(size_t, fake_ane_method *),
+                                               "fake_ane_method_at");
+    for (; at(n, &m); n++) {
+        obj got = GET(two_fn, m.is_class_method ? "class_getClassMethod"
+                                                : "class_getInstanceMethod")(
+            cls(m.owner), sel(m.selector));
+        assert_string_equal(GET(obj(*)(obj), "method_getTypeEncoding")(got), m.encoding);
+        assert_true(*m.source != 0);
+    }
+    assert_true(n > 30);
+}
+
+/* Offsets in an encoding follow from the types: a slip of the pen shows. */
+static void encodings_add_up(void **state)
+{
+    fake_ane_method m;
+    int (*at)(size_t, fake_ane_method *) = GET(int (*)(size_t, fake_ane_method *),
+                                               "fake_ane_method_at");
+    for (size_t i = 0; at(i, &m); i++) {
+        const char *p = m.encoding;
+        long total = -1, offset = 0, want = 0;
+        for (bool result = true; *p; result = false) {
+            size_t width = 8;
+            p += strspn(p, "rV");
+            if (*p == '^') p++;
+            else if (strchr("BIc", *p)) width = 4;
+            if (*p == '{') p = strchr(p, '}');
+            offset = strtol(p + 1, (char **)&p, 10);
+            if (result) total = offset;
+            else {
+                assert_int_equal(offset, want);
+                want += (long)width;
+            }
+        }
+        assert_int_equal(total, want);
+    }
+}
+
+static int open_library(void **state)
+{
+    lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
+    if (!lib) print_error("%s\n", dlerror());
+    return lib ? 0 : -1;
+}
+
+static int folder(void **state)
+{
+    static char *usual;
+    if (!usual) usual = strdup(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    setenv("TMPDIR", usual, 1);
+    char *dir = test_mkdir();
+    setenv("TMPDIR", dir, 1);
+    *state = dir;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_model_runs_and_refuses_what_comes_in_the_wrong_order, folder,
+            test_dir_teardown),
+        cmocka_unit_test_setup_teardown(the_budget_leaks_and_calls_fail_when_told, folder,
+                                        test_dir_teardown),
+        cmocka_unit_test(every_row_is_what_the_runtime_answers),
+        cmocka_unit_test(encodings_add_up),
+    };
+    return cmocka_run_group_tests(tests, open_library, NULL);
+}
