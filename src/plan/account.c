@@ -92,10 +92,41 @@ static rc check_limit(const planner *b)
     return err_hint(E_MEMORY, "try a smaller train.batch or model.seq");
 }
 
+/* Disputed rules that cost something and are broken, once each. */
+static rc note_broken(planner *b)
+{
+    const plan *p = b->p;
+    bool joins = false, told = false;
+    for (int i = 0; i < p->n_programs; i++) {
+        const ir_graph *g = p->programs[i].graph;
+        int blobs = 0;
+        for (int k = 0; k < g->n_nodes; k++) {
+            const ir_node *n = g->nodes[k];
+            joins |= n->op == IR_concat;
+            blobs += (n->op == IR_constant || n->op == IR_param) &&
+                     ir_count(n->shape) > 64;
+        }
+        if (blobs <= 15 || told || !plan_keeps(p, RULE_blob_count) ||
+            plan_keeps_costly(p, RULE_blob_count))
+            continue;
+        told = true;
+        TRY(plan_note(
+            b, "rule blob_count is disputed and not kept: %s has %d weight tensors",
+            p->programs[i].name, blobs));
+    }
+    if (joins && plan_keeps(p, RULE_concat_refused) &&
+        !plan_keeps_costly(p, RULE_concat_refused))
+        return plan_note(
+            b, "rule concat_refused is disputed and not kept: joins by products "
+               "instead of concat would multiply by more zeros than values");
+    return OK;
+}
+
 rc plan_account(planner *b)
 {
     count_params(b);
     count_buffers(b);
     predict(b);
+    TRY(note_broken(b));
     return check_limit(b);
 }

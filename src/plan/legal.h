@@ -37,6 +37,8 @@ ir_node *legal_mul(legal *l, const ir_node *n, ir_node *const *in);
 /* Joined two by two, as evenly as it goes. */
 ir_node *legal_join(legal *l, int n, ir_node *const *x, int axis);
 ir_node *legal_repeat(legal *l, ir_node *x, int axis, int64_t times);
+/* x from element `at` of an axis of `all`, zeros around it. */
+ir_node *legal_place(ir_graph *g, ir_node *x, int axis, int64_t all, int64_t at);
 /* Elements [begin, begin+size) of one axis. */
 ir_node *legal_cut(legal *l, ir_node *x, int axis, int64_t begin, int64_t size);
 

@@ -2,21 +2,69 @@
  * older engine clamps. */
 #include "plan/legal.h"
 
+/* Ones that put n rows (or columns) in place at..at+n of `all`. */
+static ir_node *placing(ir_graph *g, ir_shape s, bool rows, int64_t n, int64_t all,
+                        int64_t at)
+{
+    double *v = mem_take(mem_mul((size_t)ir_count(s), sizeof *v));
+    if (!v) return NULL;
+    for (int64_t o = 0; o < s.d[1]; o++)
+        for (int64_t i = 0; i < n; i++)
+            v[o * n * all + (rows ? (at + i) * n + i : i * all + at + i)] = 1;
+    ir_node *ones = ir_const(g, IR_FP16, s, v);
+    mem_drop(v);
+    return ones;
+}
+
+/* x in place `at` of a longer axis, zeros elsewhere, as a product: each sum has
+ * one term, so it is exact below the engine's 32768. */
+ir_node *legal_place(ir_graph *g, ir_node *x, int axis, int64_t all, int64_t at)
+{
+    if (!x) return NULL;
+    ir_shape s = x->shape;
+    int64_t outer = 1, n = s.d[axis], inner = 1;
+    for (int i = 0; i < s.rank; i++)
+        *(i < axis ? &outer : &inner) *= i == axis ? 1 : s.d[i];
+    s.d[axis] = all;
+    if (inner == 1) {
+        ir_node *ones = placing(g, ir_s4(1, 1, n, all), false, n, all, at);
+        x = ir_reshape(g, x, ir_s4(1, 1, outer, n));
+        return ir_reshape(g, ir_matmul(g, x, ones, false, false), s);
+    }
+    ir_node *ones = placing(g, ir_s4(1, outer, all, n), true, n, all, at);
+    x = ir_reshape(g, x, ir_s4(1, outer, n, inner));
+    return ir_reshape(g, ir_matmul(g, ones, x, false, false), s);
+}
+
+/* Where concat is refused (by some sources, on the M1), its two halves are put
+ * in place by products and added. */
+static ir_node *join_two(legal *l, ir_node *x, ir_node *y, int axis)
+{
+    enum { MOST = 1 << 22 }; /* ones in a constant */
+    ir_node *pair[] = {x, y};
+    if (!x || !y) return NULL;
+    int64_t nx = x->shape.d[axis], all = nx + y->shape.d[axis], outer = 1;
+    for (int i = 0; i < axis; i++) outer *= x->shape.d[i];
+    bool keep = plan_keeps_costly(l->b->p, RULE_concat_refused) && x->type == IR_FP16;
+    if (!keep || all > MOST / all / outer) return ir_concat(l->to, 2, pair, axis);
+    plan_guards(l->b, RULE_concat_refused, true);
+    return ir_add(l->to, legal_place(l->to, x, axis, all, 0),
+                  legal_place(l->to, y, axis, all, nx));
+}
+
 ir_node *legal_join(legal *l, int n, ir_node *const *x, int axis)
 {
     if (n == 1) return x[0];
-    ir_node *both[] = {legal_join(l, n / 2, x, axis),
-                       legal_join(l, n - n / 2, x + n / 2, axis)};
-    return ir_concat(l->to, 2, both, axis);
+    return join_two(l, legal_join(l, n / 2, x, axis),
+                    legal_join(l, n - n / 2, x + n / 2, axis), axis);
 }
 
 ir_node *legal_repeat(legal *l, ir_node *x, int axis, int64_t times)
 {
     if (times == 1) return x;
     ir_node *low = legal_repeat(l, x, axis, times / 2);
-    ir_node *pair[] = {low,
-                       times % 2 ? legal_repeat(l, x, axis, times - times / 2) : low};
-    return ir_concat(l->to, 2, pair, axis);
+    return join_two(l, low, times % 2 ? legal_repeat(l, x, axis, times - times / 2) : low,
+                    axis);
 }
 
 static ir_node *swap_last(ir_graph *g, ir_node *x)
@@ -82,7 +130,8 @@ ir_node *legal_split(legal *l, const ir_node *n, ir_node *const *in)
 
 ir_node *legal_concat(legal *l, const ir_node *n, ir_node *const *in)
 {
-    if (!plan_guards(l->b, RULE_concat_pairs, n->n_in > 2)) return legal_copy(l, n, in);
+    plan_guards(l->b, RULE_concat_pairs, n->n_in > 2);
+    if (plan_guard_off(l->b->p, RULE_concat_pairs)) return legal_copy(l, n, in);
     return legal_join(l, n->n_in, in, n->attr.axis);
 }
 

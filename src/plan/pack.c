@@ -248,7 +248,7 @@ static rc add_outputs(planner *b)
     if (!p->outputs) return E_MEMORY;
     for (int i = 0; i < b->g->n_outputs; i++) {
         const char *name = b->g->outputs[i].name;
-        if (strncmp(name, "grad:", 5) == 0) continue;
+        if (plan_is_gradient(name)) continue;
         const ir_node *n = b->g->outputs[i].node;
         plan_output *o = &p->outputs[p->n_outputs++];
         o->name = name;

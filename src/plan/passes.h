@@ -106,6 +106,9 @@ typedef struct {
 rc plan_legal(planner *b);
 /* ---- place ---- */
 rc plan_place(planner *b);
+/* Weight gradients, and how they reach the gradients (gradients.c). */
+rc plan_place_gradients(planner *b);
+bool plan_is_gradient(const char *output); /* "grad:NAME" */
 /* ---- split ---- */
 rc plan_split(planner *b);
 /* ---- share ---- */

@@ -1,14 +1,10 @@
 /* place.c - engine or host for each node, and why.
  *
  * By rule first: what is not fp16, what no program can hold, what the device
- * refuses, goes to the host. Then weight gradients: they end in a sum that the
- * optimizer reads on the host and nothing on the engine waits for them, so
- * they are the host's work to overlap, unless the engine is predicted to be
- * done earlier. */
+ * refuses, goes to the host. Then by cost, for weight gradients (gradients.c).
+ * What costs nothing to make again (constants, other names for stored memory,
+ * comparisons) is placed nowhere: each program makes its own. */
 #include "plan/passes.h"
-
-#include <math.h>
-#include <string.h>
 
 /* ---- what the engine cannot do ---- */
 static const char *shape_limit(planner *b, const ir_node *n)
@@ -87,12 +83,7 @@ static const char *host_cause(planner *b, const ir_node *n)
     return why;
 }
 
-/* ---- weight gradients ---- */
-static bool starts(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
+/* ---- who reads what ---- */
 static void count_uses(planner *b)
 {
     const ir_graph *g = b->g;
@@ -100,7 +91,7 @@ static void count_uses(planner *b)
     for (int i = 0; i < g->n_outputs; i++) {
         node_info *at = &b->info[g->outputs[i].node->id];
         at->n_uses++;
-        if (!starts(g->outputs[i].name, "grad:")) at->grad_only = false;
+        if (!plan_is_gradient(g->outputs[i].name)) at->grad_only = false;
     }
     for (int i = g->n_nodes - 1; i >= 0; i--)
         for (int j = 0; j < g->nodes[i]->n_in; j++) {
@@ -108,136 +99,6 @@ static void count_uses(planner *b)
             in->n_uses++;
             if (!b->info[i].grad_only) in->grad_only = false;
         }
-}
-
-/* Both operands are read where they lie, so they must be stored values. */
-static bool plain_product(const planner *b, const ir_node *n)
-{
-    if (n->op != IR_matmul || n->type != IR_FP16) return false;
-    for (int i = 0; i < 2; i++) {
-        ir_shape s = n->in[i]->shape;
-        const ir_node *base = plan_view_of(b, n->in[i]).base;
-        if (base->op == IR_constant || base->op == IR_param || base->type != IR_FP16)
-            return false;
-        for (int k = 0; k + 2 < s.rank; k++)
-            if (s.d[k] != 1) return false;
-    }
-    return true;
-}
-
-/* A product with a vector (weight gradient of a norm): its result is so small
- * that handing it out costs less than handing out the operands. */
-static bool thin(const ir_node *n)
-{
-    int r = n->shape.rank;
-    return n->shape.d[r - 1] == 1 || n->shape.d[r - 2] == 1;
-}
-
-static bool weight_gradient(const planner *b, const ir_node *n)
-{
-    return b->info[n->id].grad_only && b->info[n->id].n_uses > 0 && plain_product(b, n) &&
-           !thin(n);
-}
-
-/* All weight gradients go one way: on the host they overlap the rest of the
- * engine's work, on the engine they add to it and their fp16 results must
- * still be added up on the host. */
-static bool gradients_on_host(const planner *b, double *host_ms, double *engine_ms)
-{
-    double rest = 0, dw = 0, bytes = 0;
-    for (int i = 0; i < b->g->n_nodes; i++) {
-        const ir_node *n = b->g->nodes[i];
-        if (weight_gradient(b, n)) {
-            dw += ir_flops(n);
-            bytes += 2.0 * (double)ir_count(n->shape);
-        } else {
-            rest += ir_flops(n);
-        }
-    }
-    double rest_ms = plan_cost_program(b, rest, 0, 0);
-    *host_ms = plan_cost_host(dw, 0);
-    *engine_ms = plan_cost_program(b, dw, bytes, 0) + plan_cost_host(0, 3 * bytes);
-    return fmax(rest_ms, *host_ms) <= rest_ms + *engine_ms;
-}
-
-static rc place_gradients(planner *b)
-{
-    double host_ms, engine_ms;
-    plan_dw want = b->p->options.dw;
-    bool host = gradients_on_host(b, &host_ms, &engine_ms);
-    const char *cause;
-    if (want != PLAN_DW_AUTO) {
-        host = want == PLAN_DW_HOST;
-        cause = arena_printf(b->mem, "weight gradient: plan.dw says %s",
-                             host ? "host" : "engine");
-    } else {
-        cause = arena_printf(
-            b->mem,
-            "weight gradient: all of them take %.3g ms on the host beside the "
-            "engine, or %.3g ms more of the engine",
-            host_ms, engine_ms);
-    }
-    if (!cause) return E_MEMORY;
-    for (int i = 0; i < b->g->n_nodes; i++) {
-        node_info *at = &b->info[i];
-        if (at->at != PLACE_ENGINE || !weight_gradient(b, b->g->nodes[i])) continue;
-        at->cause = cause;
-        if (host) at->at = PLACE_HOST;
-    }
-    return OK;
-}
-
-/* ---- sums into gradients ---- */
-static rc add_sink(planner *b, const ir_node *n, const char *param, int64_t at,
-                   const char *cause)
-{
-    TRY(plan_grow(b->mem, (void **)&b->sinks, b->n_sinks, &b->cap_sinks,
-                  sizeof *b->sinks));
-    node_info *info = &b->info[n->id];
-    bool direct = info->at == PLACE_HOST && info->n_uses == 1 &&
-                  (n->op == IR_embedding_dw || plain_product(b, n));
-    if (direct) info->sink = b->n_sinks;
-    b->sinks[b->n_sinks++] = (grad_sink){n, param, at, !direct, cause};
-    return OK;
-}
-
-/* `grads += n`: sums, views and joins fall away as long as nothing else reads
- * them, down to what is computed straight into the gradient. */
-static rc sink_into(planner *b, const ir_node *n, const char *param, int64_t at)
-{
-    node_info *info = &b->info[n->id];
-    bool alone = info->n_uses == 1;
-    if (alone && (n->op == IR_reshape ||
-                  (n->op == IR_cast && n->type != IR_INT32 &&
-                   n->in[0]->type != IR_INT32 && n->in[0]->type != IR_BOOL))) {
-        info->at = PLACE_SUNK;
-        return sink_into(b, n->in[0], param, at);
-    }
-    if (alone && n->op == IR_add && ir_shape_eq(n->in[0]->shape, n->in[1]->shape) &&
-        n->in[0] != n->in[1] && n->type != IR_INT32) {
-        info->at = PLACE_SUNK;
-        TRY(sink_into(b, n->in[0], param, at));
-        return sink_into(b, n->in[1], param, at);
-    }
-    if (alone && n->op == IR_concat && plan_outermost(n->shape, n->attr.axis)) {
-        info->at = PLACE_SUNK;
-        for (int i = 0; i < n->n_in; i++) {
-            TRY(sink_into(b, n->in[i], param, at));
-            at += ir_count(n->in[i]->shape);
-        }
-        return OK;
-    }
-    return add_sink(b, n, param, at, "gradients are summed in fp32 on the host");
-}
-
-static rc place_sinks(planner *b)
-{
-    for (int i = 0; i < b->g->n_outputs; i++) {
-        const char *name = b->g->outputs[i].name;
-        if (starts(name, "grad:"))
-            TRY(sink_into(b, b->g->outputs[i].node, name + strlen("grad:"), 0));
-    }
-    return OK;
 }
 
 /* ---- values read in parts ---- */
@@ -354,8 +215,7 @@ rc plan_place(planner *b)
         else at->at = PLACE_ENGINE;
     }
     count_uses(b);
-    TRY(place_gradients(b));
-    TRY(place_sinks(b));
+    TRY(plan_place_gradients(b));
     place_joins(b);
     place_losses(b);
     return OK;

@@ -123,7 +123,7 @@ static rc mark_all_read(planner *b, plan_view *leaf)
                     mark_read(b, i, leaf, plan_leaves(b, n->in[k], leaf, 0));
         }
     for (int i = 0; i < b->g->n_outputs; i++)
-        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+        if (!plan_is_gradient(b->g->outputs[i].name))
             mark_read(b, -1, leaf, plan_leaves(b, b->g->outputs[i].node, leaf, 0));
     return OK;
 }

@@ -99,7 +99,7 @@ static rc find_users(schedule *s)
     for (int i = 0; i < b->n_sinks; i++)
         if (b->sinks[i].stored) count_reader(s, b->sinks[i].node);
     for (int i = 0; i < b->g->n_outputs; i++)
-        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
+        if (!plan_is_gradient(b->g->outputs[i].name))
             count_reader(s, b->g->outputs[i].node);
     return grow_new(b, s->n_readers, &s->size);
 }
@@ -198,13 +198,14 @@ static bool same_key(const ir_node *a, const ir_node *b)
     return a->backward == b->backward && strcmp(a->scope, b->scope) == 0;
 }
 
-static rc add_program(schedule *s, const ir_node *first)
+/* Nodes of the same scope and direction that can run in one program from
+ * `first` on, as many as the limits allow. *broken: the rule that ended it, or
+ * -1. */
+static int gather(schedule *s, const ir_node *first, const ir_node **nodes, int *broken)
 {
     planner *b = s->b;
-    int n = 0, fits = 0, broken = -1;
-    const ir_node **nodes = arena_array(b->mem, (size_t)(b->g->n_nodes - first->id),
-                                        sizeof *nodes);
-    if (!nodes) return E_MEMORY;
+    int n = 0, fits = 0;
+    *broken = -1;
     grow_start(&s->size, b->n_items);
     for (int i = first->id; i < b->g->n_nodes; i++) {
         const ir_node *node = b->g->nodes[i];
@@ -214,25 +215,36 @@ static rc add_program(schedule *s, const ir_node *first)
         b->info[i].item = b->n_items;
         made(s, node, 1);
         if (grow_take(&s->size, node)) fits = n;
-        else broken = s->size.broken;
+        else *broken = s->size.broken;
     }
-    bool cut = n > fits;
+    if (fits == n) *broken = -1;
     if (fits == 0) fits = 1; /* one node alone is as small as it gets */
     for (; n > fits; n--) {  /* the rest is for the next program */
         b->info[nodes[n - 1]->id].item = -1;
         made(s, nodes[n - 1], -1);
     }
-    const char *cause = cut ? arena_printf(b->mem,
-                                           "as many nodes of %s%s as rule %s allows",
-                                           *first->scope ? first->scope : "the graph",
-                                           first->backward ? ", backward" : "",
-                                           dev_rule_at((dev_rule)broken)->id)
-                            : arena_printf(b->mem,
-                                           "nodes of %s%s that need nothing in between",
-                                           *first->scope ? first->scope : "the graph",
-                                           first->backward ? ", backward" : "");
+    return n;
+}
+
+static rc add_program(schedule *s, const ir_node *first)
+{
+    planner *b = s->b;
+    const char *where = *first->scope ? first->scope : "the graph";
+    const char *way = first->backward ? ", backward" : "", *cause;
+    int broken;
+    const ir_node **nodes = arena_array(b->mem, (size_t)(b->g->n_nodes - first->id),
+                                        sizeof *nodes);
+    if (!nodes) return E_MEMORY;
+    int n = gather(s, first, nodes, &broken);
+    if (broken < 0) {
+        cause = arena_printf(b->mem, "nodes of %s%s that need nothing in between", where,
+                             way);
+    } else {
+        cause = arena_printf(b->mem, "as many nodes of %s%s as rule %s allows", where,
+                             way, dev_rule_at((dev_rule)broken)->id);
+        plan_guards(b, (dev_rule)broken, true);
+    }
     if (!cause) return E_MEMORY;
-    if (cut) plan_guards(b, (dev_rule)broken, true);
     plan_item item = {.engine = true,
                       .n_nodes = n,
                       .nodes = nodes,
@@ -255,8 +267,7 @@ static void hand_out_outputs(planner *b)
 {
     for (int i = 0; i < b->n_sinks; i++) hand_out(b, b->sinks[i].node);
     for (int i = 0; i < b->g->n_outputs; i++)
-        if (strncmp(b->g->outputs[i].name, "grad:", 5) != 0)
-            hand_out(b, b->g->outputs[i].node);
+        if (!plan_is_gradient(b->g->outputs[i].name)) hand_out(b, b->g->outputs[i].node);
 }
 
 rc plan_split(planner *b)

@@ -66,11 +66,23 @@ static void print_memory(const plan *p, str *out)
              p->step_ms, p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
 }
 
+static void print_rules(const plan *p, str *out)
+{
+    const char *before = "rules kept: ";
+    for (int i = 0; i < DEV_RULES; i++) {
+        if (!p->kept[i]) continue;
+        str_addf(out, "%s%s x%d", before, dev_rule_at((dev_rule)i)->id, p->kept[i]);
+        before = ", ";
+    }
+    if (*before == ',') str_addc(out, '\n');
+}
+
 rc plan_print(const plan *p, str *out)
 {
     print_programs(p, out);
     print_steps(p, out);
     print_memory(p, out);
+    print_rules(p, out);
     for (int i = 0; i < p->n_notes; i++) str_addf(out, "note: %s\n", p->notes[i]);
     return str_done(out);
 }
@@ -103,6 +115,16 @@ static json_t *json_host(const plan *p)
     return all;
 }
 
+static json_t *json_rules(const plan *p)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < DEV_RULES; i++)
+        if (p->kept[i])
+            json_object_set_new(all, dev_rule_at((dev_rule)i)->id,
+                                json_integer(p->kept[i]));
+    return all;
+}
+
 static json_t *json_notes(const plan *p)
 {
     json_t *all = json_array();
@@ -119,11 +141,11 @@ rc plan_json(const plan *p, str *out)
                                "surfaces", m->surfaces, "activations", m->activations,
                                "host", m->host);
     json_t *all = json_pack(
-        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "programs",
+        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "programs",
         json_programs(p), "loads", p->loads, "launches_per_step", p->launches, "host",
         json_host(p), "memory", memory, "predicted_step_ms", p->step_ms, "engine_ms",
         p->engine_ms, "host_ms", p->host_ms, "staging_ms", p->staging_ms, "optimizer_ms",
-        p->optimizer_ms, "notes", json_notes(p));
+        p->optimizer_ms, "rules_kept", json_rules(p), "notes", json_notes(p));
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(all);
     if (!text) return err_fail(E_MEMORY, "no memory for the plan as text");

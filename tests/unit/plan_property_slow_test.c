@@ -160,6 +160,7 @@ static void graphs_on_m1(void **state)
 {
     (void)state;
     try_all("emu:m1,compiles=0");
+    try_all("emu:m1,compiles=0,rules=all");
 }
 
 static void graphs_on_m3(void **state)

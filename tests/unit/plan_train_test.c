@@ -28,7 +28,7 @@ static void check_against_oracle(run *r, double allowed)
 static void gradients_equal_the_oracles(void **state)
 {
     (void)state;
-    const char *chips[] = {"m1", "m4", "emu:m1", "emu:m4"};
+    const char *chips[] = {"m1", "m4", "emu:m1", "emu:m4", "emu:m1,rules=all"};
     for (int tied = 0; tied < 2; tied++)
         for (size_t c = 0; c < COUNT_OF(chips); c++)
             for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
