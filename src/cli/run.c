@@ -132,6 +132,14 @@ static rc report(const args *a, const dev_stats *s)
     return cli_put_json(o);
 }
 
+/* Disputed rules that the program breaks: talk, once each. */
+static void warn(dev_program *p)
+{
+    const char *const *lines;
+    size_t n = dev_warnings(p, &lines);
+    for (size_t i = 0; i < n; i++) fprintf(stderr, "anneal: note: %s\n", lines[i]);
+}
+
 static rc load(const args *a, job *j)
 {
     const char *path = a->word[0];
@@ -145,6 +153,7 @@ static rc load(const args *a, job *j)
     TRY(mil_load_blobs(a->mem, p, args_text(a, "weights", NULL), &files, &src.n_files));
     src.files = files;
     TRY(dev_load(j->dev, &src, &j->prog));
+    warn(j->prog);
     return dev_ports_of(j->prog, &j->ports);
 }
 

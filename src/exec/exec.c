@@ -31,6 +31,11 @@ static rc open_programs(exec *x)
     return OK;
 }
 
+size_t exec_warnings(const exec *x, int program, const char *const **lines)
+{
+    return dev_warnings(x->programs[program], lines);
+}
+
 static rc make_slots(exec *x)
 {
     const plan *p = x->p;

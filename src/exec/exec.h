@@ -42,6 +42,8 @@ rc exec_input(exec *x, const char *name, const void *data, size_t bytes);
  * between steps: its rows begin *stride elements apart. Not during a step. */
 rc exec_map_input(exec *x, const char *name, half **out, size_t *stride);
 rc exec_unmap_input(exec *x, const char *name);
+/* What the device doubts of a program of the plan (dev_warnings). */
+size_t exec_warnings(const exec *x, int program, const char *const **lines);
 /* One pass over all steps. Gradients are added to what the grad buffers hold. */
 rc exec_step(exec *x, exec_stats *stats);
 /* A named output of the last step, as fp32. */

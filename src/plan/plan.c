@@ -64,6 +64,7 @@ static rc run_passes(planner *b, const ir_graph *given)
     TRY(plan_share(b));
     TRY_WHILE(plan_pack(b), "laying out surfaces");
     TRY(plan_sizes(b));
+    TRY(plan_doubts(b));
     TRY(plan_slots(b));
     TRY(plan_waits(b));
     TRY(plan_account(b));

@@ -98,6 +98,7 @@ void report_overflow(run *r, const exec_stats *stats, double loss);
 void report_eval(run *r);
 void report_checkpoint(run *r, const char *dir);
 void report_note(run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void report_doubts(run *r); /* a note for each disputed rule the programs break */
 void report_restart(run *r, const char *dir);
 void report_done(run *r);
 void report_failed(run *r, const char *text);

@@ -4,6 +4,7 @@
  * event still reaches the caller, the failure is kept, and the loop ends the
  * run at the next step, saving what can be saved. */
 #include <stdio.h>
+#include <string.h>
 #include "base/clock.h"
 #include "train/internal.h"
 
@@ -134,6 +135,29 @@ void report_note(run *r, const char *fmt, ...)
     event_int(e, "step", r->s.step);
     event_text(e, "text", text);
     send(r);
+}
+
+/* Lines of one rule differ only in where they point. */
+static bool same_rule(const char *a, const char *b)
+{
+    size_t n = strcspn(a, ")");
+    return !strncmp(a, b, n + 1);
+}
+
+void report_doubts(run *r)
+{
+    const char *told[DEV_RULES_MAX], *const *lines;
+    size_t n_told = 0;
+    for (int i = 0; i < r->step.plan->n_programs; i++) {
+        size_t n = exec_warnings(r->step.exec, i, &lines);
+        for (size_t j = 0; j < n; j++) {
+            size_t k = 0;
+            while (k < n_told && !same_rule(told[k], lines[j])) k++;
+            if (k < n_told || n_told == DEV_RULES_MAX) continue;
+            told[n_told++] = lines[j];
+            report_note(r, "program %s: %s", r->step.plan->programs[i].name, lines[j]);
+        }
+    }
 }
 
 void report_done(run *r)

@@ -125,6 +125,7 @@ static rc go(run *r, train_result *out)
     }
     TRY(run_open_device(r));
     report_start(r);
+    report_doubts(r);
     while (r->s.step < r->o.steps && !asked_to_stop(r) && !limit_reached(r))
         TRY(one_round(r));
     return finish(r, out);
