@@ -9,6 +9,7 @@ typedef struct {
     bool live;
     str text;
     json_t *ids;
+    size_t n;
 } sink;
 
 static bool take(void *ctx, int32_t id, const char *bytes, size_t n)
@@ -18,6 +19,7 @@ static bool take(void *ctx, int32_t id, const char *bytes, size_t n)
         fwrite(bytes, 1, n, stdout);
         fflush(stdout);
     }
+    s->n++;
     str_addn(&s->text, bytes, n);
     json_array_append_new(s->ids, json_integer(id));
     return !cli_stop;
@@ -70,6 +72,7 @@ static rc draw(args *a, const config *c)
         cli_real(out, "first_ms", stats.first_ms);
         e = cli_put_json(out);
     }
+    if (!e && cli_stop) e = err_fail(E_STOPPED, "stopped after %zu tokens", s.n);
     json_decref(s.ids);
     str_free(&s.text);
     return e;
