@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+/* Does the program hold this param, or any? */
 static bool has(const plan_program *q, const char *param)
 {
     for (int i = 0; i < q->n_baked; i++)

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 
 /* ---- open ---- */
+/* Compile each program once. The device must bind ports in the plan's order,
+ * or values would be swapped without a word. */
 static rc open_programs(exec *x)
 {
     const plan *p = x->p;
@@ -36,6 +38,8 @@ size_t exec_warnings(const exec *x, int program, const char *const **lines)
     return dev_warnings(x->programs[program], lines);
 }
 
+/* A slot holds values of many shapes, so its surface is just bytes: programs
+ * read their tensor packed from byte 0. */
 static rc make_slots(exec *x)
 {
     const plan *p = x->p;
@@ -114,6 +118,7 @@ static rc renew_surfaces(exec *x)
     return make_slots(x);
 }
 
+/* Params by name, and which of them each buffer belongs to. */
 static rc open_bindings(exec *x)
 {
     const plan *p = x->p;
@@ -134,6 +139,7 @@ static rc open_bindings(exec *x)
     return OK;
 }
 
+/* All that a step writes to, so that a step takes nothing. */
 static rc take_arrays(exec *x)
 {
     const plan *p = x->p;
@@ -213,6 +219,7 @@ void exec_close(exec *x)
 }
 
 /* ---- one step ---- */
+/* Queue one run when what it waits for is done; do not wait for it. */
 static rc issue_engine(exec *x, int i)
 {
     const plan_step *s = &x->p->steps[i];
@@ -249,6 +256,7 @@ static void begin(exec *x)
     pthread_mutex_unlock(&x->lock);
 }
 
+/* Join everything that was issued, then report the first failure, if any. */
 static rc end(exec *x, int issued, double from, exec_stats *stats)
 {
     double waiting = clock_ms();

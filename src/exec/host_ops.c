@@ -10,6 +10,7 @@
 enum { BLOCK = 32 }; /* channels of a task in table look-ups */
 
 /* ---- operands ---- */
+/* A surface is mapped for the time of the op; host memory is just there. */
 static rc open_operand(exec *x, int buffer, void **out)
 {
     return x->surfaces[buffer] ? exec_map(x, buffer, out) : exec_memory(x, buffer, out);
@@ -64,6 +65,7 @@ static void scatter(void *ctx, size_t task)
     }
 }
 
+/* Forward and back: the same walk over ids, in tasks of some channels. */
 static rc look_up(exec *x, const plan_step *s, bool back)
 {
     int columns = back ? s->in[1] : s->out[0], table = back ? s->out[0] : s->in[0];
@@ -112,6 +114,7 @@ static int cut_parts(exec *x, const plan_step *s, void *const *logits, void *con
     return count;
 }
 
+/* The mean over counted columns, and d/d logits = (softmax - onehot) d / n. */
 static rc compute_loss(exec *x, const plan_step *s, host_work *w)
 {
     const ir_node *n = s->node;
@@ -166,6 +169,7 @@ static void product_size(const ir_node *n, size_t *m, size_t *cols, size_t *inne
     *inner = (size_t)a.d[n->attr.tx ? a.rank - 2 : a.rank - 1];
 }
 
+/* GRAD[at...] += X Y, fp16 operands, fp32 sums. */
 static rc multiply(exec *x, const plan_step *s)
 {
     size_t m, n, k;
@@ -180,6 +184,7 @@ static rc multiply(exec *x, const plan_step *s)
     return r;
 }
 
+/* GRAD[at...] += each part of a stored value. */
 static rc accumulate(exec *x, const plan_step *s, host_work *w)
 {
     void *p;
@@ -239,6 +244,7 @@ rc exec_host_run(exec *x, int step)
     return err_fail(E_FAILED, "no host work of kind %d", (int)s->host);
 }
 
+/* Scratch of a step, taken at open. */
 rc exec_host_prepare(exec *x, int step)
 {
     const plan_step *s = &x->p->steps[step];

@@ -76,6 +76,7 @@ static void move_rows(void *ctx, size_t task)
     }
 }
 
+/* Rows in tasks of about PIECE elements; `out` or `in` is NULL. */
 static rc move(exec *x, int buffer, float *out, const float *in)
 {
     const plan_buffer *q = &x->p->buffers[buffer];
@@ -127,6 +128,7 @@ rc exec_bind(exec *x, const char *param, float *weights, float *grad)
     return err_fail(E_CONFIG, "the plan has no param %s", param);
 }
 
+/* One fp16 copy of a param, or of some rows of it. */
 static rc stage(exec *x, int buffer)
 {
     const plan_buffer *q = &x->p->buffers[buffer];
@@ -173,6 +175,7 @@ static int whole(const exec *x, const char *param)
     return found;
 }
 
+/* All weight surfaces stay mapped until exec_halves_end or the next step. */
 rc exec_halves_begin(exec *x)
 {
     if (x->halves_open) return OK;

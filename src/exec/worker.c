@@ -20,12 +20,15 @@ void exec_fail(exec *x, int step, rc code)
     pthread_mutex_unlock(&x->lock);
 }
 
+/* With the lock held. */
 static void finish(exec *x, int i)
 {
     x->state[i] = STEP_DONE;
     pthread_cond_broadcast(&x->moved);
 }
 
+/* Infinities are named by the first step in plan order, whichever landed
+ * first. */
 static void count(exec *x, int i, const dev_stats *s)
 {
     exec_stats *all = &x->stats;
@@ -77,6 +80,8 @@ rc exec_run_host(exec *x, int i)
     return r;
 }
 
+/* Steps are taken in the order given, which is the plan's: sums into one
+ * gradient always come in the same order. */
 static void *work(void *arg)
 {
     exec *x = arg;

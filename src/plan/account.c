@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+/* What the caller holds: fp32 weights, and while training their gradients and
+ * AdamW's two moments. */
 static void count_params(planner *b)
 {
     plan_memory *m = &b->p->memory;
@@ -21,6 +23,8 @@ static void count_params(planner *b)
     if (training) m->moments = 2 * m->weights;
 }
 
+/* What exec will take: surfaces that live as long as the plan, slots shared by
+ * lifetime, host memory, and the programs' weight files. */
 static void count_buffers(planner *b)
 {
     const plan *p = b->p;
@@ -38,6 +42,7 @@ static void count_buffers(planner *b)
             m->host += (double)p->programs[i].files[k].size;
 }
 
+/* A table look-up reads as many rows as there are ids, not the table. */
 static double host_ms(const planner *b, const plan_step *s)
 {
     double bytes = 0;
@@ -49,6 +54,7 @@ static double host_ms(const planner *b, const plan_step *s)
                           s->host == PLAN_HOST_EMBEDDING_DW ? 0 : bytes);
 }
 
+/* Background work fits under the engine's time, or sticks out of it. */
 static void predict(planner *b)
 {
     plan *p = b->p;
@@ -73,6 +79,7 @@ static void predict(planner *b)
     p->step_ms = front + fmax(p->engine_ms, back) + p->staging_ms + p->optimizer_ms;
 }
 
+/* Refused before anything is allocated, and told what takes how much. */
 static rc check_limit(const planner *b)
 {
     const plan_memory *m = &b->p->memory;

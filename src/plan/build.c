@@ -16,6 +16,7 @@ typedef struct {
     ir_node **in;  /* of each port: the value, in some shape */
 } builder;
 
+/* x in another shape, without a reshape of a reshape. */
 static ir_node *shaped(ir_graph *g, ir_node *x, ir_shape s)
 {
     if (!x || ir_shape_eq(x->shape, s)) return x;
@@ -23,6 +24,7 @@ static ir_node *shaped(ir_graph *g, ir_node *x, ir_shape s)
     return ir_shape_eq(x->shape, s) ? x : ir_reshape(g, x, s);
 }
 
+/* The port that holds exactly this view, if any. */
 static ir_node *imported(const builder *k, plan_view v)
 {
     for (int i = 0; i < k->item->n_in; i++)
@@ -68,6 +70,8 @@ static ir_node *unpadded(builder *k, ir_node *x, const plan_port *p)
     return ir_slice(k->to, x, from, size);
 }
 
+/* A result as its port wants it: same elements in other rows, or each row
+ * followed by zeros. */
 static ir_node *padded(builder *k, ir_node *x, const plan_port *p)
 {
     ir_shape s = port_dims(p);
@@ -128,6 +132,7 @@ rc plan_build_program(planner *b, const plan_item *item, ir_graph **out)
     return OK;
 }
 
+/* Host values keep their shape and type; there are no ports and no padding. */
 rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out)
 {
     builder k;

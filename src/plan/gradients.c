@@ -38,6 +38,7 @@ static bool thin(const ir_node *n)
     return n->shape.d[r - 1] == 1 || n->shape.d[r - 2] == 1;
 }
 
+/* A product worth handing its operands out for. */
 static bool weight_gradient(const planner *b, const ir_node *n)
 {
     return b->info[n->id].grad_only && b->info[n->id].n_uses > 0 && plain_product(b, n) &&
@@ -65,6 +66,7 @@ static bool gradients_on_host(const planner *b, double *host_ms, double *engine_
     return fmax(rest_ms, *host_ms) <= rest_ms + *engine_ms;
 }
 
+/* plan.dw decides, or the prediction does; either way the cause is kept. */
 static rc place_products(planner *b)
 {
     double host_ms, engine_ms;
@@ -93,6 +95,8 @@ static rc place_products(planner *b)
 }
 
 /* ---- sums into gradients ---- */
+/* The end of the way: computed straight into the gradient, or stored and
+ * then added. */
 static rc add_sink(planner *b, const ir_node *n, const char *param, int64_t at,
                    const char *cause)
 {

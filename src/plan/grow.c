@@ -48,6 +48,7 @@ static void take_constants(grow *w, const ir_node *n)
     for (int i = 0; i < n->n_in; i++) take_constants(w, n->in[i]);
 }
 
+/* Length of the longest chain in this program that ends in n. */
 static int depth_of(const grow *w, const ir_node *n)
 {
     int deepest = 0;
@@ -61,6 +62,7 @@ static int depth_of(const grow *w, const ir_node *n)
     return deepest + (n->op != IR_reshape && n->op != IR_constant);
 }
 
+/* New inputs; and values of this program that have lost a reader outside. */
 static void take_imports(grow *w, const ir_node *n)
 {
     planner *b = w->b;

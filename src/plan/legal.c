@@ -24,6 +24,7 @@ ir_node *legal_copy(legal *l, const ir_node *n, ir_node *const *in)
     }
 }
 
+/* ---- the two rounds; an op without a row stays as it is ---- */
 static const legal_rule layers[IR_OPS] = {
     [IR_attention] = legal_attention,
     [IR_rope] = legal_rope,
@@ -47,6 +48,7 @@ static const legal_rule primitives[IR_OPS] = {
     [IR_real_div] = legal_mul,
 };
 
+/* One old node after the other, in order, so operands are always there. */
 static rc rewrite(planner *b, const ir_graph *from, const legal_rule *rules, ir_graph *to)
 {
     legal l = {b, to};

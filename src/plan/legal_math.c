@@ -28,6 +28,7 @@ static ir_node *sum_run(legal *l, ir_node *x, int a, int z, double weight)
     return ir_reshape(g, y, s);
 }
 
+/* Axes that are neighbours are summed at once. */
 ir_node *legal_reduce(legal *l, const ir_node *n, ir_node *const *in)
 {
     const ir_attr *a = &n->attr;
@@ -72,6 +73,7 @@ static ir_node *in_pieces(legal *l, ir_node *x, ir_node *y, bool tx, bool ty, in
     return which == 2 ? sum : legal_join(l, count, part, which == 0 ? r - 2 : r - 1);
 }
 
+/* Pieces of a product are products again, until every axis fits. */
 static ir_node *product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty)
 {
     if (!x || !y) return NULL;
@@ -144,6 +146,7 @@ static ir_node *scaled(legal *l, ir_node *x, ir_shape s, double c)
     return x;
 }
 
+/* Multiplication or division by one constant. */
 ir_node *legal_mul(legal *l, const ir_node *n, ir_node *const *in)
 {
     int at = n->op == IR_mul && n->in[0]->op == IR_constant ? 0 : 1;

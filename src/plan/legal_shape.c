@@ -59,6 +59,7 @@ ir_node *legal_join(legal *l, int n, ir_node *const *x, int axis)
                     legal_join(l, n - n / 2, x + n / 2, axis), axis);
 }
 
+/* Doubling: as many joins as the number has digits. */
 ir_node *legal_repeat(legal *l, ir_node *x, int axis, int64_t times)
 {
     if (times == 1) return x;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 /* ---- buffers ---- */
+/* One buffer for each view and home; -1 if there is none yet. */
 static int find(const planner *b, plan_home home, plan_view v)
 {
     for (int i = 0; i < b->p->n_buffers; i++)
@@ -12,6 +13,8 @@ static int find(const planner *b, plan_home home, plan_view v)
     return -1;
 }
 
+/* On surfaces a value takes its port's shape; elsewhere it is packed, as fp32
+ * or int32. */
 static rc add(planner *b, plan_home home, plan_view v, const char *name, int *out)
 {
     plan *p = b->p;
@@ -60,6 +63,7 @@ static rc buffer_of(planner *b, plan_view v, bool for_engine, int *out)
     return *out >= 0 ? OK : add(b, home, v, name, out);
 }
 
+/* The gradient has the param's shape, whatever shape the output has. */
 static rc gradient_of(planner *b, const grad_sink *k, int *out)
 {
     plan *p = b->p;
@@ -98,6 +102,7 @@ static void mark_surfaces(planner *b, const plan_item *item)
 }
 
 /* ---- steps ---- */
+/* A step whose lists of buffers grow. */
 typedef struct {
     planner *b;
     plan_step *s;
@@ -126,6 +131,7 @@ static rc push_node(stepper *t, bool out, const ir_node *n)
     return push_view(t, out, plan_view_of(t->b, n), false);
 }
 
+/* A joined value is read part by part. */
 static rc push_parts(stepper *t, const ir_node *n, int *count)
 {
     plan_view part[PLAN_LEAVES];
@@ -151,6 +157,7 @@ static rc push_result(stepper *t, const ir_node *n)
     return OK;
 }
 
+/* Operands and results in the order that plan.h states for LOSS. */
 static rc fill_loss(stepper *t, const ir_node *n)
 {
     plan_step *s = t->s;
@@ -169,6 +176,8 @@ static rc fill_loss(stepper *t, const ir_node *n)
     return loss ? push_node(t, true, loss) : OK;
 }
 
+/* What sums into a gradient may run beside the engine: only later sums into
+ * the same gradient wait for it. */
 static rc fill_host(stepper *t, const plan_item *item)
 {
     planner *b = t->b;
@@ -206,6 +215,7 @@ static rc fill_host(stepper *t, const plan_item *item)
     return OK;
 }
 
+/* Ports are in binding order already; baked params are no ports. */
 static rc fill_engine(stepper *t, const plan_item *item)
 {
     const plan_program *p = &t->b->p->programs[item->program];
@@ -240,6 +250,8 @@ static rc add_steps(planner *b)
     return OK;
 }
 
+/* An output is a list of parts; most have one. A buffer takes the name of the
+ * first output it holds, so that plan_find_buffer finds it. */
 static rc add_outputs(planner *b)
 {
     plan *p = b->p;

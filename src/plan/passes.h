@@ -124,9 +124,6 @@ rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out);
 /* ---- pack ---- */
 rc plan_pack(planner *b);
 rc plan_sizes(planner *b);
-/* A note for each disputed rule that has no guard because nothing else says
- * what the op says. */
-rc plan_doubts(planner *b);
 rc plan_waits(planner *b);
 rc plan_slots(planner *b);
 rc plan_account(planner *b);

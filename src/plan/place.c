@@ -7,6 +7,7 @@
 #include "plan/passes.h"
 
 /* ---- what the engine cannot do ---- */
+/* Heights and widths have one limit, channels and batches another. */
 static const char *shape_limit(planner *b, const ir_node *n)
 {
     const dev_profile *c = b->chip;
@@ -72,6 +73,7 @@ static const char *free_limit(planner *b, const ir_node *n)
     return why;
 }
 
+/* NULL: the engine can do it. */
 static const char *host_cause(planner *b, const ir_node *n)
 {
     const char *why = NULL;
@@ -84,6 +86,8 @@ static const char *host_cause(planner *b, const ir_node *n)
 }
 
 /* ---- who reads what ---- */
+/* From the outputs back: how many read a node, and whether all of them end in
+ * gradients. */
 static void count_uses(planner *b)
 {
     const ir_graph *g = b->g;

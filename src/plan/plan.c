@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Doubling in an arena: the old array is lost until the arena goes, which costs
+ * less than one array more. */
 rc plan_grow(arena *mem, void **array, int n, int *cap, size_t size)
 {
     if (n < *cap) return OK;
@@ -54,6 +56,7 @@ rc plan_note(planner *b, const char *fmt, ...)
     return OK;
 }
 
+/* `given` is simplified on the way in, which also makes it ours. */
 static rc run_passes(planner *b, const ir_graph *given)
 {
     plan *p = b->p;
@@ -64,7 +67,6 @@ static rc run_passes(planner *b, const ir_graph *given)
     TRY(plan_share(b));
     TRY_WHILE(plan_pack(b), "laying out surfaces");
     TRY(plan_sizes(b));
-    TRY(plan_doubts(b));
     TRY(plan_slots(b));
     TRY(plan_waits(b));
     TRY(plan_account(b));

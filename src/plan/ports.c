@@ -16,6 +16,7 @@
 
 enum { ROW = 32, LEAST_BYTES = 49152, PAGE = 16384 };
 
+/* At least three pages, whole pages. */
 static size_t allocation(planner *b, int64_t count)
 {
     size_t n = (size_t)count * 2;
@@ -73,6 +74,7 @@ static int rising(const void *x, const void *y)
     return a->order - b->order;
 }
 
+/* Each view once. */
 static rc add_port(planner *b, plan_port **ports, int *n, int *cap, plan_view v)
 {
     for (int i = 0; i < *n; i++)
@@ -103,6 +105,7 @@ static rc find_inputs(planner *b, int index, plan_view *leaf)
     return OK;
 }
 
+/* Values that leave the program that makes them become its outputs. */
 static void mark_read(planner *b, int by, const plan_view *leaf, int n)
 {
     for (int i = 0; i < n; i++) {

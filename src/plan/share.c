@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* Only to find candidates: equal() compares every byte. */
 static uint64_t digest(const mil_emitted *e)
 {
     uint64_t h = XXH3_64bits(e->text.p, e->text.n);
@@ -65,6 +66,8 @@ static const char *name_of(planner *b, const plan_item *item)
     return name;
 }
 
+/* The emitter's memory goes with its scratch arena; one program of many equal
+ * ones is kept. */
 static rc copy_files(planner *b, plan_program *p, const mil_emitted *e)
 {
     p->n_files = e->n_files;
@@ -104,6 +107,7 @@ static rc copy_ports(planner *b, plan_program *p, const plan_item *item, bool ou
     return OK;
 }
 
+/* Takes over g. */
 static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitted *e)
 {
     plan *p = b->p;
@@ -127,6 +131,7 @@ static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitte
     return OK;
 }
 
+/* Names of baked params, in the order in which the graph was given them. */
 static rc list_baked(planner *b, const plan_item *item, plan_baked **out, int *n)
 {
     *n = 0;

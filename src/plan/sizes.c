@@ -8,6 +8,7 @@
  * is undisputed or asked for, and its price is noted where it is not. */
 #include "plan/passes.h"
 
+/* Buffers that must have one size form a set; sets are trees of parents. */
 static int root(const int *parent, int i)
 {
     while (parent[i] != i) i = parent[i];
@@ -56,23 +57,5 @@ rc plan_sizes(planner *b)
     for (int i = 0; i < p->n_buffers; i++)
         if (p->buffers[i].shape.rank)
             p->buffers[i].bytes = p->buffers[i].shape.bytes = most[root(parent, i)];
-    return OK;
-}
-
-rc plan_doubts(planner *b)
-{
-    const plan *p = b->p;
-    if (!p->caps.rule_holds[RULE_concat_refused] ||
-        !p->caps.rule_disputed[RULE_concat_refused])
-        return OK;
-    for (int i = 0; i < p->n_programs; i++) {
-        const ir_graph *g = p->programs[i].graph;
-        for (int j = 0; j < g->n_nodes; j++)
-            if (g->nodes[j]->op == IR_concat)
-                return plan_note(b,
-                                 "rule concat_refused is disputed and not kept: program "
-                                 "%s joins values, which no other op does",
-                                 p->programs[i].name);
-    }
     return OK;
 }

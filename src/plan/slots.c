@@ -18,6 +18,8 @@ typedef struct {
     int first, last;
 } life;
 
+/* From the step that writes a buffer to the last that reads it, or, if that is
+ * a background step, AHEAD programs more. Outputs live to the end. */
 static rc find_lives(planner *b, life *lives)
 {
     plan *p = b->p;
@@ -62,6 +64,8 @@ static int over_logits(const plan *p, const life *lives, int step, int out)
     return same ? x->slot : -1;
 }
 
+/* In order of steps, each new value takes any slot of its size that is free by
+ * then. All sizes of one layer recur in the next, so sizes need not mix. */
 rc plan_slots(planner *b)
 {
     plan *p = b->p;
@@ -94,6 +98,7 @@ typedef struct {
     int *readers;
 } place;
 
+/* Once each, and never for itself. */
 static rc wait_for(planner *b, plan_step *s, int *cap, int step)
 {
     if (step < 0 || step == (int)(s - b->p->steps)) return OK;
@@ -136,6 +141,9 @@ static rc thin_waits(planner *b)
     return OK;
 }
 
+/* Three reasons to wait: to read what was written, to overwrite what was
+ * written, to overwrite what was read. Memory is a slot or a buffer of its own;
+ * a gradient is read and written by each step that sums into it. */
 rc plan_waits(planner *b)
 {
     plan *p = b->p;

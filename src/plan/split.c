@@ -44,6 +44,8 @@ rc plan_item_add(planner *b, const plan_item *item)
 }
 
 /* ---- who waits for whom ---- */
+/* Called twice: to count the edges, then with room for them. A node that reads
+ * two parts of a value has two edges, and loses both when it is made. */
 static rc count_open(schedule *s, int *edges)
 {
     planner *b = s->b;
@@ -104,6 +106,7 @@ static rc find_users(schedule *s)
     return grow_new(b, s->n_readers, &s->size);
 }
 
+/* Its users wait for one thing less (by = 1), or more again (-1). */
 static void made(schedule *s, const ir_node *n, int by)
 {
     for (int e = s->first_user[n->id]; e >= 0; e = s->next_user[e])
@@ -177,6 +180,7 @@ static rc add_stored_sinks(schedule *s, bool *done)
     return OK;
 }
 
+/* All that can be done now: host nodes may follow from one another. */
 static rc add_host_nodes(schedule *s, bool *sinks_done)
 {
     planner *b = s->b;
@@ -270,6 +274,7 @@ static void hand_out_outputs(planner *b)
         if (!plan_is_gradient(b->g->outputs[i].name)) hand_out(b, b->g->outputs[i].node);
 }
 
+/* Host work that is ready goes first, then one program, and again. */
 rc plan_split(planner *b)
 {
     schedule s = {.b = b};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How the host does it, for people. */
 static const char *host_words[] = {
     [PLAN_HOST_EVAL] = "slow path",
     [PLAN_HOST_EMBEDDING] = "look-up",
@@ -32,6 +33,7 @@ static void print_programs(const plan *p, str *out)
     }
 }
 
+/* "beside": runs while the engine does; "after": the steps it waits for. */
 static void print_steps(const plan *p, str *out)
 {
     str_add(out, "steps:\n");
@@ -87,6 +89,7 @@ rc plan_print(const plan *p, str *out)
     return str_done(out);
 }
 
+/* ---- JSON: keys of docs/cli.md ---- */
 static json_t *json_programs(const plan *p)
 {
     json_t *all = json_array();

@@ -27,12 +27,14 @@ static rc bad(const plan *p, int step, const char *what, int buffer)
                     s->scope, what, buffer, name);
 }
 
+/* What holds a value before the first step of a pass. */
 static bool kept_between_steps(const plan_buffer *q)
 {
     return q->home == PLAN_WEIGHT || q->home == PLAN_MASTER || q->home == PLAN_GRAD ||
            q->home == PLAN_INPUT || q->input;
 }
 
+/* Play the steps through: each read must find the value that was meant. */
 static rc check_values(checker *c)
 {
     const plan *p = c->p;
@@ -129,6 +131,7 @@ static rc broken(const plan *p, const plan_program *q, dev_rule r, const char *w
                     dev_rule_at(r)->id, what);
 }
 
+/* Rules about single ops, looked up in the program's own graph. */
 static rc check_node(const plan *p, const plan_program *q, const ir_node *n)
 {
     const dev_profile *c = p->caps.profile;

@@ -8,6 +8,8 @@ bool plan_outermost(ir_shape s, int axis)
     return true;
 }
 
+/* Does a slice cut one axis only, and that the outermost that is not 1? Then it
+ * is a contiguous piece of memory. */
 static bool only_rows(const ir_node *n)
 {
     ir_shape s = n->in[0]->shape;
@@ -34,6 +36,8 @@ static bool has_pieces(const planner *b, const ir_node *n)
     return n->op == IR_param || (n->op == IR_cross_entropy_dx && b->info[n->id].pieces);
 }
 
+/* A reshape is always another name for the same memory; a slice only of what
+ * is stored in pieces, since elsewhere no surface begins there. */
 bool plan_is_view(const planner *b, const ir_node *n)
 {
     if (n->op == IR_reshape) return true;
@@ -60,6 +64,7 @@ bool plan_view_eq(plan_view a, plan_view b)
     return a.base == b.base && a.at == b.at && a.count == b.count;
 }
 
+/* A JOINED node in a JOINED node flattens. */
 int plan_parts_of(const planner *b, const ir_node *n, plan_view *out, int max)
 {
     plan_view v = plan_view_of(b, n);
