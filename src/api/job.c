@@ -88,6 +88,48 @@ static rc shape_of(const config *c, const char *dir, model_config *m)
     return OK;
 }
 
+/* What was taken from a model is said in the settings, so that the recipe a run
+ * keeps is whole. */
+static rc say_shape(config *c, arena *mem, const model_config *m)
+{
+    const struct {
+        opt_id id;
+        double value;
+    } rows[] = {
+        {OPT_model_layers, m->layers},
+        {OPT_model_dim, m->dim},
+        {OPT_model_hidden, m->hidden},
+        {OPT_model_heads, m->heads},
+        {OPT_model_kv_heads, m->kv_heads},
+        {OPT_model_head_dim, m->head_dim},
+        {OPT_model_seq, m->seq},
+        {OPT_model_vocab, m->vocab},
+        {OPT_model_rope_theta, m->rope_theta},
+        {OPT_model_norm_eps, m->norm_eps},
+        {OPT_model_tied, m->tied},
+        {OPT_model_qk_norm, m->qk_norm},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const opt_row *r = opt_at(rows[i].id);
+        /* 15 digits give back every decimal that a config.json holds */
+        char *text = r->kind == OPT_BOOL ? (rows[i].value != 0 ? "true" : "false")
+                                         : arena_printf(mem, "%.15g", rows[i].value);
+        if (!text) return E_MEMORY;
+        TRY(config_set(c, r->name, text));
+    }
+    return OK;
+}
+
+rc session_model(config *c, arena *mem, const char *run_dir, const char **init,
+                 model_config *out)
+{
+    config_model(c, out);
+    TRY(init_dir(c, mem, run_dir, init));
+    if (!*init) return OK;
+    TRY(shape_of(c, *init, out));
+    return say_shape(c, mem, out);
+}
+
 /* ---- which settings ---- */
 
 static bool has_checkpoint(arena *mem, const char *run_dir)
@@ -188,18 +230,15 @@ static rc tokenizer_of_init(config *now, arena *mem, const char *init)
 static rc model_and_data(session_job *j, const session_run *r, bool begun)
 {
     config *now = j->settings;
-    const char *init = NULL, *cache = cache_beside(j->mem, r->run_dir), *shape;
+    const char *init = NULL, *cache = cache_beside(j->mem, r->run_dir);
     if (!cache) return E_MEMORY;
-    config_model(now, &j->job.model);
-    /* once begun, the weights and their shape are the run's own */
-    if (begun && !r->anew && *config_text(now, OPT_model_init))
-        TRY(session_model_dir(j->mem, r->run_dir, &shape, NULL));
+    /* once begun, the weights are the run's own, and its recipe says their shape */
+    if (begun && !r->anew) config_model(now, &j->job.model);
     else {
-        TRY(init_dir(now, j->mem, r->run_dir, &init));
+        TRY(session_model(now, j->mem, r->run_dir, &init, &j->job.model));
         TRY(tokenizer_of_init(now, j->mem, init));
-        shape = j->job.init_dir = init;
+        j->job.init_dir = init;
     }
-    if (shape) TRY(shape_of(now, shape, &j->job.model));
     /* a wrong model is found before a large text is read */
     model_config known = j->job.model;
     if (!known.vocab) known.vocab = VOCAB_ANY;

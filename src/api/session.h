@@ -19,6 +19,12 @@ void machine_close(machine *m);
  * cache_root. *dir in the arena or the configuration's own. */
 rc session_data(const config *c, arena *mem, const char *cache_root, const char **dir);
 
+/* The model that the settings describe. With model.init (a MODEL, or a run by its
+ * path or by its name beside run_dir) it has that model's shape, which is then
+ * said in the settings, and *init is the MODEL folder; else *init is NULL. */
+rc session_model(config *c, arena *mem, const char *run_dir, const char **init,
+                 model_config *out);
+
 typedef struct {
     const char *run_dir;
     bool own_recipe; /* what is not set comes from the run's recipe.conf */

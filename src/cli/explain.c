@@ -105,7 +105,8 @@ static rc stage_of(args *a, config *c)
     TRY(config_read(c, path));
     TRY(args_settings(a, 1, c));
     model_config m;
-    config_model(c, &m);
+    const char *init;
+    TRY(session_model(c, a->mem, "runs/.", &init, &m));
     TRY(guess_vocab(c, &m));
     TRY(model_config_finish(&m));
     if (!strcmp(stage, "config")) return print_config(a, c);

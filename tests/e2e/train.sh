@@ -79,3 +79,11 @@ done
 check "an interleaved model trains" "$ANNEAL" train tiny.conf data.text=$text -n i --show none model.rope=interleaved train.steps=3
 check "a BPE tokenizer is learned" "$ANNEAL" train tiny.conf data.text=$text -n t --show none data.tokenizer=bpe:400 train.steps=3
 check "fine-tuning starts from a model" "$ANNEAL" train tiny.conf data.text=$text -n f --show none model.init=runs/b train.steps=3
+printf 'data.text = %s\nmodel.init = b\ntrain.steps = 2\n' $text >from.conf
+has "a plan has the shape of the model it starts from" "$("$ANNEAL" explain from.conf --stage forward)" "[257,64]"
+refuse "a plan wants the model it starts from" "$ANNEAL" explain from.conf model.init=nothing
+check "a recipe need not say the model's shape" "$ANNEAL" train from.conf --show none
+has "which the run's recipe says" "$(cat runs/from/recipe.conf)" "model.dim = 64 "
+check "so the run goes on by its name" "$ANNEAL" train from --show none train.steps=3
+check "and by its recipe" "$ANNEAL" train from.conf --show none train.steps=4
+check "and its recipe runs as another" "$ANNEAL" train runs/from/recipe.conf -n from2 --stop-after 1 --show none
