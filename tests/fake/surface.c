@@ -90,7 +90,7 @@ FAKE_EXPORT int IOSurfaceLock(fake_surface *s, uint32_t options, uint32_t *seed)
 FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *seed);
 FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *seed)
 {
-    if (fake_fails()) return NOT_PERMITTED;
+    bool told = fake_fails(); /* the lock goes, with an error */
     atomic_int *count = options & READ_ONLY ? &s->reading : &s->writing;
     int had = atomic_load(count);
     do {
@@ -99,7 +99,7 @@ FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *see
         return NOT_PERMITTED;
     } while (!atomic_compare_exchange_weak(count, &had, had - 1));
     if (seed) *seed = 0;
-    return 0;
+    return told ? NOT_PERMITTED : 0;
 }
 
 FAKE_EXPORT void *IOSurfaceGetBaseAddress(fake_surface *s);

@@ -48,18 +48,19 @@ static rc check_iosurface(ane_device *d, size_t bytes, ane_surface *s)
 {
     const ane_sys *a = &d->e.sys;
     s->allocated = a->IOSurfaceGetAllocSize(s->surface);
-    s->soft.mem = a->IOSurfaceGetBaseAddress(s->surface);
     if (s->allocated < bytes)
         return err_fail(E_DEVICE,
                         "a surface of %zu bytes was asked for, the system made %zu",
                         bytes, s->allocated);
-    if (!s->soft.mem) return err_fail(E_DEVICE, "the system gives a surface no address");
     s->object = ane_msg_surface(a, a->class_of[ANE_CLASS_SURFACE], s->surface);
     if (!s->object) return err_fail(E_DEVICE, "the system does not wrap a surface");
     if (a->IOSurfaceLock(s->surface, 0, NULL))
         return err_fail(E_DEVICE, "the system does not lock a new surface");
-    memset(s->soft.mem, 0, s->allocated); /* what callers pad with */
-    a->IOSurfaceUnlock(s->surface, 0, NULL);
+    s->soft.mem = a->IOSurfaceGetBaseAddress(s->surface);  /* asked for under a lock */
+    if (s->soft.mem) memset(s->soft.mem, 0, s->allocated); /* what callers pad with */
+    if (a->IOSurfaceUnlock(s->surface, 0, NULL))
+        return err_fail(E_DEVICE, "the system does not unlock a new surface");
+    if (!s->soft.mem) return err_fail(E_DEVICE, "the system gives a surface no address");
     return OK;
 }
 

@@ -1,0 +1,374 @@
+/* Apple's driver on the fake framework: its table agrees with the fake's, which
+ * was typed apart from it; a training ends in the bits of the software engine;
+ * a failure of any call is a clear error that leaves nothing behind; a system
+ * that changed is refused by name. */
+#include <dlfcn.h>
+#include "dev_help.h"
+#include "base/str.h"
+#include "data/data.h"
+#include "fake.h"
+#include "train/train.h"
+
+#define MEMORY_URI "ane:lib=" FAKE_LIB ",memory"
+#define CLIENT_URI "ane:lib=" FAKE_LIB ",client"
+static const char *const routes[] = {MEMORY_URI, CLIENT_URI};
+
+/* ---- the fake's controls ---- */
+static struct {
+    uint64_t (*calls)(void), (*misuses)(void), (*evaluations)(void);
+    int64_t (*live)(void);
+    int (*loaded)(void);
+    const char *(*last_misuse)(void);
+    void (*fail_at)(uint64_t), (*reset)(void), (*hide)(const char *);
+    void (*recode)(const char *, const char *), (*absent)(int), (*limits)(int, int);
+    int (*method_at)(size_t, fake_ane_method *);
+} fake;
+
+/* POSIX lets a function's address travel through void *; ISO C has no cast. */
+#define FIND(field, name)                  \
+    do {                                   \
+        void *p = dlsym(lib, name);        \
+        if (!p) return -1;                 \
+        memcpy(&fake.field, &p, sizeof p); \
+    } while (0)
+
+static int open_fake(void **state)
+{
+    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
+    if (!lib) return -1;
+    FIND(calls, "fake_ane_calls");
+    FIND(misuses, "fake_ane_misuses");
+    FIND(evaluations, "fake_ane_evaluations");
+    FIND(live, "fake_ane_live_objects");
+    FIND(loaded, "fake_ane_loaded");
+    FIND(last_misuse, "fake_ane_last_misuse");
+    FIND(fail_at, "fake_ane_fail_at");
+    FIND(reset, "fake_ane_reset");
+    FIND(hide, "fake_ane_hide");
+    FIND(recode, "fake_ane_recode");
+    FIND(absent, "fake_ane_absent");
+    FIND(limits, "fake_ane_limits");
+    FIND(method_at, "fake_ane_method_at");
+    return 0;
+}
+
+/* A folder of its own for staging, so that what is left there shows. */
+typedef struct {
+    char *dir;
+    kern *k;
+} bench;
+
+static int setup(void **state)
+{
+    static char usual[512];
+    bench *b = calloc(1, sizeof *b);
+    if (!b || kern_open(2, NULL, &b->k) != OK) return -1;
+    if (!*usual)
+        snprintf(usual, sizeof usual, "%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    setenv("TMPDIR", usual, 1);
+    b->dir = test_mkdir();
+    setenv("TMPDIR", b->dir, 1);
+    fake.reset();
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    fake.reset();
+    kern_close(b->k);
+    test_rmdir(b->dir);
+    free(b);
+    return 0;
+}
+
+static void expect_no_misuse(void)
+{
+    if (fake.misuses()) fail_msg("%s", fake.last_misuse());
+}
+
+/* ---- the two tables ---- */
+typedef struct {
+    const char *id, *cls, *sel, *encoding;
+    char kind;
+    bool may;
+} driver_row;
+
+enum { NEED_BOTH, NEED_MEMORY, NEED_CLIENT, NEED_MAY, NEED_OR };
+static const struct {
+    const char *id, *name;
+} driver_classes[] = {
+#define CLASS(id, need, name) {#id, name},
+#define SEL(...)
+#include "dev/ane/selectors.def"
+#undef CLASS
+#undef SEL
+};
+static const driver_row driver_rows[] = {
+#define CLASS(id, need, name)
+#define SEL(id, need, kind, cls, sel, encoding, ...) \
+    {#id, #cls, sel, encoding, kind, NEED_##need == NEED_MAY},
+#include "dev/ane/selectors.def"
+#undef CLASS
+#undef SEL
+};
+
+static const char *class_name(const char *id)
+{
+    for (size_t i = 0; i < COUNT_OF(driver_classes); i++)
+        if (!strcmp(driver_classes[i].id, id)) return driver_classes[i].name;
+    fail_msg("no class %s", id);
+    return NULL;
+}
+
+static bool same_method(const driver_row *r, const fake_ane_method *m)
+{
+    return !strcmp(class_name(r->cls), m->owner) && !strcmp(r->sel, m->selector) &&
+           (r->kind == '+') == (m->is_class_method != 0);
+}
+
+/* Rows with another form of the same method count as one: some form agrees. */
+static void both_tables_say_the_same(void **state)
+{
+    fake_ane_method m;
+    size_t shared = 0;
+    for (size_t i = 0; i < COUNT_OF(driver_rows); i++) {
+        const driver_row *r = &driver_rows[i];
+        bool known = false, agrees = false;
+        for (size_t k = 0; fake.method_at(k, &m); k++) {
+            if (!same_method(r, &m)) continue;
+            known = true;
+            for (size_t j = 0; j < COUNT_OF(driver_rows); j++)
+                agrees |= same_method(&driver_rows[j], &m) &&
+                          !strcmp(driver_rows[j].encoding, m.encoding);
+            if (!agrees)
+                fail_msg("%s: the driver has %s, the fake %s", r->sel, r->encoding,
+                         m.encoding);
+        }
+        if (!known && !r->may) fail_msg("%s is not in the fake's table", r->sel);
+        shared += known;
+    }
+    assert_true(shared >= 15);
+}
+
+/* ---- training ---- */
+static void train_on(const bench *b, const char *uri, const char *data, const char *run)
+{
+    train_result result;
+    train_job job = {.options = {.steps = 5,
+                                 .batch = 2,
+                                 .accum = 1,
+                                 .lr = 3e-3,
+                                 .min_lr = 3e-4,
+                                 .warmup = 2,
+                                 .weight_decay = 0.1,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.95,
+                                 .clip = 1,
+                                 .scale_dynamic = true,
+                                 .seed = 5,
+                                 .keep = 2},
+                     .model = {.layers = 2,
+                               .dim = 32,
+                               .heads = 4,
+                               .kv_heads = 2,
+                               .hidden = 64,
+                               .seq = 32,
+                               .tied = true,
+                               .rope_interleaved = true},
+                     .data_dir = data,
+                     .run_dir = run,
+                     .recipe_text = "model.dim = 32\n",
+                     .k = b->k};
+    assert_ok(dev_open(uri, b->k, &job.dev));
+    assert_ok(train_run(&job, &result));
+    assert_int_equal(result.step, 5);
+    dev_close(job.dev);
+}
+
+static void expect_same_file(const char *a, const char *b, const char *name)
+{
+    arena *mem = arena_new();
+    char *x, *y;
+    size_t n, m;
+    assert_ok(file_read(mem, test_path(a, name), SIZE_MAX, &x, &n));
+    assert_ok(file_read(mem, test_path(b, name), SIZE_MAX, &y, &m));
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    arena_free(mem);
+}
+
+static void training_ends_in_the_bits_of_the_software_engine(void **state)
+{
+    bench *b = *state;
+    char data[600], text_path[600], want[600], had[600];
+    const char *paths[] = {text_path};
+    str text = {0};
+    data_facts facts;
+    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
+    snprintf(data, sizeof data, "%s/data", b->dir);
+    snprintf(text_path, sizeof text_path, "%s/text.txt", b->dir);
+    snprintf(want, sizeof want, "%s/emu", b->dir);
+    assert_ok(data_stories(1, 20000, &text));
+    assert_ok(file_replace(text_path, text.p, text.n));
+    assert_ok(data_build(1, paths, &o, data, &facts));
+    str_free(&text);
+    train_on(b, "emu:m4", data, want);
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        int64_t live = fake.live();
+        snprintf(had, sizeof had, "%s/ane%zu", b->dir, i);
+        train_on(b, routes[i], data, had);
+        strcat(had, "/step-00000005");
+        if (i == 0) strcat(want, "/step-00000005");
+        expect_same_file(want, had, "model.safetensors");
+        expect_same_file(want, had, "optim.safetensors");
+        assert_int_equal(fake.live(), live);
+        assert_int_equal(fake.loaded(), 0);
+    }
+    assert_true(fake.evaluations() > 10);
+    expect_no_misuse();
+}
+
+/* ---- failures ---- */
+#define WEIGHTED                                                                         \
+    PROGRAM(ROW32 " in_a, " ROW32 " in_b", LET(ROW32, "sum", "add(x = in_a, y = in_b)"), \
+            "sum")
+
+/* Open, load, write, run, read: OK with the right numbers, or an error. */
+static rc one_life(const bench *b, const char *uri)
+{
+    device *d = NULL;
+    dev_program *p = NULL;
+    dev_surface *s[3] = {NULL};
+    dev_source src = {"life", WEIGHTED, strlen(WEIGHTED), NULL, 0};
+    dev_shape shape = {MIL_FP16, 4, {1, 4, 1, 32}, 49152};
+    void *m;
+    rc r = dev_open(uri, b->k, &d);
+    if (r == OK) r = dev_load(d, &src, &p);
+    for (int i = 0; r == OK && i < 3; i++) r = dev_surface_new(d, &shape, &s[i]);
+    for (int i = 0; r == OK && i < 2; i++) {
+        r = dev_map(s[i], &m);
+        if (r != OK) break;
+        for (int e = 0; e < 128; e++) ((half *)m)[e] = half_from_double(e + i);
+        r = dev_unmap(s[i]);
+    }
+    if (r == OK) r = run_and_wait(p, s, 2, s + 2, 1, NULL);
+    if (r == OK) r = dev_map(s[2], &m);
+    if (r == OK) {
+        for (int e = 0; e < 128; e++)
+            assert_near(half_to_double(((half *)m)[e]), 2 * e + 1, 0);
+        r = dev_unmap(s[2]);
+    }
+    for (int i = 0; i < 3; i++)
+        if (s[i]) dev_drop(s[i]);
+    if (p) dev_unload(p);
+    if (d) dev_close(d);
+    return r;
+}
+
+static void expect_nothing_staged(const bench *b)
+{
+    arena *mem = arena_new();
+    char **names;
+    size_t n;
+    assert_ok(file_list(mem, b->dir, &names, &n));
+    for (size_t i = 0; i < n; i++) /* a lock that is free may stay */
+        if (!str_ends(names[i], "-lock")) fail_msg("%s was left staged", names[i]);
+    arena_free(mem);
+}
+
+static void any_call_may_fail_and_leaves_nothing(void **state)
+{
+    bench *b = *state;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        char uri[300];
+        snprintf(uri, sizeof uri, "%s,compiles=0", routes[i]);
+        fake.limits(1 << 20, 128); /* many lives in one process */
+        uint64_t before = fake.calls();
+        assert_ok(one_life(b, uri));
+        uint64_t n = fake.calls() - before, failed = 0;
+        int64_t live = fake.live();
+        assert_true(n > 50);
+        for (uint64_t k = 1; k <= n; k++) {
+            fake.fail_at(k);
+            rc r = one_life(b, uri);
+            fake.fail_at(0);
+            if (r != OK) {
+                failed++;
+                if (!*err_first()) fail_msg("call %d: no text", (int)k);
+            }
+            if (fake.live() != live || fake.loaded())
+                fail_msg("%s: call %d: %d objects more, %d loaded; %s", uri, (int)k,
+                         (int)(fake.live() - live), fake.loaded(), err_text());
+            expect_nothing_staged(b);
+            expect_no_misuse();
+        }
+        /* Some calls are tried again or are not needed, most are. */
+        assert_true(failed > n / 2);
+        assert_ok(one_life(b, uri));
+    }
+}
+
+static void a_thousand_runs_leave_nothing(void **state)
+{
+    bench *b = *state;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        device *d;
+        assert_ok(dev_open(routes[i], b->k, &d));
+        dev_program *p = load(d, WEIGHTED);
+        dev_surface *s[3] = {surface(d, 4, 32, 0), surface(d, 4, 32, 0),
+                             surface(d, 4, 32, 0)};
+        put_ramp(s[0], 128, 0, 1);
+        put_ramp(s[1], 128, 1, 0);
+        assert_ok(run_and_wait(p, s, 2, s + 2, 1, NULL));
+        int64_t live = fake.live();
+        for (int n = 0; n < 1000; n++) assert_ok(run_and_wait(p, s, 2, s + 2, 1, NULL));
+        assert_int_equal(fake.live(), live);
+        assert_ramp(s[2], 128, 1, 1);
+        for (int n = 0; n < 3; n++) dev_drop(s[n]);
+        dev_unload(p);
+        dev_close(d);
+    }
+    expect_no_misuse();
+}
+
+/* ---- a system that is not as expected ---- */
+static void a_changed_system_is_one_error_that_names_what_changed(void **state)
+{
+    bench *b = *state;
+    device *d;
+    int64_t live = fake.live();
+    fake.hide("_ANERequest");
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        assert_fails(dev_open(routes[i], b->k, &d), E_DEVICE, "_ANERequest");
+    fake.hide("evaluateWithQoS:options:request:error:");
+    assert_fails(dev_open(MEMORY_URI, b->k, &d), E_DEVICE, "evaluateWithQoS");
+    fake.hide("_ANEClient");
+    assert_fails(dev_open(CLIENT_URI, b->k, &d), E_DEVICE, "_ANEClient");
+    fake.hide(NULL);
+    fake.recode("loadWithQoS:options:error:", "B32@0:8@16^@24");
+    assert_fails(dev_open(MEMORY_URI, b->k, &d), E_DEVICE, "loadWithQoS");
+    fake.recode(NULL, NULL);
+    fake.absent(1);
+    assert_fails(dev_open(MEMORY_URI, b->k, &d), E_DEVICE, NULL);
+    fake.absent(0);
+    assert_fails(dev_open("ane:lib=no/such/library.so", b->k, &d), E_DEVICE,
+                 "no/such/library.so");
+    assert_int_equal(fake.live(), live);
+    assert_ok(one_life(b, MEMORY_URI));
+}
+
+int main(void)
+{
+#define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    /* The driver counts compiles per process: what needs many comes last. */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_tables_say_the_same),
+        ON_BENCH(a_changed_system_is_one_error_that_names_what_changed),
+        ON_BENCH(training_ends_in_the_bits_of_the_software_engine),
+        ON_BENCH(a_thousand_runs_leave_nothing),
+        ON_BENCH(any_call_may_fail_and_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, open_fake, NULL);
+}
