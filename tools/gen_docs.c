@@ -80,13 +80,41 @@ static void flags_of(str *out, const cli_verb *v)
     }
 }
 
+static const char *kind_of(char letter)
+{
+    return letter == 'n'   ? "number"
+           : letter == 'i' ? "whole number"
+           : letter == 's' ? "text"
+           : letter == 'b' ? "truth"
+           : letter == 'a' ? "list"
+                           : "object";
+}
+
+/* "JSON: `tokens` (whole number), ..." */
+static void keys_of(str *out, const cli_verb *v)
+{
+    const cli_keys_row *r;
+    for (size_t i = 0; (r = cli_keys_at(i)); i++) {
+        char key[64], type;
+        int used, n = 0;
+        if (strcmp(r->verb, v->name)) continue;
+        if (*r->of) str_addf(out, "\nJSON, `%s`:", r->of);
+        else str_add(out, "\nJSON:");
+        for (const char *p = r->keys; sscanf(p, " %63[^:]:%c%n", key, &type, &used) == 2;
+             p += used)
+            str_addf(out, "%s `%s` (%s)", n++ ? "," : "", key, kind_of(type));
+        str_add(out, ".\n");
+    }
+}
+
 static void cli_page(str *out)
 {
     str_add(out,
             "# The command line\n\n"
             "stdout is the product, stderr is talk. `--json` gives one object on stdout: "
             "times\n"
-            "in ms, sizes in bytes, losses in nats. Made from `src/cli/verbs.def`.\n\n"
+            "in ms, sizes in bytes, losses in nats; a number that is not finite or not "
+            "known\nis left out. Made from `src/cli/verbs.def`.\n\n"
             "| exit code | meaning |\n|---|---|\n");
     str_add(out, "| 0 | good |\n| 1 | failed |\n| 2 | wrong use or bad setting |\n"
                  "| 3 | no such device, or it refused |\n| 4 | the numbers went bad |\n"
@@ -98,6 +126,7 @@ static void cli_page(str *out)
                  v->about[0] - ('a' <= v->about[0] && v->about[0] <= 'z' ? 32 : 0),
                  v->about + 1);
         flags_of(out, v);
+        keys_of(out, v);
     }
 }
 

@@ -157,6 +157,26 @@ static rc whole_paths(config *c)
     return OK;
 }
 
+/* Nor does a recipe name a library: the word is left out of a saved URI. */
+static rc without_library(config *c)
+{
+    str uri = {0};
+    const char *p = config_text(c, OPT_device_uri), *colon = strchr(p, ':');
+    if (!colon || !strstr(colon, "lib=")) return OK;
+    str_addn(&uri, p, (size_t)(colon - p));
+    char mark = ':';
+    for (p = colon; *p; p += 1 + strcspn(p + 1, ",")) {
+        if (str_starts(p + 1, "lib=")) continue;
+        str_addc(&uri, mark);
+        str_addn(&uri, p + 1, strcspn(p + 1, ","));
+        mark = ',';
+    }
+    rc e = str_done(&uri);
+    if (!e) e = config_set(c, "device.uri", str_text(&uri));
+    str_free(&uri);
+    return e;
+}
+
 /* The run's own recipe has whole paths; what is said now may have others. */
 static rc conflict(const config *old, const config *now, const char **key)
 {
@@ -264,6 +284,7 @@ static rc fill_job(session_job *j, const config *c, const session_run *r)
     config_plan(j->settings, &t->plan);
     TRY(config_train(j->settings, &t->options));
     TRY(whole_paths(j->settings));
+    TRY(without_library(j->settings));
     TRY(config_print(j->settings, &j->recipe));
     TRY(config_json(j->settings, &j->json));
     t->recipe_text = str_text(&j->recipe);

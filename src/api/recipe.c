@@ -77,12 +77,21 @@ static rc split_line(char *line, char **key, char **text)
     return OK;
 }
 
+/* A recipe may come from anybody: it names no library to be run. */
+static rc take_setting(config *c, const char *key, const char *value)
+{
+    if (strcmp(key, opt_at(OPT_device_uri)->name) || !strstr(value, "lib="))
+        return config_set(c, key, value);
+    err_fail(E_CONFIG, "a recipe may not name a device's library, had '%s'", value);
+    return err_hint(E_CONFIG, "on the command line: -d %s", value);
+}
+
 static rc take_line(config *c, char *text, const char *name, int line)
 {
     char *key, *value = text;
     err_saved why;
     rc e = split_line(text, &key, &value);
-    if (!e && *key) e = config_set(c, key, value);
+    if (!e && *key) e = take_setting(c, key, value);
     if (!e) return OK;
     err_save(e, &why);
     return err_fail(e, "%s:%d: %s", name, line, why.text);

@@ -13,18 +13,32 @@
 static const cli_verb verbs[] = {
 #define VERB(name, group, usage, about) {#name, group, usage, about, verb_##name},
 #define FLAG(verb, name, letter, arg, help)
+#define KEYS(verb, of, keys)
 #include "cli/verbs.def"
 #undef VERB
 #undef FLAG
+#undef KEYS
 };
 static const cli_flag flags[] = {
 #define VERB(name, group, usage, about)
 #define FLAG(verb, name, letter, arg, help) {#verb, name, letter, arg, help},
+#define KEYS(verb, of, keys)
 #include "cli/verbs.def"
 #undef VERB
 #undef FLAG
+#undef KEYS
+};
+static const cli_keys_row key_rows[] = {
+#define VERB(name, group, usage, about)
+#define FLAG(verb, name, letter, arg, help)
+#define KEYS(verb, of, keys) {#verb, of, keys},
+#include "cli/verbs.def"
+#undef VERB
+#undef FLAG
+#undef KEYS
 };
 enum {
+    N_KEYS = sizeof key_rows / sizeof key_rows[0],
     N_VERBS = sizeof verbs / sizeof verbs[0],
     N_FLAGS = sizeof flags / sizeof flags[0]
 };
@@ -37,6 +51,11 @@ const cli_verb *cli_verb_at(size_t i)
 const cli_flag *cli_flag_at(size_t i)
 {
     return i < N_FLAGS ? &flags[i] : NULL;
+}
+
+const cli_keys_row *cli_keys_at(size_t i)
+{
+    return i < N_KEYS ? &key_rows[i] : NULL;
 }
 
 const cli_verb *cli_find(const char *name)

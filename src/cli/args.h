@@ -19,6 +19,12 @@ typedef struct {
     rc (*run)(args *a);
 } cli_verb;
 
+/* What --json promises (verbs.def says how it is written). */
+typedef struct {
+    const char *verb, *of, *keys;
+} cli_keys_row;
+const cli_keys_row *cli_keys_at(size_t i); /* NULL past the end */
+
 const cli_verb *cli_verb_at(size_t i); /* NULL past the end */
 const cli_flag *cli_flag_at(size_t i);
 const cli_verb *cli_find(const char *name);

@@ -84,8 +84,8 @@ static json_t *rule_json(const dev_probe_result *r)
 {
     json_t *o = json_pack("{s:i,s:s,s:s}", "id", (int)r->rule, "name",
                           dev_rule_at(r->rule)->id, "detail", r->detail);
-    if (r->verdict != DEV_PROBE_SKIP)
-        json_object_set_new(o, "holds", json_boolean(r->holds));
+    json_object_set_new(
+        o, "holds", r->verdict == DEV_PROBE_SKIP ? json_null() : json_boolean(r->holds));
     return o;
 }
 

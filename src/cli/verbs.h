@@ -9,9 +9,11 @@
 
 #define VERB(name, group, usage, about) rc verb_##name(args *a);
 #define FLAG(verb, name, letter, arg, help)
+#define KEYS(verb, of, keys)
 #include "cli/verbs.def"
 #undef VERB
 #undef FLAG
+#undef KEYS
 
 /* Set by the first interrupt; a second one ends the process. */
 extern atomic_int cli_stop;

@@ -68,7 +68,7 @@ complains "folder without text" 1 "nothing_in" -- train tiny.conf data.text=noth
 complains "folder of binaries" 1 "binaries/only_binary is not text" -- train tiny.conf data.text=binaries
 complains "data.dir that is none" 1 "nothing_in is not a dataset" "hint: anneal data PATH -o DIR" -- \
     train tiny.conf data.dir=nothing_in
-complains "device that does not exist" 3 "no device 'enu:m4'" "there are: auto, emu:MODEL" "did you mean 'emu:m4'?" -- \
+complains "device that does not exist" 3 "no device 'enu:m4'" "there are: auto, " "emu:MODEL" "did you mean 'emu:m4'?" -- \
     train tiny.conf data.text=good.txt -d enu:m4
 complains "chip that does not exist" 3 "no chip 'm44'" "did you mean 'emu:m4'?" -- train tiny.conf data.text=good.txt -d emu:m44
 complains "instruction set that is not here" 3 "this processor has no instruction set 'sse9'" -- \

@@ -39,6 +39,9 @@ complains "device that does not exist" 3 "emu" explain tiny.conf -d warp:m4
 complains "chip that does not exist" 3 "m4" explain tiny.conf -d emu:m44
 complains "no such model" 1 "no run or model" eval nothing
 complains "program that is not there" 1 "gone.mil" run gone.mil
+printf 'device.uri = ane:lib=./mine.so\n' >lib.conf
+complains "library in a recipe" 2 "lib.conf:1: a recipe may not name a device's library" explain lib.conf
+complains "but on the command line" 3 "mine.so" explain tiny.conf -d ane:lib=./mine.so
 check "help works" "$ANNEAL" help
 check "help of a command works" "$ANNEAL" help train
 check "every setting is listed" "$ANNEAL" help settings

@@ -1,13 +1,14 @@
 /* Every command that answers a question gives one JSON object with --json: the
- * keys that docs promise are there, with their types, and numbers are finite.
- * The command itself is run; ANNEAL names it. */
+ * keys that verbs.def promises are there, with their types, and numbers are
+ * finite. The command itself is run; ANNEAL names it. */
 #include "test.h"
 
 #include <jansson.h>
 #include <sys/wait.h>
 
-#include "base/file.h"
+#include "base/npy.h"
 #include "base/str.h"
+#include "cli/args.h"
 #include "data/data.h"
 
 static char dir[512], command[1024];
@@ -89,9 +90,39 @@ static json_t *answer(const char *words, const char *keys)
     return o;
 }
 
-static void expect(const char *words, const char *keys)
+/* The row of verbs.def. */
+static const char *promised(const char *verb, const char *of)
 {
-    json_decref(answer(words, keys));
+    const cli_keys_row *r;
+    for (size_t i = 0; (r = cli_keys_at(i)); i++)
+        if (!strcmp(r->verb, verb) && !strcmp(r->of, of)) return r->keys;
+    fail_msg("verbs.def promises no keys of '%s' '%s'", verb, of);
+    return "";
+}
+
+static const char *verb_of(const char *words)
+{
+    static char verb[32];
+    sscanf(words, "%31s", verb);
+    return verb;
+}
+
+/* The answer has what its verb promises. */
+static json_t *expect(const char *words)
+{
+    return answer(words, promised(verb_of(words), ""));
+}
+
+static void expect_only(const char *words)
+{
+    json_decref(expect(words));
+}
+
+/* So has the list (its first element) or object of that name in it. */
+static void expect_part(json_t *o, const char *verb, const char *of)
+{
+    json_t *v = json_object_get(o, of);
+    expect_keys(json_is_array(v) ? json_array_get(v, 0) : v, promised(verb, of), of);
 }
 
 /* ---- the events of a run ---- */
@@ -160,45 +191,40 @@ static void settings_of_a_run_are_values(void **state)
 
 static void answers_about_data_and_models_have_their_keys(void **state)
 {
-    expect("data text.txt -o set --held-out 0.2 --json",
-           "tokens:i held_out_tokens:i vocab:i documents:i");
-    expect("eval tiny --json", "held_out:n nats_per_byte:n perplexity:n tokens:i");
-    expect("eval tiny --text tiny.conf --json",
-           "held_out:n nats_per_byte:n perplexity:n tokens:i");
-    json_t *o = answer("sample tiny --prompt 'Once upon' --tokens 7 --json",
-                       "text:s ids:a tokens_per_s:n first_ms:n");
+    expect_only("data text.txt -o set --held-out 0.2 --json");
+    expect_only("eval tiny --json");
+    expect_only("eval tiny --text tiny.conf --json");
+    json_t *o = expect("sample tiny --prompt 'Once upon' --tokens 7 --json");
     assert_int_equal(json_array_size(json_object_get(o, "ids")), 7);
     json_decref(o);
-    expect("runs ls --json", "runs:a");
-    expect("runs show tiny --json", "name:s step:i held_out:n");
-    o = answer("checkpoint ls tiny --json", "checkpoints:a");
-    expect_keys(json_array_get(json_object_get(o, "checkpoints"), 0),
-                "path:s complete:b step:i", "a checkpoint");
+}
+
+static void answers_about_runs_have_their_keys(void **state)
+{
+    json_t *o = expect("runs ls --json");
+    expect_part(o, "runs", "runs");
     json_decref(o);
-    expect("checkpoint show tiny --json", "path:s complete:b step:i loss:n");
+    json_decref(answer("runs show tiny --json", promised("runs", "runs")));
+    o = expect("checkpoint ls tiny --json");
+    expect_keys(json_array_get(json_object_get(o, "checkpoints"), 1),
+                promised("checkpoint", "checkpoints"), "the last checkpoint");
+    json_decref(o);
+    json_decref(
+        answer("checkpoint show tiny --json", promised("checkpoint", "checkpoints")));
 }
 
 static void a_demo_that_is_stopped_early_has_all_its_keys(void **state)
 {
-    json_t *o = answer("demo --text text.txt --stop-after 1 --show none --json",
-                       "nats_per_byte:n bigram:n trigram:n steps:i tokens_per_s:n "
-                       "device:s run:s");
+    json_t *o = expect("demo --text text.txt --stop-after 1 --show none --json");
     assert_int_equal(json_integer_value(json_object_get(o, "steps")), 1);
     json_decref(o);
 }
 
 static void write_ids(const char *path)
 {
-    static const unsigned char head[] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
-    static const char dict[] =
-        "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 5), }";
     const int32_t ids[10] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
-    str s = {0};
-    str_addn(&s, (const char *)head, sizeof head);
-    str_addf(&s, "%-117s\n", dict);
-    str_addn(&s, (const char *)ids, sizeof ids);
-    assert_ok(file_replace(path, s.p, s.n));
-    str_free(&s);
+    const int64_t shape[2] = {2, 5};
+    assert_ok(npy_write(path, "<i4", 2, shape, ids));
 }
 
 static void answers_of_the_engine_have_their_keys(void **state)
@@ -207,54 +233,54 @@ static void answers_of_the_engine_have_their_keys(void **state)
     str out = {0};
     snprintf(path, sizeof path, "%s/ids.npy", dir);
     write_ids(path);
-    expect("grad tiny --tokens ids.npy -o g.safetensors --json", "loss:n");
+    expect_only("grad tiny --tokens ids.npy -o g.safetensors --json");
     ask("explain tiny.conf --save step -d emu:m4", &out);
-    expect("run step/head.fwd.mil --weights step/head.fwd.weights --repeat 3 -d emu:m4 "
-           "$(cd step/call-001-head.fwd && for f in in.*.npy; do p=${f#in.}; "
-           "echo --in ${p%.npy}=step/call-001-head.fwd/$f; done) --json",
-           "ms:n predicted_ms:n flops:n dropped_products:i saturated:i infinities:i");
-    json_t *o = answer("explain tiny.conf --json",
-                       "programs:a loads:i launches_per_step:i host:a memory:o "
-                       "predicted_step_ms:n engine_ms:n host_ms:n staging_ms:n "
-                       "optimizer_ms:n");
-    expect_keys(json_array_get(json_object_get(o, "programs"), 0),
-                "name:s calls:i in_bytes:i out_bytes:i flops:n cause:s predicted_ms:n",
-                "a program");
-    expect_keys(json_array_get(json_object_get(o, "host"), 0), "op:s cause:s",
-                "host work");
-    expect_keys(json_object_get(o, "memory"),
-                "weights:n moments:n gradients:n surfaces:n activations:n", "memory");
+    expect_only("run step/head.fwd.mil --weights step/head.fwd.weights --repeat 3 "
+                "-d emu:m4 $(cd step/call-001-head.fwd && for f in in.*.npy; do "
+                "p=${f#in.}; echo --in ${p%.npy}=step/call-001-head.fwd/$f; done) "
+                "--json");
+    json_t *o = expect("explain tiny.conf --json");
+    expect_part(o, "explain", "programs");
+    expect_part(o, "explain", "host");
+    expect_part(o, "explain", "memory");
     json_decref(o);
     str_free(&out);
 }
 
 static void answers_about_devices_have_their_keys(void **state)
 {
-    json_t *o;
-    expect("device ls --json", "drivers:a");
-    expect("device info emu:m4 --json", "uri:s model:s computes:b");
-    expect("device info null:m5 --json", "uri:s model:s computes:b");
-    o = answer("device check emu:m4 --json", "passed:i failed:i skipped:i rules:a");
-    expect_keys(json_array_get(json_object_get(o, "rules"), 0),
-                "id:i name:s holds:b detail:s", "a rule");
+    json_decref(answer("device ls --json", promised("device", "ls")));
+    json_decref(answer("device info emu:m4 --json", promised("device", "info")));
+    json_decref(answer("device info null:m5 --json", promised("device", "info")));
+    json_t *o = answer("device check emu:m4 --json", promised("device", "check"));
+    expect_part(o, "device", "rules");
     json_decref(o);
 }
 
 static void benchmarks_have_their_keys(void **state)
 {
-    static const char keys[] = "ms:n min_ms:n predicted_ms:n gflops:n peak_gflops:n "
-                               "fraction_of_peak:n launches:i tflops_predicted:n "
-                               "peak_tflops:n source:s utilisation:n tflops_per_watt:n "
-                               "peak_rss_bytes:i";
-    expect("bench gemm --m 64 --n 64 --k 64 --repeat 3 --json", keys);
-    expect("bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --repeat 2 --json",
-           keys);
-    expect("bench step --dim 64 --hidden 128 --heads 2 --layers 1 --seq 32 --vocab 300 "
-           "--repeat 2 --threads 1 --json",
-           keys);
-    expect("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 --seq 32 --vocab "
-           "300 --json",
-           "programs:a loads:i launches_per_step:i");
+    expect_only("bench gemm --m 64 --n 64 --k 64 --repeat 3 --json");
+    expect_only("bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --repeat 2 --json");
+    expect_only("bench step --dim 64 --hidden 128 --heads 2 --layers 1 --seq 32 "
+                "--vocab 300 --repeat 2 --threads 1 --json");
+    json_t *o = answer("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 "
+                       "--seq 32 --vocab 300 --json",
+                       promised("explain", ""));
+    expect_part(o, "explain", "programs");
+    json_decref(o);
+}
+
+/* A command that gains --json says here what it holds. */
+static void every_command_with_json_promises_keys(void **state)
+{
+    const cli_flag *f;
+    for (size_t i = 0; (f = cli_flag_at(i)); i++) {
+        bool found = false;
+        if (strcmp(f->name, "json")) continue;
+        const cli_keys_row *r;
+        for (size_t j = 0; (r = cli_keys_at(j)); j++) found |= !strcmp(r->verb, f->verb);
+        if (!found) fail_msg("'%s' has --json and promises nothing", f->verb);
+    }
 }
 
 int main(void)
@@ -264,10 +290,12 @@ int main(void)
         cmocka_unit_test(the_log_is_what_was_shown),
         cmocka_unit_test(settings_of_a_run_are_values),
         cmocka_unit_test(answers_about_data_and_models_have_their_keys),
+        cmocka_unit_test(answers_about_runs_have_their_keys),
         cmocka_unit_test(a_demo_that_is_stopped_early_has_all_its_keys),
         cmocka_unit_test(answers_of_the_engine_have_their_keys),
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
+        cmocka_unit_test(every_command_with_json_promises_keys),
     };
     return cmocka_run_group_tests_name("cli json", tests, setup, teardown);
 }
