@@ -76,6 +76,7 @@ help:
 	@echo "make deps         install what building and testing need"
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
+	@echo "make macos        cross-link for macOS on arm64; make ios builds the library for iPadOS"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) each, with clang"
 	@echo "make fmt          format every file; make check-fmt only looks; make layers checks the rooms"
 	@echo "make clean        remove $(B)"
@@ -98,13 +99,13 @@ $(B)/%.o: %.c $(B)/flags.txt
 $(B)/libanneal.a: $(OBJ) $(B)/objects.txt
 	@rm -f $@
 	$(call say,$@)
-	$(Q)ar rcs $@ $(OBJ)
+	$(Q)$(AR) rcs $@ $(OBJ)
 
 # The command without its main(), for its own tests and tools.
 $(B)/libcli.a: $(CLIOBJ) $(B)/objects.txt
 	@rm -f $@
 	$(call say,$@)
-	$(Q)ar rcs $@ $(CLIOBJ)
+	$(Q)$(AR) rcs $@ $(CLIOBJ)
 
 $(B)/$(SHLIB): $(OBJ) $(B)/objects.txt tools/anneal.map
 	$(call say,$@)
@@ -197,6 +198,9 @@ demo:
 	@tools/deps.sh build
 	@$(REMAKE) all
 	@B='$(B)' TEXT='$(TEXT)' tools/demo.sh $(DEMO_ARGS)
+
+# ---- Apple systems, from here -----------------------------------------------------
+include tools/macos/macos.mk
 
 # ---- generated pages ---------------------------------------------------------
 # tools/gen_docs.c writes all pages made from the tables under the folder it is

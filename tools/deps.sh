@@ -9,6 +9,8 @@ roles=${*:-build test}
 # Is it there? Libraries are asked of pkg-config, which itself is needed.
 lib() { pkg-config --exists "$1" 2>/dev/null; }
 tool() { command -v "$1" >/dev/null 2>&1; }
+# The linker that clang would take, which need not be in the path.
+linker() { [ -x "$(clang -print-prog-name="$1" 2>/dev/null)" ]; }
 
 # role | how to know | Debian | Fedora | Homebrew | why
 # "-" means that it cannot be had there that way.
@@ -21,6 +23,8 @@ build|lib libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|splits text for the tokenize
 test|lib cmocka|libcmocka-dev|libcmocka-devel|cmocka|runs the unit tests
 demo|tool npm|npm|nodejs-npm|node|fetches the text that the demo trains on
 check|tool clang|clang|clang|llvm|a second compiler, and the fuzzer
+check|linker ld64.lld|lld|lld|lld|links for macOS from another system
+check|tool llvm-ar|llvm|llvm|llvm|archives and lists objects for macOS
 check|tool clang-format|clang-format|clang-tools-extra|clang-format|checks the layout of the source
 check|tool git|git|git|git|lists the files of the project
 '

@@ -1,0 +1,72 @@
+# What is built for Apple systems from here: it compiles without a warning
+# against our own declarations, links, and asks of the system only what
+# tests/macho/imports.txt allows. That it runs on a Mac is not shown by this.
+. tests/e2e/lib/common.sh
+export LC_ALL=C
+why=
+for tool in clang llvm-ar llvm-nm llvm-objdump; do
+    command -v $tool >/dev/null || why="$tool is not installed"
+done
+[ -n "$why" ] || [ -x "$(clang -print-prog-name=ld64.lld)" ] || why="lld is not installed"
+if [ -n "$why" ]; then
+    skip "building for macOS and iPadOS" "$why"
+    exit 0
+fi
+sdk=$PWD/tools/macos/sdk
+out=$TMPDIR/build
+
+# A name is "LIBRARY SYMBOL"; rows of the list may carry a comment.
+allowed() { sed 's/ *#.*//' tests/macho/imports.txt | grep . | sort; }
+# imports FILE: what a linked file wants, and from where
+imports() {
+    llvm-nm -m -u "$1" | sed -n 's/.* \([^ ]*\) (from \([^)]*\))$/\2 \1/p' | sort
+}
+# wanted FILE.a: what an archive does not define itself
+wanted() {
+    llvm-nm -u "$1" | sed -n 's/^ *\(U \)\{0,1\}\(_[^ :]*\)$/\2/p' | sort -u >"$TMPDIR/u"
+    llvm-nm --defined-only -g "$1" | sed -n 's/^[0-9a-f]* [A-Z] //p' | sort -u >"$TMPDIR/d"
+    comm -23 "$TMPDIR/u" "$TMPDIR/d"
+}
+platform() {
+    llvm-objdump --macho --private-headers "$1" |
+        awk '$1 == "platform" { p = $2 } $1 == "minos" { print p, $2; exit }'
+}
+libraries() { llvm-objdump --macho --dylibs-used "$1" | sed -n 's/^\t\([^ ]*\) .*/\1/p'; }
+
+for system in macos13.0 ios16.0; do
+    check "our declarations have Darwin's sizes and numbers ($system)" \
+        clang -target arm64-apple-$system -isysroot "$sdk" -std=c11 -Wall -Wextra -Werror \
+        -fsyntax-only tests/macho/abi.c
+done
+
+check "make macos compiles without a warning and links" \
+    env -u MAKEFLAGS -u MFLAGS make B="$out" OPT=-O2 WERROR=1 macos
+bin=$out/macos/anneal
+lib=$out/macos/libanneal.dylib
+for f in "$bin" "$lib"; do
+    name=$(basename "$f")
+    same "$name is for macOS 13 or later" "$(platform "$f")" "macos 13.0"
+    has "$name is for arm64" "$(llvm-objdump --macho --private-header "$f")" ARM64
+    has "$name is signed, as this processor demands" \
+        "$(llvm-objdump --macho --private-headers "$f")" LC_CODE_SIGNATURE
+    imports "$f" >"$TMPDIR/had"
+    allowed >"$TMPDIR/may"
+    check "$name has imports" test -s "$TMPDIR/had"
+    same "$name imports nothing beyond the list" "$(comm -23 "$TMPDIR/had" "$TMPDIR/may")" ""
+    same "$name needs the four libraries it should" \
+        "$(libraries "$f" | grep -v /libanneal | sort | tr '\n' ' ')" \
+        "/opt/homebrew/opt/jansson/lib/libjansson.4.dylib \
+/opt/homebrew/opt/pcre2/lib/libpcre2-8.0.dylib \
+/opt/homebrew/opt/xxhash/lib/libxxhash.0.dylib /usr/lib/libSystem.B.dylib "
+done
+same "the library shows its public functions and no other name" \
+    "$(llvm-nm -gU "$lib" | sed 's/.* _//' | grep -v '^anneal_')" ""
+
+check "make ios compiles without a warning" \
+    env -u MAKEFLAGS -u MFLAGS make B="$out" OPT=-O2 WERROR=1 ios
+wanted "$out/ios/libanneal.a" >"$TMPDIR/had"
+check "the library for iPadOS has imports" test -s "$TMPDIR/had"
+allowed | sed 's/.* //' | sort -u >"$TMPDIR/may"
+same "the library for iPadOS wants nothing beyond the list" \
+    "$(comm -23 "$TMPDIR/had" "$TMPDIR/may")" ""
+same "it is for iPadOS" "$(platform "$out/ios/src/base/str.o")" "ios 16.0"

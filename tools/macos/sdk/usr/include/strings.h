@@ -1,0 +1,7 @@
+/* strings.h - in string.h here. */
+#ifndef SDK_STRINGS_H
+#define SDK_STRINGS_H
+
+#include <string.h>
+
+#endif
