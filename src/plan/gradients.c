@@ -26,6 +26,7 @@ static bool plain_product(const planner *b, const ir_node *n)
             return false;
         for (int k = 0; k + 2 < s.rank; k++)
             if (s.d[k] != 1) return false;
+        if (plan_row_stride(b, n->in[i]) < 0) return false;
     }
     return true;
 }
@@ -104,7 +105,8 @@ static rc add_sink(planner *b, const ir_node *n, const char *param, int64_t at,
                   sizeof *b->sinks));
     node_info *info = &b->info[n->id];
     bool direct = info->at == PLACE_HOST && info->n_uses == 1 &&
-                  (n->op == IR_embedding_dw || plain_product(b, n));
+                  (plain_product(b, n) ||
+                   (n->op == IR_embedding_dw && plan_row_stride(b, n->in[1]) > 0));
     if (direct) info->sink = b->n_sinks;
     b->sinks[b->n_sinks++] = (grad_sink){n, param, at, !direct, cause};
     return OK;

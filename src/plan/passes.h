@@ -106,6 +106,8 @@ typedef struct {
 rc plan_legal(planner *b);
 /* ---- place ---- */
 rc plan_place(planner *b);
+/* Can the kernel of losses do this cross_entropy or cross_entropy_dx? */
+bool plan_loss_fits(const planner *b, const ir_node *n);
 /* Weight gradients, and how they reach the gradients (gradients.c). */
 rc plan_place_gradients(planner *b);
 bool plan_is_gradient(const char *output); /* "grad:NAME" */
@@ -161,6 +163,11 @@ bool plan_outermost(ir_shape s, int axis);
  * of the value in it (equal unless padded). */
 void plan_port_shape(planner *b, ir_shape s, dev_shape *out, int64_t *row,
                      int64_t *stride);
+/* Distance of the rows (last axis) of a value as it lies on its surface, read in
+ * the shape of node n; -1 if padding falls elsewhere than between such rows. */
+int64_t plan_row_stride(const planner *b, const ir_node *n);
+/* The same for the gradient of logits [1,V,1,T], -1 if its pieces differ. */
+int64_t plan_pieces_stride(const planner *b, const ir_node *n);
 size_t plan_packed_bytes(const dev_shape *s); /* without what only pads the allocation */
 /* The shape that a stored view has: whole values keep theirs, parts are rows. */
 ir_shape plan_view_shape(plan_view v);

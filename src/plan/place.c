@@ -131,6 +131,29 @@ static void place_joins(planner *b)
     }
 }
 
+/* The kernel of losses reads logits, and writes their gradient, in rows of one
+ * distance. Pieces of odd sizes may lie otherwise; the slow path takes those. */
+bool plan_loss_fits(const planner *b, const ir_node *n)
+{
+    plan_view part[PLAN_LEAVES];
+    int count = plan_parts_of(b, n->in[0], part, PLAN_LEAVES);
+    int64_t columns = n->in[0]->shape.d[3], stride = 0;
+    if (n->in[0]->type != IR_FP16 || n->in[1]->op != IR_input || count > PLAN_LEAVES)
+        return false;
+    for (int i = 0; i < count; i++) {
+        const ir_node *base = part[i].base;
+        int64_t width = base->shape.d[base->shape.rank - 1],
+                own = plan_row_stride(b, base);
+        if (b->info[base->id].at == PLACE_GIVEN || b->info[base->id].at == PLACE_FREE)
+            return false;
+        if (own == width) own = columns; /* packed: rows of any length */
+        else if (width != columns) return false;
+        if (stride && own != stride) return false;
+        stride = own;
+    }
+    return n->op == IR_cross_entropy || plan_pieces_stride(b, n) == stride;
+}
+
 static bool depends(const ir_node *n, const ir_node *on)
 {
     if (n == on) return true;
@@ -149,7 +172,7 @@ static void place_losses(planner *b)
             const ir_node *n = b->g->nodes[k];
             if (n->op != IR_cross_entropy || n->in[0] != d->in[0] ||
                 n->in[1] != d->in[1] || b->info[k].partner || b->info[i].partner ||
-                depends(d, n))
+                depends(d, n) || !plan_loss_fits(b, d))
                 continue;
             b->info[k].partner = d;
             b->info[i].partner = n;

@@ -25,22 +25,53 @@ static size_t allocation(planner *b, int64_t count)
     return n;
 }
 
+/* Can n elements be cut into tight rows of 32, each a channel? */
+static bool tight(const planner *b, int64_t n)
+{
+    const dev_profile *c = b->chip;
+    return n % ROW == 0 &&
+           n / ROW <= (c && c->max_channels > 0 ? c->max_channels : 65536);
+}
+
+/* How far apart rows of `width` lie in a value of n elements. */
+static int64_t row_stride(const planner *b, int64_t n, int64_t width)
+{
+    bool as_is = width % ROW == 0 || tight(b, n) || !plan_keeps(b->p, RULE_row_multiple);
+    return as_is ? width : (width + ROW - 1) / ROW * ROW;
+}
+
+int64_t plan_row_stride(const planner *b, const ir_node *n)
+{
+    plan_view v = plan_view_of(b, n);
+    ir_shape s = plan_view_shape(v);
+    int64_t width = s.d[s.rank - 1], own = n->shape.d[n->shape.rank - 1];
+    if (row_stride(b, v.count, width) == width) return own;
+    return own == width ? row_stride(b, v.count, width) : -1;
+}
+
+int64_t plan_pieces_stride(const planner *b, const ir_node *n)
+{
+    int64_t rows = n->shape.d[1], width = n->shape.d[3], stride = 0;
+    int64_t piece = b->info[n->id].pieces ? plan_piece(rows) : rows;
+    for (int64_t r = 0; r < rows; r += piece) {
+        int64_t own = row_stride(b, (rows - r < piece ? rows - r : piece) * width, width);
+        if (stride && own != stride) return -1;
+        stride = own;
+    }
+    return stride;
+}
+
 void plan_port_shape(planner *b, ir_shape s, dev_shape *out, int64_t *row,
                      int64_t *stride)
 {
-    const dev_profile *c = b->chip;
-    int64_t channels = c && c->max_channels > 0 ? c->max_channels : 65536;
     int64_t n = ir_count(s), width = s.d[s.rank - 1];
     int64_t height = s.rank > 1 ? s.d[s.rank - 2] : 1;
     dev_shape d = {
         .dtype = MIL_FP16, .rank = 4, .d = {1, n / (width * height), height, width}};
     *row = *stride = width;
     if (plan_guards(b, RULE_row_multiple, width % ROW)) {
-        if (n % ROW == 0 && n / ROW <= channels) {
-            d.d[1] = n / ROW, d.d[2] = 1, d.d[3] = ROW;
-        } else {
-            d.d[3] = *stride = (width + ROW - 1) / ROW * ROW;
-        }
+        if (tight(b, n)) d.d[1] = n / ROW, d.d[2] = 1, d.d[3] = ROW;
+        else d.d[3] = *stride = (width + ROW - 1) / ROW * ROW;
     }
     d.bytes = allocation(b, d.d[1] * d.d[2] * d.d[3]);
     *out = d;

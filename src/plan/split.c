@@ -128,9 +128,7 @@ static plan_host host_work(const planner *b, const ir_node *n)
     if (n->op == IR_embedding && n->in[0]->op == IR_param && n->in[1]->op == IR_input)
         return PLAN_HOST_EMBEDDING;
     bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
-    if (loss && n->in[0]->type == IR_FP16 && n->in[1]->op == IR_input &&
-        b->info[plan_view_of(b, n->in[0]).base->id].at != PLACE_GIVEN)
-        return PLAN_HOST_LOSS;
+    if (loss && plan_loss_fits(b, n)) return PLAN_HOST_LOSS;
     return PLAN_HOST_EVAL;
 }
 

@@ -118,7 +118,7 @@ static inline double run_off(const float *had, const double *want, size_t n)
         num += (had[i] - want[i]) * (had[i] - want[i]);
         den += want[i] * want[i];
     }
-    return sqrt(num / den);
+    return den > 0 ? sqrt(num / den) : sqrt(num);
 }
 
 static const llama_shape run_small = {.layers = 2,
