@@ -13,7 +13,9 @@ static void check_against_oracle(run *r, double allowed)
     assert_ok(exec_step(r->x, &stats));
     assert_int_equal(stats.launches, r->p->launches);
     assert_ok(exec_output(r->x, "loss", &loss, 1));
-    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0], 1e-3);
+    /* logits of up to 8 are off by 2^-9 each; over many columns that averages out */
+    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0],
+                r->m.s.batch * r->m.s.seq >= 32 ? 1e-3 : 4e-3);
     for (int i = 0; i < r->m.n; i++) {
         char name[80];
         snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
