@@ -230,7 +230,7 @@ static void bash_completion(str *out)
     }
     str_add(out, "    esac; fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\") "
                  "$(compgen -f -- \"$cur\"))\n"
-                 "}\ncomplete -o nosort -F _anneal anneal\n");
+                 "}\ncomplete -F _anneal anneal\n");
 }
 
 /* Inside single quotes of a shell. */

@@ -171,6 +171,8 @@ check "the last good checkpoint is good" "$ANNEAL" eval wild
 check "and with a smaller rate the run goes on" "$ANNEAL" train wild train.lr=1e-3 --stop-after 1 --show none
 
 # ---- programs ----
+complains "program budget used up" 3 "compile" "hint:" -- train tiny.conf data.text=good.txt -n budget -d emu:m4,compiles=2
+same "leaves no checkpoint" "$(ls runs/budget 2>/dev/null | grep -c step-)" 0
 check "a program to spoil" "$ANNEAL" explain tiny.conf --save step
 mil=step/layer.fwd.mil
 in=()
