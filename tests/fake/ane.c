@@ -188,6 +188,13 @@ unsigned long memory_state(id self, SEL op)
     return (unsigned long)atomic_load(&((fake_memory *)self)->state);
 }
 
+/* What a loaded program says of itself; nothing before. */
+id memory_attributes(id self, SEL op)
+{
+    fake_program *p = ((fake_memory *)self)->program;
+    return fake_fails() || !p ? NULL : objc_autorelease(engine_attributes(p));
+}
+
 bool memory_compiled(id self, SEL op)
 {
     fake_artefact *a = NULL;
@@ -311,6 +318,12 @@ void fake_drop_model(id o)
     engine_forget(m->artefact);
     objc_release(m->url);
     objc_release(m->key);
+}
+
+id model_attributes(id self, SEL op)
+{
+    fake_program *p = ((fake_model *)self)->program;
+    return fake_fails() || !p ? NULL : objc_autorelease(engine_attributes(p));
 }
 
 unsigned long model_state(id self, SEL op)

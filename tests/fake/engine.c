@@ -25,6 +25,7 @@ struct fake_program {
     dev_ports ports;
     dev_surface **in, **out; /* the engine's own memory for each port */
     arena *mem;
+    int symbols;          /* fake_ane_symbols when it was loaded */
     pthread_mutex_t busy; /* a program does not overlap with itself */
 };
 
@@ -233,6 +234,7 @@ fake_refusal engine_load(const fake_artefact *a, fake_program **out)
     if (!fake_take_slot()) return REFUSE_no_slot;
     fake_program *p = fake_take(sizeof *p);
     pthread_mutex_init(&p->busy, NULL);
+    p->symbols = fake_symbols();
     pthread_mutex_lock(&lock);
     rc r = open_devices();
     if (r == OK) r = load(p, a);
@@ -255,6 +257,47 @@ void engine_unload(fake_program *p)
     fake_give_slot();
 }
 
+/* ---- what a program says of itself ---- */
+/* Names by number; those of outputs end in "@output". */
+static id names(const fake_program *p, int n, const dev_port *ports, const char *end)
+{
+    id list = fake_array_new((size_t)n);
+    for (int i = 0; i < n; i++) {
+        str s = {0};
+        str_addf(&s, "%s%s", ports[p->symbols == 1 ? n - 1 - i : i].name, end);
+        ((fake_array *)list)->v[i] = fake_string(str_text(&s));
+        str_free(&s);
+    }
+    return list;
+}
+
+static id numbers(int n)
+{
+    id list = fake_array_new((size_t)n);
+    for (int i = 0; i < n; i++) ((fake_array *)list)->v[i] = fake_number_new(i);
+    return list;
+}
+
+id engine_attributes(const fake_program *p)
+{
+    if (p->symbols == 2) return NULL;
+    const dev_ports *q = &p->ports;
+    id all = fake_dictionary_new(), about = fake_dictionary_new();
+    id one = fake_dictionary_new(), list = fake_array_new(1), ids = fake_dictionary_new();
+    fake_put(one, "ANEFModelProcedureID", fake_number_new(0));
+    fake_put(one, "ANEFModelInputSymbolIndexArray", numbers(q->n_in));
+    fake_put(one, "ANEFModelOutputSymbolIndexArray", numbers(q->n_out));
+    ((fake_array *)list)->v[0] = one;
+    fake_put(ids, "main", fake_number_new(0));
+    fake_put(about, "ANEFModelProcedures", list);
+    fake_put(about, "kANEFModelProcedureNameToIDMapKey", ids);
+    fake_put(about, "kANEFModelInputSymbolsArrayKey", names(p, q->n_in, q->in, ""));
+    fake_put(about, "kANEFModelOutputSymbolsArrayKey",
+             names(p, q->n_out, q->out, "@output"));
+    fake_put(all, "ANEFModelDescription", about);
+    return all;
+}
+
 /* ---- running ---- */
 enum { SLOTS = 128 }; /* surfaces per run; slavko */
 
@@ -265,7 +308,7 @@ static size_t port_bytes(const dev_port *p)
 
 /* The caller's surface for each port: a surface goes to the port its index
  * names, and all of one side must be of one size. */
-static fake_refusal bind(id list, id index, int n, const dev_port *ports,
+static fake_refusal bind(id list, id index, bool backwards, int n, const dev_port *ports,
                          fake_surface **out)
 {
     const fake_array *a = (const fake_array *)list, *k = (const fake_array *)index;
@@ -273,6 +316,7 @@ static fake_refusal bind(id list, id index, int n, const dev_port *ports,
     memset(out, 0, (size_t)n * sizeof *out);
     for (int i = 0; i < n; i++) {
         int64_t at = fake_whole(k->v[i]);
+        if (backwards) at = n - 1 - at;
         if (at < 0 || at >= n || out[at]) return REFUSE_wrong_index;
         out[at] = (fake_surface *)((fake_wrapper *)a->v[i])->surface;
     }
@@ -312,8 +356,9 @@ fake_refusal engine_run(fake_program *p, const fake_request *r)
     fake_surface *in[SLOTS], *out[SLOTS];
     const dev_ports *q = &p->ports;
     if (q->n_in + q->n_out > SLOTS) return REFUSE_sizes;
-    fake_refusal why = bind(r->in, r->in_index, q->n_in, q->in, in);
-    if (why == REFUSALS) why = bind(r->out, r->out_index, q->n_out, q->out, out);
+    fake_refusal why = bind(r->in, r->in_index, p->symbols == 1, q->n_in, q->in, in);
+    if (why == REFUSALS)
+        why = bind(r->out, r->out_index, p->symbols == 1, q->n_out, q->out, out);
     if (why != REFUSALS) return why;
     pthread_mutex_lock(&p->busy);
     for (int i = 0; i < q->n_in; i++) atomic_fetch_add(&in[i]->running, 1);

@@ -21,6 +21,9 @@ void engine_forget(fake_artefact *a);
 
 fake_refusal engine_load(const fake_artefact *a, fake_program **out);
 void engine_unload(fake_program *p);
+/* The model's attributes: the names of its symbols, by number; NULL where the
+ * system gives none. Count 1. */
+id engine_attributes(const fake_program *p);
 /* One run: surfaces, in binding order, are unlocked and long enough. */
 fake_refusal engine_run(fake_program *p, const fake_request *r);
 

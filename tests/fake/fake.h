@@ -39,6 +39,10 @@ void fake_ane_engine(const char *uri);
 void fake_ane_limits(int compiles, int programs);
 /* A system without an engine (a virtual machine): +hasANE answers no. */
 void fake_ane_absent(int absent);
+/* How programs loaded from now number their surfaces. 0: by the alphabet, and
+ * the model's attributes say so; 1: backwards, and the attributes say so; 2: by
+ * the alphabet, without attributes. */
+void fake_ane_symbols(int how);
 /* A system that changed: the class or selector is not there; the selector has
  * another encoding. NULL = as usual. The text must stay valid. */
 void fake_ane_hide(const char *class_or_selector);

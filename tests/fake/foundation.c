@@ -15,9 +15,10 @@ enum { UTF8 = 0x08000100, ASCII = 0x0600, LATIN1 = 0x0201 };
     X(2, int16_t, 0)                                                         \
     X(3, int32_t, 0)                                                         \
     X(4, int64_t, 0)                                                         \
-    X(5, float, 1) X(6, double, 1) X(7, char, 0) X(8, short, 0) X(9, int, 0) \
-        X(10, long, 0) X(11, long long, 0) X(12, float, 1) X(13, double, 1)  \
-            X(14, long, 0) X(15, long, 0) X(16, double, 1)
+    X(5, float, 1)                                                           \
+    X(6, double, 1) X(7, char, 0) X(8, short, 0) X(9, int, 0) X(10, long, 0) \
+        X(11, long long, 0) X(12, float, 1) X(13, double, 1) X(14, long, 0)  \
+            X(15, long, 0) X(16, double, 1)
 
 /* ---- bytes: strings, data, URLs ---- */
 id fake_bytes_new(fake_class_id c, const void *p, size_t n)
@@ -233,7 +234,7 @@ FAKE_EXPORT id CFURLCreateWithFileSystemPath(const void *allocator, id path, lon
 }
 
 /* ---- CFNumber ---- */
-static id whole(int64_t v)
+id fake_number_new(int64_t v)
 {
     id o = fake_new(CLASS_number);
     ((fake_number *)o)->i = v;
@@ -256,7 +257,7 @@ FAKE_EXPORT id CFNumberCreate(const void *allocator, long type, const void *p)
     case code: {                            \
         ctype v;                            \
         memcpy(&v, p, sizeof v);            \
-        id o = whole((int64_t)v);           \
+        id o = fake_number_new((int64_t)v); \
         ((fake_number *)o)->real = is_real; \
         ((fake_number *)o)->d = (double)v;  \
         return o;                           \
@@ -298,6 +299,14 @@ FAKE_EXPORT id CFArrayCreate(const void *allocator, const id *v, long n,
     fake_array *a = (fake_array *)o;
     a->v = fake_take((size_t)n * sizeof *a->v);
     for (a->n = 0; a->n < (size_t)n; a->n++) a->v[a->n] = objc_retain(v[a->n]);
+    return o;
+}
+
+id fake_array_new(size_t n)
+{
+    id o = fake_new(CLASS_array);
+    ((fake_array *)o)->v = fake_take(n * sizeof(id));
+    ((fake_array *)o)->n = n;
     return o;
 }
 
@@ -398,6 +407,21 @@ FAKE_EXPORT long CFDictionaryGetCount(id o)
     return (long)((fake_dictionary *)o)->n;
 }
 
+id fake_dictionary_new(void)
+{
+    id o = fake_new(CLASS_dictionary);
+    ((fake_dictionary *)o)->owns = true;
+    return o;
+}
+
+void fake_put(id o, const char *key, id value)
+{
+    id k = fake_string(key);
+    set((fake_dictionary *)o, k, value);
+    objc_release(k);
+    objc_release(value);
+}
+
 void fake_drop_dictionary(id o)
 {
     fake_dictionary *d = (fake_dictionary *)o;
@@ -461,10 +485,8 @@ id error_text(id self, SEL op)
 
 id error_info(id self, SEL op)
 {
-    id o = fake_new(CLASS_dictionary), key = fake_string("NSLocalizedDescription");
-    ((fake_dictionary *)o)->owns = true;
-    set((fake_dictionary *)o, key, ((fake_error *)self)->text);
-    objc_release(key);
+    id o = fake_dictionary_new();
+    fake_put(o, "NSLocalizedDescription", objc_retain(((fake_error *)self)->text));
     return objc_autorelease(o);
 }
 

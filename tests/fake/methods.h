@@ -13,6 +13,8 @@ bool memory_load(id self, SEL op, unsigned qos, id options, id *error);
 bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *error);
 bool memory_unload(id self, SEL op, unsigned qos, id *error);
 unsigned long memory_state(id self, SEL op);
+id memory_attributes(id self, SEL op);
+id model_attributes(id self, SEL op);
 bool memory_compiled(id self, SEL op);
 signed char memory_depth(id self, SEL op);
 void memory_set_depth(id self, SEL op, signed char depth);

@@ -102,6 +102,10 @@ id fake_bytes_new(fake_class_id c, const void *p, size_t n);
 bool fake_equal(id a, id b);
 id fake_lookup_value(id dictionary, const char *key); /* borrowed, NULL if none */
 int64_t fake_whole(id number);
+id fake_number_new(int64_t v);
+id fake_array_new(size_t n); /* of nil; fill .v with objects it then owns */
+id fake_dictionary_new(void);
+void fake_put(id dictionary, const char *key, id value); /* takes value over */
 id fake_constant(const char *text); /* NSString that is never released */
 void fake_make_surface_keys(void);
 void fake_make_connection(void);

@@ -14,6 +14,7 @@ static atomic_ullong calls, fail_call, evaluations, misuses;
 static atomic_llong live;
 static _Atomic(const char *) hidden, recoded, encoding, misuse;
 static atomic_bool absent;
+static atomic_int symbols;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t room = PTHREAD_COND_INITIALIZER;
@@ -111,6 +112,16 @@ const char *fake_encoding(const char *selector, const char *usual)
 bool fake_is_absent(void)
 {
     return atomic_load(&absent);
+}
+
+int fake_symbols(void)
+{
+    return atomic_load(&symbols);
+}
+
+FAKE_EXPORT void fake_ane_symbols(int how)
+{
+    atomic_store(&symbols, how);
 }
 
 FAKE_EXPORT void fake_ane_hide(const char *class_or_selector)
@@ -235,5 +246,6 @@ FAKE_EXPORT void fake_ane_reset(void)
     fake_ane_hide(NULL);
     fake_ane_recode(NULL, NULL);
     fake_ane_absent(0);
+    fake_ane_symbols(0);
     engine_close();
 }

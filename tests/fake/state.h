@@ -9,6 +9,7 @@ bool fake_is_hidden(const char *name);
 const char *fake_encoding(const char *selector, const char *usual);
 void fake_count_object(int by);
 bool fake_is_absent(void);
+int fake_symbols(void); /* fake_ane_symbols */
 
 /* Rows of refusals.def. */
 typedef enum {

@@ -20,6 +20,7 @@ static struct {
     int (*loaded)(void);
     const char *(*last_misuse)(void);
     void (*fail_at)(uint64_t), (*reset)(void), (*hide)(const char *);
+    void (*symbols)(int);
     void (*recode)(const char *, const char *), (*absent)(int), (*limits)(int, int);
     int (*method_at)(size_t, fake_ane_method *);
 } fake;
@@ -45,6 +46,7 @@ static int open_fake(void **state)
     FIND(fail_at, "fake_ane_fail_at");
     FIND(reset, "fake_ane_reset");
     FIND(hide, "fake_ane_hide");
+    FIND(symbols, "fake_ane_symbols");
     FIND(recode, "fake_ane_recode");
     FIND(absent, "fake_ane_absent");
     FIND(limits, "fake_ane_limits");
@@ -235,6 +237,12 @@ static void training_ends_in_the_bits_of_the_software_engine(void **state)
     PROGRAM(ROW32 " in_a, " ROW32 " in_b", LET(ROW32, "sum", "add(x = in_a, y = in_b)"), \
             "sum")
 
+#define DIFFERENCE                                             \
+    PROGRAM(ROW32 " in_b, " ROW32 " in_a",                     \
+            LET(ROW32, "total", "add(x = in_a, y = in_b)")     \
+                LET(ROW32, "diff", "sub(x = in_a, y = in_b)"), \
+            "total, diff")
+
 /* Open, load, write, run, read: OK with the right numbers, or an error. */
 static rc one_life(const bench *b, const char *uri)
 {
@@ -333,6 +341,31 @@ static void a_thousand_runs_leave_nothing(void **state)
     expect_no_misuse();
 }
 
+/* a - b tells the order, b's surface is given second: the names that the system
+ * reports decide where it goes, and without names the alphabet does. */
+static void surfaces_go_where_the_system_puts_their_names(void **state)
+{
+    bench *b = *state;
+    for (int how = 0; how < 3; how++)
+        for (size_t i = 0; i < COUNT_OF(routes); i++) {
+            device *d;
+            fake.symbols(how);
+            assert_ok(dev_open(routes[i], b->k, &d));
+            dev_program *p = load(d, DIFFERENCE);
+            dev_surface *in[2] = {surface(d, 4, 32, 0), surface(d, 4, 32, 0)};
+            dev_surface *out[2] = {surface(d, 4, 32, 0), surface(d, 4, 32, 0)};
+            put_ramp(in[0], 128, 0, 1);
+            put_ramp(in[1], 128, 7, 0);
+            assert_ok(run_and_wait(p, in, 2, out, 2, NULL));
+            assert_ramp(out[0], 128, -7, 1); /* diff = a - b */
+            assert_ramp(out[1], 128, 7, 1);  /* total = a + b */
+            for (int n = 0; n < 2; n++) dev_drop(in[n]), dev_drop(out[n]);
+            dev_unload(p);
+            dev_close(d);
+        }
+    expect_no_misuse();
+}
+
 /* ---- a system that is not as expected ---- */
 static void a_changed_system_is_one_error_that_names_what_changed(void **state)
 {
@@ -367,6 +400,7 @@ int main(void)
         cmocka_unit_test(both_tables_say_the_same),
         ON_BENCH(a_changed_system_is_one_error_that_names_what_changed),
         ON_BENCH(training_ends_in_the_bits_of_the_software_engine),
+        ON_BENCH(surfaces_go_where_the_system_puts_their_names),
         ON_BENCH(a_thousand_runs_leave_nothing),
         ON_BENCH(any_call_may_fail_and_leaves_nothing),
     };

@@ -103,13 +103,23 @@ static int64_t count(const char *name)
     return GET(count_fn, name)();
 }
 
+/* Which rows of refusals.def a test has met. */
+static bool met[64];
+
+/* The error is that of the row; none where the row has none. */
 static void error_is(obj error, const char *refusal)
 {
     fake_ane_refusal r = {0};
     int (*at)(size_t, fake_ane_refusal *) = GET(int (*)(size_t, fake_ane_refusal *),
                                                 "fake_ane_refusal_at");
-    for (size_t i = 0; at(i, &r) && strcmp(r.name, refusal); i++) continue;
+    size_t i = 0;
+    while (at(i, &r) && strcmp(r.name, refusal)) i++;
     assert_string_equal(r.name, refusal);
+    met[i] = true;
+    if (!r.domain) {
+        assert_null(error);
+        return;
+    }
     assert_non_null(error);
     char had[256];
     unsigned char (*get)(obj, char *, long, uint32_t) = GET(
@@ -170,12 +180,12 @@ static _Bool evaluate(obj model, obj request, obj *error)
                 "evaluateWithQoS:options:request:error:", 21, NULL, request, error);
 }
 
-static obj request_on(obj in, obj out)
+static obj request_on(obj in, obj out, int64_t index)
 {
     obj (*wrap)(obj, obj, obj) = (obj(*)(obj, obj, obj))GET(send_fn, "objc_msgSend");
     obj w = cls("_ANEIOSurfaceObject"), s = sel("objectWithIOSurface:");
     obj (*keep)(obj) = GET(surface_fn, "CFRetain");
-    obj a[] = {one(keep(wrap(w, s, in))), one(number(0)), one(keep(wrap(w, s, out))),
+    obj a[] = {one(keep(wrap(w, s, in))), one(number(index)), one(keep(wrap(w, s, out))),
                one(number(0)), number(0)};
     obj r = SEND(obj, (obj, obj, obj, obj, obj, obj, obj, obj, obj), cls("_ANERequest"),
                  "requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:"
@@ -201,7 +211,7 @@ static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
     int64_t live = count("fake_ane_live_objects");
     obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
     obj m = model_of(PROGRAM), x = surface(BYTES), y = surface(BYTES);
-    obj small = surface(4096), r = request_on(x, y);
+    obj small = surface(4096), r = request_on(x, y, 0);
     assert_false(with_qos(m, "loadWithQoS:options:error:", &e));
     error_is(e, "not_compiled");
     assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
@@ -218,7 +228,7 @@ static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
     assert_false(evaluate(m, r, &e));
     error_is(e, "locked");
     unlock(x);
-    assert_false(evaluate(m, request_on(small, y), &e));
+    assert_false(evaluate(m, request_on(small, y, 0), &e));
     error_is(e, "sizes");
     assert_true(evaluate(m, r, NULL));
     p = lock(y);
@@ -252,6 +262,101 @@ static void the_budget_leaks_and_calls_fail_when_told(void **state)
     error_is(e, "over_budget");
     GET(give_fn, "objc_autoreleasePoolPop")(pool);
     GET(send_fn, "fake_ane_reset")();
+}
+
+static obj descriptor_of(obj text_object, obj weights)
+{
+    return SEND(obj, (obj, obj, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
+                "modelWithMILText:weights:optionsPlist:", text_object, weights, NULL);
+}
+
+static obj data_of(const char *mil)
+{
+    return GET(make_data_fn, "CFDataCreate")(NULL, mil, (long)strlen(mil));
+}
+
+static void refuses(obj model, const char *selector, const char *refusal)
+{
+    obj e = NULL;
+    assert_false(with_qos(model, selector, &e));
+    error_is(e, refusal);
+}
+
+#define COMPILE "compileWithQoS:options:error:"
+#define LOAD "loadWithQoS:options:error:"
+#define BAD "program(1.3) { func main<ios18>( }"
+#define WEIGHED                                                                   \
+    "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-version\", "     \
+    "\"3505.4.1\"}})]\n{ func main<ios18>(tensor<fp16, [1, 64, 1, 64]> in_a) {\n" \
+    "tensor<fp16, [1, 64, 1, 1]> w = const()[name = string(\"w\"), val = "        \
+    "tensor<fp16, [1, 64, 1, 1]>(BLOBFILE(path = "                                \
+    "string(\"@model_path/weights/w.bin\"), offset = uint64(64)))];\n"            \
+    "tensor<fp16, [1, 64, 1, 64]> out = mul(x = in_a, y = w)[name = "             \
+    "string(\"out\")];\n} -> (out); }\n"
+
+static void what_is_put_together_wrongly_is_refused(void **state)
+{
+    obj pool = GET(push_fn, "objc_autoreleasePoolPush")();
+    obj none = dict(0, NULL, NULL), words = text(PROGRAM), data = data_of(PROGRAM);
+    assert_null(descriptor_of(words, none)); /* NSString for NSData */
+    obj m = SEND(obj, (obj, obj, obj), cls("_ANEInMemoryModel"),
+                 "inMemoryModelWithDescriptor:", descriptor_of(data, NULL));
+    refuses(m, COMPILE, "nil_weights");
+    m = model_of(BAD);
+    stage(*state, m, BAD);
+    refuses(m, COMPILE, "bad_program");
+    m = model_of(WEIGHED);
+    stage(*state, m, WEIGHED);
+    refuses(m, COMPILE, "no_weights");
+    give(none);
+    give(words);
+    give(data);
+    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+}
+
+static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
+{
+    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
+    void (*fail_at)(uint64_t) = GET(void (*)(uint64_t), "fake_ane_fail_at");
+    GET(send_fn, "fake_ane_reset")();
+    GET(void (*)(const char *), "fake_ane_engine")("emu:m4,faithful,compiles=0,fail=2");
+    GET(void (*)(int, int), "fake_ane_limits")(119, 1);
+    obj m = model_of(PROGRAM), other = model_of(PROGRAM);
+    obj x = surface(BYTES), y = surface(BYTES), r = request_on(x, y, 0);
+    stage(*state, m, PROGRAM);
+    assert_true(with_qos(m, COMPILE, NULL));
+    fail_at(1);
+    refuses(m, LOAD, "told_load");
+    assert_true(with_qos(m, LOAD, NULL));
+    refuses(other, LOAD, "no_slot");
+    assert_false(evaluate(m, request_on(x, y, 1), &e));
+    error_is(e, "wrong_index");
+    fail_at(1);
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "told_evaluate");
+    assert_true(evaluate(m, r, NULL));
+    assert_false(evaluate(m, r, &e)); /* the engine's second run */
+    error_is(e, "run_failed");
+    fail_at(1);
+    e = NULL;
+    assert_false(
+        SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21, &e));
+    error_is(e, "told_unload");
+    give(x);
+    give(y);
+    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+    assert_int_equal(count("fake_ane_misuses"), 0);
+    GET(send_fn, "fake_ane_reset")();
+}
+
+/* Runs last: a row that no test meets guards nothing. */
+static void every_refusal_was_met(void **state)
+{
+    fake_ane_refusal r;
+    int (*at)(size_t, fake_ane_refusal *) = GET(int (*)(size_t, fake_ane_refusal *),
+                                                "fake_ane_refusal_at");
+    for (size_t i = 0; at(i, &r); i++)
+        if (!met[i] || !*r.source) fail_msg("no test meets '%s'", r.name);
 }
 
 /* ---- rows ---- */
@@ -323,6 +428,11 @@ int main(void)
             test_dir_teardown),
         cmocka_unit_test_setup_teardown(the_budget_leaks_and_calls_fail_when_told, folder,
                                         test_dir_teardown),
+        cmocka_unit_test_setup_teardown(what_is_put_together_wrongly_is_refused, folder,
+                                        test_dir_teardown),
+        cmocka_unit_test_setup_teardown(slots_indices_and_calls_told_to_fail_are_refused,
+                                        folder, test_dir_teardown),
+        cmocka_unit_test(every_refusal_was_met),
         cmocka_unit_test(every_row_is_what_the_runtime_answers),
         cmocka_unit_test(encodings_add_up),
     };
