@@ -107,6 +107,15 @@ static rc refuse_others(const json_t *root)
     return OK;
 }
 
+/* One id, or a list of which the first is meant. */
+static void read_end(const json_t *root, model_config *c)
+{
+    const json_t *v = json_object_get(root, "eos_token_id");
+    if (json_is_array(v)) v = json_array_get(v, 0);
+    json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+    if (id >= 0 && id < c->vocab) c->end = (int)id + 1;
+}
+
 static rc read_config(const json_t *root, model_config *c)
 {
     if (!json_is_object(root)) return err_fail(E_FORMAT, "wanted a JSON object");
@@ -117,6 +126,7 @@ static rc read_config(const json_t *root, model_config *c)
     TRY(read_real(root, "rms_norm_eps", &c->norm_eps));
     TRY(read_rope(root, c));
     c->tied = is_set(json_object_get(root, "tie_word_embeddings"));
+    read_end(root, c);
     return model_config_finish(c);
 }
 
@@ -145,19 +155,22 @@ rc model_config_load(const char *dir, model_config *out)
     return r;
 }
 
+/* What a reader would fill in for itself and get wrong is said: without the ids
+ * other tools take 1 and 2 to begin and end a text. */
 rc model_config_save(const model_config *c, const char *dir)
 {
     bool qwen = c->qk_norm;
     json_t *root = json_pack(
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:s, s:b, "
-        "s:s}",
+        "s:s, s:n, s:o}",
         "architectures", qwen ? "Qwen3ForCausalLM" : "LlamaForCausalLM", "model_type",
         qwen ? "qwen3" : "llama", "num_hidden_layers", c->layers, "hidden_size", c->dim,
         "intermediate_size", c->hidden, "num_attention_heads", c->heads,
         "num_key_value_heads", c->kv_heads, "head_dim", c->head_dim,
         "max_position_embeddings", c->seq, "vocab_size", c->vocab, "rope_theta",
         c->rope_theta, "rms_norm_eps", c->norm_eps, "tie_word_embeddings", c->tied,
-        "hidden_act", "silu", "attention_bias", 0, "torch_dtype", "float32");
+        "hidden_act", "silu", "attention_bias", 0, "torch_dtype", "float32",
+        "bos_token_id", "eos_token_id", c->end ? json_integer(c->end - 1) : json_null());
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     str path = {0}, line = {0};
     str_addf(&path, "%s/config.json", dir);

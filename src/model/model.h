@@ -26,6 +26,7 @@ typedef struct {
     bool rope_interleaved; /* pairs (2i,2i+1); else half-split */
     double rope_theta, norm_eps;
     bool tied, qk_norm;
+    int end; /* 1 + id of the token that ends a document; 0: not known */
 } model_config;
 /* Fill zeros with what follows from the rest (kv_heads = heads, head_dim =
  * dim/heads, hidden = 8/3 dim rounded up to 32 ...) and refuse what cannot be

@@ -131,10 +131,21 @@ static rc config_from(const char *dir, model_config *c)
     return OK;
 }
 
+/* The saved model says which token ends a text. */
+static rc end_of_texts(const dataset *data, model_config *c)
+{
+    tokenizer *t;
+    TRY(tokenizer_open(dataset_tokenizer_path(data), &t));
+    if (tokenizer_end(t) >= 0) c->end = tokenizer_end(t) + 1;
+    tokenizer_free(t);
+    return OK;
+}
+
 static rc open_data(run *r, model_config *c)
 {
     TRY(dataset_open(r->job->data_dir, &r->data));
     dataset_facts(r->data, &r->facts);
+    TRY(end_of_texts(r->data, c));
     if (!c->vocab) c->vocab = r->facts.vocab;
     if (r->facts.vocab > c->vocab) {
         err_fail(E_CONFIG, "model.vocab is %d, the data has %d token ids", c->vocab,

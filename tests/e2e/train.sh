@@ -30,6 +30,9 @@ lines=$("$ANNEAL" train tiny.conf data.text=$text -n a --stop-after 12 --show js
 same "stops after 12 updates" "$(printf '%s\n' "$lines" | grep -c '"kind":"step"')" 12
 has "says what it really runs on" "$lines" '"device":"emu:'
 check "the last step has a checkpoint" test -f runs/a/step-00000012/model.safetensors
+config=$(cat runs/a/step-00000012/config.json)
+has "the saved model says which token ends a text" "$config" '"eos_token_id": 256'
+has "and that none begins one" "$config" '"bos_token_id": null'
 check "the same command goes on" "$ANNEAL" train tiny.conf data.text=$text -n a --show none
 check "to the end" test -d runs/a/step-00000030
 check "a run's name goes on too" "$ANNEAL" train a --show none
