@@ -124,6 +124,22 @@ rc config_read(config *c, const char *path)
     return e;
 }
 
+/* The words of a device's URI that name no library: what is saved is a recipe
+ * again, and may be sent to anybody. */
+static void add_without_library(str *out, const char *uri)
+{
+    size_t n = strcspn(uri, ":");
+    char mark = ':';
+    str_addn(out, uri, n);
+    for (const char *word = uri + n; *word; word += strcspn(word, ",")) {
+        word++;
+        if (str_starts(word, "lib=")) continue;
+        str_addc(out, mark);
+        str_addn(out, word, strcspn(word, ","));
+        mark = ',';
+    }
+}
+
 /* A value as split_line reads it back. */
 static void add_value(str *out, const char *text)
 {
@@ -155,7 +171,15 @@ rc config_print(const config *c, str *out)
         }
         size_t before = out->n;
         str_addf(out, "%s = ", opt_at((opt_id)i)->name);
-        add_value(out, config_text(c, (opt_id)i));
+        if (i == OPT_device_uri) {
+            str uri = {0};
+            add_without_library(&uri, config_text(c, (opt_id)i));
+            add_value(out, str_text(&uri));
+            out->bad |= uri.bad;
+            str_free(&uri);
+        } else {
+            add_value(out, config_text(c, (opt_id)i));
+        }
         int used = (int)(out->n - before);
         str_addf(out, "%*s # %s\n", used < 34 ? 34 - used : 0, "",
                  opt_at((opt_id)i)->help);

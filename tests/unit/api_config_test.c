@@ -76,6 +76,37 @@ static void any_value_survives_being_saved(void **state)
     }
 }
 
+/* What a recipe names is loaded by whoever is sent the recipe. */
+static void a_library_is_named_on_the_command_line_only(void **state)
+{
+    static const struct {
+        const char *uri, *printed;
+    } cases[] = {
+        {"ane:lib=/tmp/x.so", "device.uri = ane "},
+        {"ane:memory,lib=/tmp/x.so", "device.uri = ane:memory "},
+        {"ane:lib=/tmp/x.so,client,rules=all", "device.uri = ane:client,rules=all "},
+        {"emu:m4,wide", "device.uri = emu:m4,wide "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        config *c, *again;
+        char line[128];
+        str text = {0};
+        assert_ok(config_new(&c));
+        assert_ok(config_new(&again));
+        snprintf(line, sizeof line, "device.uri = %s\n", cases[i].uri);
+        rc e = config_parse(c, line, strlen(line), "r.conf");
+        if (strstr(cases[i].uri, "lib=")) assert_fails(e, E_CONFIG, "r.conf:1:");
+        else assert_ok(e);
+        assert_ok(config_set(c, "device.uri", cases[i].uri));
+        assert_ok(config_print(c, &text));
+        assert_text_has(str_text(&text), cases[i].printed);
+        assert_ok(config_parse(again, text.p, text.n, "printed"));
+        str_free(&text);
+        config_free(c);
+        config_free(again);
+    }
+}
+
 static void quotes_are_read_whole(void **state)
 {
     config *c;
@@ -126,6 +157,7 @@ int main(void)
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(a_printed_recipe_reads_back_the_same),
         cmocka_unit_test(any_value_survives_being_saved),
+        cmocka_unit_test(a_library_is_named_on_the_command_line_only),
         cmocka_unit_test(quotes_are_read_whole),
         cmocka_unit_test(only_what_fixes_a_run_conflicts),
         cmocka_unit_test(every_default_is_legal_and_every_row_has_help),
