@@ -81,6 +81,24 @@ rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk);
 rc kern_gemm_sum(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
                  kern_mat b, kern_out c, const kern_tail *tail);
 
+/* The engine's own product: A and B are fp16, sums are fixed point with 16
+ * fraction bits (exact.h says how, and whence). The bits are the same for every
+ * instruction set and number of threads. */
+typedef struct {
+    float alpha;      /* applied to the finished sum, before its rounding; 0 means 1 */
+    const void *bias; /* [m], where sums begin, or NULL */
+    kern_type bias_type;
+    bool raw;            /* C is int32_t: the sum itself, INT32_MIN or INT32_MAX
+                            where it overflowed; alpha is not applied */
+    uint64_t *saturated; /* sums that overflowed are added here; may be NULL */
+    uint64_t *dropped;   /* products dropped, of operands not zero; NULL: not
+                            counted, which costs nothing */
+} kern_exact_tail;
+/* c.type and c.add are not looked at. E_SHAPE unless a and b are fp16. */
+rc kern_exact_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,
+                   kern_mat b, kern_out c, const kern_exact_tail *tail);
+rc kern_exact_reserve(kern *k, size_t m, size_t n, size_t kk);
+
 /* ---- elementwise -------------------------------------------------------
  * n elements; a step of 0 repeats one element, 1 walks. x, y, z may be the
  * same array. Serial: callers cut work and use kern_for. f16 forms compute in

@@ -68,6 +68,14 @@ typedef struct {
     void (*pack_b)(kern_type t, size_t n, size_t kk, const void *p, ptrdiff_t rs,
                    ptrdiff_t cs, float *out);
     void (*tile)(size_t m, size_t kk, const float *a, const float *b, kern_tile *t);
+    /* The engine's own arithmetic; exact.h says what these are. A register tile
+     * of [exact_m][exact_n] sums, and panels packed as for `tile` above. */
+    size_t exact_m, exact_n;
+    void (*exact_decode)(size_t n, const half *h, float scale, float *value, int32_t *e);
+    void (*exact_squares)(size_t wide, size_t kc, const float *v, float *sum);
+    void (*exact_tile)(size_t m, size_t kk, const float *a, const int32_t *a_least,
+                       const float *b, const int32_t *b_e, int32_t *sum);
+    void (*exact_store)(size_t n, const int32_t *sum, half *out);
     double (*burn)(size_t turns); /* FMAs from registers; returns how many flops */
 } kern_table;
 

@@ -257,6 +257,33 @@ static inline double d_sum(vd s)
     return (x[0] + x[1]) + (x[2] + x[3]);
 }
 
+static inline vi i_load(const int32_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+static inline void i_store(int32_t *p, vi x)
+{
+    _mm256_storeu_si256((__m256i *)p, x);
+}
+static inline vi i_abs(vi a)
+{
+    return _mm256_abs_epi32(a);
+}
+static inline vi i_max(vi a, vi b)
+{
+    return _mm256_max_epi32(a, b);
+}
+/* Half is added towards the sign, then cut off. */
+static inline vi i_away(vf a)
+{
+    vf sign = _mm256_and_ps(a, _mm256_set1_ps(-0.0f));
+    return _mm256_cvttps_epi32(v_add(a, _mm256_or_ps(sign, v_set(0.5f))));
+}
+static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
+{
+    return _mm256_add_epi32(sum, _mm256_and_si256(x, _mm256_cmpgt_epi32(a, b)));
+}
+
 static inline vf v_load16(const uint16_t *p)
 {
     return i_float(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)));

@@ -240,6 +240,34 @@ static inline double d_sum(vd s)
     return _mm512_reduce_add_pd(_mm512_add_pd(s.lo, s.hi));
 }
 
+static inline vi i_load(const int32_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void i_store(int32_t *p, vi x)
+{
+    _mm512_storeu_si512(p, x);
+}
+static inline vi i_abs(vi a)
+{
+    return _mm512_abs_epi32(a);
+}
+static inline vi i_max(vi a, vi b)
+{
+    return _mm512_max_epi32(a, b);
+}
+/* Half is added towards the sign (0xea: a & b | c), then cut off. */
+static inline vi i_away(vf a)
+{
+    vi half_of = _mm512_ternarylogic_epi32(v_bits(a), i_set(INT32_MIN),
+                                           v_bits(v_set(0.5f)), 0xea);
+    return _mm512_cvttps_epi32(v_add(a, i_float(half_of)));
+}
+static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
+{
+    return _mm512_mask_add_epi32(sum, _mm512_cmpgt_epi32_mask(a, b), sum, x);
+}
+
 static inline vf v_load16(const uint16_t *p)
 {
     return i_float(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));

@@ -250,6 +250,32 @@ static inline double d_sum(vd s)
     return vaddvq_f64(vaddq_f64(s.lo, s.hi));
 }
 
+static inline vi i_load(const int32_t *p)
+{
+    return vld1q_s32(p);
+}
+static inline void i_store(int32_t *p, vi x)
+{
+    vst1q_s32(p, x);
+}
+static inline vi i_abs(vi a)
+{
+    return vabsq_s32(a);
+}
+static inline vi i_max(vi a, vi b)
+{
+    return vmaxq_s32(a, b);
+}
+static inline vi i_away(vf a)
+{
+    return vcvtaq_s32_f32(a);
+}
+static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
+{
+    vi kept = vandq_s32(x, vreinterpretq_s32_u32(vcgtq_s32(a, b)));
+    return vaddq_s32(sum, kept);
+}
+
 static inline vf v_load16(const uint16_t *p)
 {
     return vreinterpretq_f32_u32(vmovl_u16(vld1_u16(p)));

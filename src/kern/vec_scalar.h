@@ -244,6 +244,34 @@ static inline double d_sum(vd s)
 }
 
 /* 16-bit words in 32-bit lanes, as they are. */
+/* Integer words of exact.h. Sums wrap; i_away rounds halves away from zero. */
+static inline vi i_load(const int32_t *p)
+{
+    return *p;
+}
+static inline void i_store(int32_t *p, vi x)
+{
+    *p = x;
+}
+static inline vi i_abs(vi a)
+{
+    return a < 0 ? (vi)(0u - (uint32_t)a) : a;
+}
+static inline vi i_max(vi a, vi b)
+{
+    return a > b ? a : b;
+}
+static inline vi i_away(vf a)
+{
+    if (!(a < 0x1p31f && a > -0x1p31f)) return INT32_MIN;
+    return (vi)(a + (a < 0 ? -0.5f : 0.5f));
+}
+/* sum + x where a > b, else sum. */
+static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
+{
+    return a > b ? (vi)((uint32_t)sum + (uint32_t)x) : sum;
+}
+
 static inline vf v_load16(const uint16_t *p)
 {
     return i_float(*p);

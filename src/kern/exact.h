@@ -1,0 +1,63 @@
+/* exact.h - matrix products with the engine's own arithmetic, bit for bit.
+ *
+ * The multiply-accumulate array of M1 to M6 sums in 32-bit fixed point with 16
+ * fraction bits. That is no description by its maker: it is the one arithmetic
+ * found that gives the errors which ANEForge measured on those chips, to the
+ * last digit (tests/data/golden).
+ *
+ *   operands  fp16. Exponent field 0 means 2^-14 without a leading one, field
+ *             31 is a number like any other: infinity is 65536.
+ *   product   dropped whole if e(a) + e(b) <= -17, whatever the fractions; else
+ *             rounded to a multiple of 2^-16, halves away from zero.
+ *   sum       begins with the bias, rounded alike, and takes the products in
+ *             ascending k. From |sum| = 2^15 on it is infinite and stays so.
+ *   result    the sum rounded once to fp16, halves away from zero; there is no
+ *             negative zero.
+ *
+ * Whole numbers add up to the same sum in any order unless one overflows on the
+ * way. None can where |a| |b| (Euclidean lengths of row and column), half a
+ * unit for each rounding, and the bias stay below 2^15; there the blocked
+ * kernels' result holds. The few others are summed again one by one, in
+ * ascending k. So bits depend on nothing but the numbers. */
+#ifndef KERN_EXACT_H
+#define KERN_EXACT_H
+
+#include <stdatomic.h>
+#include "kern/table.h"
+
+#define EXACT_BLOCK 256   /* of k: a panel of B stays in the second-level cache */
+#define EXACT_TILES 4     /* tiles of m in a task */
+#define EXACT_COLUMNS 512 /* of a task, at most about */
+#define EXACT_LEAST (-16) /* of e(a) + e(b) that is kept */
+
+typedef struct {
+    const kern_table *t;
+    size_t m, n, kk;
+    kern_mat a, b;
+    kern_out c;
+    const kern_exact_tail *tail;
+    size_t n_tiles, n_panels, n_blocks;
+    /* Batch entries and panels in work, and tasks made of them. */
+    size_t batch0, n_batch, panel0, panels, tasks_m, tasks_n;
+    float *packed; /* panels of B */
+    kern_scratch *own;
+    _Atomic uint64_t saturated, dropped;
+} exact_product;
+
+/* The sum (i, j) in the order documented above. True: it overflowed, and *sum
+ * has its sign. */
+bool exact_in_order(const exact_product *p, size_t batch, size_t i, size_t j,
+                    int64_t *sum);
+/* Where the sums of row i begin. */
+int64_t exact_bias(const exact_product *p, size_t i);
+
+/* Floats of a packed panel of B: numbers, exponents, squared lengths. */
+size_t exact_panel_floats(const exact_product *p);
+size_t exact_own_bytes(const exact_product *p);
+
+/* Tasks for the pool; ctx is the product. */
+void exact_pack_task(void *ctx, size_t i, int who);     /* n_batch * panels */
+void exact_multiply_task(void *ctx, size_t i, int who); /* n_batch * tasks_n * tasks_m */
+void exact_count_task(void *ctx, size_t i, int who);    /* all batches * n_blocks */
+
+#endif
