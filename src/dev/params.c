@@ -33,14 +33,14 @@ static rc whole_word(const char *word, const char *value, int64_t *out)
  * computes nothing, and are refused there like any unknown word. */
 rc soft_params_word(const char *driver, bool computes, const char *word, soft_params *p)
 {
-    static const char *const known[] = {"fast",      "wide", "strict",    "faithful",
-                                        "rules=all", "isa=", "compiles=", "fail="};
+    static const char *const known[] = {"fast",      "wide",     "exact", "count",
+                                        "strict",    "faithful", "isa=",  "rules=all",
+                                        "compiles=", "fail="};
     int64_t n = 0;
     if (computes && !strcmp(word, "fast")) p->arithmetic = SOFT_FAST;
     else if (computes && !strcmp(word, "wide")) p->arithmetic = SOFT_WIDE;
-    else if (computes && !strcmp(word, "exact"))
-        return err_hint(err_fail(E_DEVICE, "arithmetic 'exact' is not built yet"),
-                        "'fast' has fp16 tensors, fp32 sums and the limit of 32768");
+    else if (computes && !strcmp(word, "exact")) p->arithmetic = SOFT_EXACT;
+    else if (computes && !strcmp(word, "count")) p->count = true;
     else if (!strcmp(word, "strict")) p->faithful = false;
     else if (!strcmp(word, "faithful")) p->faithful = true;
     else if (!strcmp(word, "rules=all")) p->rules_all = true;
@@ -56,8 +56,8 @@ rc soft_params_word(const char *driver, bool computes, const char *word, soft_pa
         rc r = err_fail(E_DEVICE, "device '%s' does not know the word '%s'", driver,
                         word);
         const char *near = err_nearest(word, known, sizeof known / sizeof *known);
-        return err_hint(r, "%s%s", near ? "did you mean " : "words: fast, wide, strict, ",
-                        near ? near : "faithful, rules=all, isa=NAME");
+        return err_hint(r, "%s%s", near ? "did you mean " : "words: fast, wide, exact, ",
+                        near ? near : "strict, faithful, isa=NAME");
     }
     return OK;
 }

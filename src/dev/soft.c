@@ -11,13 +11,14 @@ static void fill_caps(soft_device *d)
 {
     const soft_params *p = &d->params;
     dev_caps *c = &d->caps;
-    snprintf(c->uri, sizeof c->uri, "%s:%s%s%s%s%s%s", d->base.driver->name,
+    snprintf(c->uri, sizeof c->uri, "%s:%s%s%s%s%s%s%s", d->base.driver->name,
              p->profile->name,
-             !d->execute                  ? ""
-             : p->arithmetic == SOFT_WIDE ? ",wide"
-                                          : ",fast",
-             p->faithful ? ",faithful" : "", p->rules_all ? ",rules=all" : "",
-             *p->isa ? ",isa=" : "", p->isa);
+             !d->execute                   ? ""
+             : p->arithmetic == SOFT_WIDE  ? ",wide"
+             : p->arithmetic == SOFT_EXACT ? ",exact"
+                                           : ",fast",
+             p->count ? ",count" : "", p->faithful ? ",faithful" : "",
+             p->rules_all ? ",rules=all" : "", *p->isa ? ",isa=" : "", p->isa);
     snprintf(c->model, sizeof c->model, "%s", p->profile->name);
     c->profile = p->profile;
     c->computes = d->execute != NULL;

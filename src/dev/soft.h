@@ -13,12 +13,13 @@ enum { SOFT_SURFACES = 128 }; /* per run: rule surface_slots */
 enum { SOFT_RESULTS = 4096 }; /* runs whose result is kept */
 enum { SOFT_DEPTH_MAX = 127 };
 enum { SOFT_WORKERS = 8 };
-typedef enum { SOFT_FAST, SOFT_WIDE } soft_arithmetic;
+typedef enum { SOFT_FAST, SOFT_WIDE, SOFT_EXACT } soft_arithmetic;
 
 /* "m4,wide,faithful,rules=all,isa=avx2,compiles=0,fail=3" */
 typedef struct {
     const dev_profile *profile;
     soft_arithmetic arithmetic;
+    bool count;       /* exact: dropped products are counted */
     bool faithful;    /* do the wrong thing instead of refusing it */
     bool rules_all;   /* disputed rules hold as well */
     char isa[16];     /* "" = that of the kern given */

@@ -12,7 +12,7 @@
 static const char *const uris[] = {
     "null:m4",           "emu:m4",
     "emu:m1,faithful",   "emu:m4,wide",
-    "emu:m4,isa=scalar",
+    "emu:m4,isa=scalar", "emu:m4,exact",
 #ifdef FAKE_LIB
     "ane:client,lib=" FAKE_LIB, "ane:memory,lib=" FAKE_LIB,
 #endif

@@ -166,7 +166,10 @@ typedef struct {
     char *scratch;
     size_t scratch_bytes; /* registers of all units */
     char **stage;         /* per output: own memory when it is also an input */
-    bool finite_limit;    /* the 32768 cliff holds (not in wide) */
+    bool exact;           /* the chip's own arithmetic */
+    /* exact: functions of one fp16 number, by kernel; NULL: not in use */
+    const half *table[EMU_GELU_EXACT + 1];
+    bool finite_limit; /* the 32768 cliff holds (not in wide) */
 } emu_plan;
 
 /* Compile p's code; everything lives in a fresh arena of the plan. */
@@ -216,6 +219,13 @@ rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
+
+/* ---- chip.c: exact ---- */
+const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */
+void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
+                     const half *y, int y_step, half *z);
+float emu_chip_sum(const half *x, size_t n, size_t stride);
+void emu_chip_softmax(const half *e, size_t n, const half *x, half *z);
 
 /* ---- fuse.c, group.c, memory.c ---- */
 rc emu_fuse(emu_plan *p);

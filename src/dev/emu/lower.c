@@ -182,6 +182,7 @@ rc emu_lower(emu_plan *p)
 {
     const dev_code *c = p->code;
     p->finite_limit = p->params->arithmetic != SOFT_WIDE;
+    p->exact = p->params->arithmetic == SOFT_EXACT;
     p->of = arena_array(p->mem, (size_t)c->n_values + 1, sizeof *p->of);
     if (!p->of) return E_MEMORY;
     for (int i = 0; i < c->n_values; i++) p->of[i] = -1;

@@ -24,6 +24,7 @@ rc emu_add_ew(emu_plan *p, emu_ew ew, int kernel, int n_in, const int *in, int o
 {
     for (int i = 0; i < n_in; i++)
         if (in[i] < 0) return E_MEMORY;
+    if (p->exact && ew == EMU_UNARY && !emu_chip_table(p, kernel)) return E_MEMORY;
     emu_node *n = out < 0 ? NULL : emu_add_node(p, EMU_EW);
     if (!n) return E_MEMORY;
     n->ew = ew;
@@ -143,6 +144,7 @@ int emu_add_softmax(emu_plan *p, int val, int axis)
     int perm[MIL_RANK], back[MIL_RANK];
     if (val < 0) return -1;
     int rank = p->vals[val].rank;
+    if (p->exact && !emu_chip_table(p, KERN_U_EXP)) return -1;
     axis_last(rank, axis, perm, back);
     int x = emu_packed(p, emu_permuted(p, val, perm));
     if (x < 0) return -1;

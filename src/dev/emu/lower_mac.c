@@ -106,7 +106,8 @@ static rc add_product(emu_plan *p, int x, int y, bool tx, bool ty, int out, floa
     if (swap) swap_sides(g);
     g->c = (kern_out){.type = g->type, .rs = swap ? cs : rs};
     settle_batches(g);
-    return kern_gemm_reserve(p->k, g->m, g->n, g->k);
+    return p->exact ? kern_exact_reserve(p->k, g->m, g->n, g->k)
+                    : kern_gemm_reserve(p->k, g->m, g->n, g->k);
 }
 
 /* Operands keep their layout whatever it is. */

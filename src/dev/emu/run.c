@@ -7,11 +7,30 @@ typedef struct {
     emu_plan *p;
     soft_surface *const *s;
     atomic_ullong n_inf;
+    uint64_t dropped, saturated;
 } run;
 
 /* ---- products ---- */
 /* Results of the MAC array from 32768 on are infinite (rule mac_cliff). */
 #define MAC_LIMIT 32768.0f
+
+/* One product of the plan, in its arithmetic. */
+static rc multiply(run *r, const emu_gemm *g, const kern_tail *tail)
+{
+    emu_plan *p = r->p;
+    if (!p->exact || g->type != KERN_F16)
+        return kern_gemm(p->k, g->n_batch, g->m, g->n, g->k, g->a, g->b, g->c, tail);
+    uint64_t saturated = 0;
+    kern_exact_tail t = {.alpha = tail->alpha,
+                         .bias = tail->row_bias,
+                         .bias_type = tail->row_bias_type,
+                         .saturated = &saturated,
+                         .dropped = p->params->count ? &r->dropped : NULL};
+    TRY(kern_exact_gemm(p->k, g->n_batch, g->m, g->n, g->k, g->a, g->b, g->c, &t));
+    r->saturated += saturated;
+    *tail->n_inf += saturated;
+    return OK;
+}
 
 /* Outer batches one by one, the innermost by the kernel. Pointers are set on a
  * copy, so the plan stays as it was compiled. */
@@ -40,7 +59,7 @@ static rc run_gemm(run *r, const emu_node *node)
         g.a.p = a + oa * size;
         g.b.p = b + ob * size;
         g.c.p = c + oc * size;
-        TRY(kern_gemm(p->k, g.n_batch, g.m, g.n, g.k, g.a, g.b, g.c, &tail));
+        TRY(multiply(r, &g, &tail));
         for (int i = g.rank - 1; i >= 0 && ++at[i] == g.d[i]; i--) at[i] = 0;
     }
     if (n_inf) atomic_fetch_add(&r->n_inf, n_inf);
@@ -61,8 +80,9 @@ typedef struct {
 /* A running sum in fp16, as the engine's reductions make it (rule
  * reduce_narrow): ones stand still at 2048. In which order the engine adds is
  * not known; this one is ascending. */
-static float narrow_sum(const half *x, size_t n, size_t stride)
+static float narrow_sum(const emu_plan *p, const half *x, size_t n, size_t stride)
 {
+    if (p->exact) return emu_chip_sum(x, n, stride);
     half sum = 0;
     for (size_t i = 0; i < n; i++)
         sum = half_from_float(half_to_float(sum) + half_to_float(x[i * stride]));
@@ -75,7 +95,9 @@ static void store_sums(axis_work *w, const float *sums, size_t n, char *y)
     float scaled[64];
     float scale = w->e->mean ? 1.0f / (float)w->e->n : 1.0f;
     for (size_t i = 0; i < n; i++) scaled[i] = sums[i] * scale;
-    kern_convert(w->r->p->k, KERN_F32, w->type, n, scaled, y);
+    if (w->r->p->exact && w->type == KERN_F16)
+        half_from_floats_away(scaled, (half *)y, n);
+    else kern_convert(w->r->p->k, KERN_F32, w->type, n, scaled, y);
     uint64_t bad = kern_count_bad(w->r->p->k, w->type, n, y);
     if (bad) atomic_fetch_add(&w->r->n_inf, bad);
 }
@@ -91,7 +113,8 @@ static void reduce_rows(void *ctx, size_t piece)
         float sums[64];
         size_t n = end - i < 64 ? end - i : 64;
         for (size_t k = 0; k < n; k++)
-            sums[k] = w->narrow ? narrow_sum((const half *)w->x + (i + k) * e->n, e->n, 1)
+            sums[k] = w->narrow ? narrow_sum(w->r->p, (const half *)w->x + (i + k) * e->n,
+                                             e->n, 1)
                                 : kern_reduce_row(w->r->p->k, e->op, w->type, e->n,
                                                   w->x + (i + k) * e->n * size);
         store_sums(w, sums, n, w->y + i * size);
@@ -112,7 +135,7 @@ static void reduce_columns(void *ctx, size_t piece)
     if (!w->narrow)
         kern_reduce_cols(w->r->p->k, e->op, w->type, e->n, n, x, e->inner, sums);
     for (size_t i = 0; w->narrow && i < n; i++)
-        sums[i] = narrow_sum((const half *)x + i, e->n, e->inner);
+        sums[i] = narrow_sum(w->r->p, (const half *)x + i, e->n, e->inner);
     store_sums(w, sums, n, w->y + (o * e->inner + c) * size);
 }
 
@@ -126,7 +149,8 @@ static void run_reduce(run *r, const emu_node *node)
                    .x = emu_at(p, node->in[0]),
                    .y = emu_at(p, node->out),
                    .type = emu_kern_type(p->vals[node->out].store)};
-    w.narrow = p->params->faithful && e->op == KERN_SUM && w.type == KERN_F16;
+    w.narrow = (p->params->faithful || p->exact) && e->op == KERN_SUM &&
+               w.type == KERN_F16;
     if (e->inner == 1) {
         w.per = 16384 / e->n + 1;
         kern_for(p->k, (e->outer + w.per - 1) / w.per, reduce_rows, &w);
@@ -143,8 +167,12 @@ static void softmax_rows(void *ctx, size_t piece)
     axis_work *w = ctx;
     size_t n = w->e->n, rows = w->e->outer, row = n * kern_size(w->type);
     size_t end = (piece + 1) * w->per < rows ? (piece + 1) * w->per : rows;
+    const emu_plan *p = w->r->p;
     for (size_t i = piece * w->per; i < end; i++)
-        kern_softmax_row(w->r->p->k, w->type, n, w->x + i * row, w->y + i * row);
+        if (p->exact && w->type == KERN_F16)
+            emu_chip_softmax(p->table[KERN_U_EXP], n, (const half *)(w->x + i * row),
+                             (half *)(w->y + i * row));
+        else kern_softmax_row(w->r->p->k, w->type, n, w->x + i * row, w->y + i * row);
 }
 
 static void run_softmax(run *r, const emu_node *node)
@@ -268,5 +296,7 @@ rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats)
     unbind(&r);
     stats->flops = p->code->flops;
     stats->infinities = atomic_load(&r.n_inf);
+    stats->dropped_products = r.dropped;
+    stats->saturated = r.saturated;
     return OK;
 }

@@ -186,11 +186,14 @@ static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x
 {
     bool real = (o->store == MIL_FP16 || o->store == MIL_FP32) &&
                 (o->to == MIL_FP16 || o->to == MIL_FP32);
-    if (real) {
+    if (u->p->exact && o->to == MIL_FP16) {
+        for (size_t i = 0; i < n; i++)
+            ((half *)z)[i] = half_from_double_away(element(o->store, x, i));
+    } else if (real) {
         kern_convert(u->p->k, emu_kern_type(o->store), emu_kern_type(o->to), n, x, z);
-        return;
+    } else {
+        for (size_t i = 0; i < n; i++) set_element(o->to, z, i, element(o->store, x, i));
     }
-    for (size_t i = 0; i < n; i++) set_element(o->to, z, i, element(o->store, x, i));
 }
 
 /* Exact in float: every fp16 and fp32 is one. */
@@ -233,6 +236,11 @@ static void clamp_slice(size_t n, const half *x, half *z)
         z[i] = (half)((x[i] & 0x7fff) > most ? (x[i] & 0x8000) | HALF_INF : x[i]);
 }
 
+static void look_up(const half *table, size_t n, const half *x, half *z)
+{
+    for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
+}
+
 /* One op over the tile, in the types it was planned for, rounding its result as
  * if it stood alone. */
 static void run_op(unit *u, const emu_tile_op *o, size_t n)
@@ -240,13 +248,19 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
     const kern *k = u->p->k;
     char *x = u->ptr[o->src[0]], *y = u->ptr[o->src[1]], *z = u->ptr[o->dst];
     int xs = u->step[o->src[0]], ys = u->step[o->src[1]];
+    bool chip = u->p->exact && o->store == MIL_FP16;
     switch (o->ew) {
     case EMU_BINARY:
-        kern_binary(k, (kern_binary_op)o->kernel, emu_kern_type(o->store), n, x, xs, y,
-                    ys, z);
+        if (chip)
+            emu_chip_binary((kern_binary_op)o->kernel, n, (half *)x, xs, (half *)y, ys,
+                            (half *)z);
+        else
+            kern_binary(k, (kern_binary_op)o->kernel, emu_kern_type(o->store), n, x, xs,
+                        y, ys, z);
         break;
     case EMU_UNARY:
-        if (o->kernel == EMU_GELU_EXACT) gelu_exact(o->store, n, x, z);
+        if (chip) look_up(u->p->table[o->kernel], n, (half *)x, (half *)z);
+        else if (o->kernel == EMU_GELU_EXACT) gelu_exact(o->store, n, x, z);
         else kern_unary(k, (kern_unary_op)o->kernel, emu_kern_type(o->store), n, x, z);
         break;
     case EMU_SELECT:
