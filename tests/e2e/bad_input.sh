@@ -157,6 +157,7 @@ pid=$!
 for _ in $(seq 200); do [ -d runs/busy/step-00000002 ] && break; sleep 0.05; done
 complains "second training of one run" 1 "the run runs/busy is in use by another training" "hint: " -- train busy --show none
 complains "also to start it over" 1 "in use by another training" -- train busy --force --show none
+has "it is seen to be running" "$("$ANNEAL" runs)" "busy                 running"
 kill -INT $pid
 wait $pid
 same "an interrupt ends with 130" $? 130
