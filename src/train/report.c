@@ -49,7 +49,7 @@ static void add_plan(event *e, const plan *p)
     event_int(e, "launches", p->launches);
     event_real(e, "memory",
                p->memory.weights + p->memory.moments + p->memory.gradients +
-                   p->memory.surfaces + p->memory.host);
+                   p->memory.surfaces + p->memory.activations + p->memory.host);
     event_real(e, "predicted_step_ms", p->step_ms);
 }
 

@@ -2,6 +2,7 @@
 # A tiny run through the command line: trains, stops, goes on, evaluates,
 # writes text, explains itself, refuses what would spoil it.
 . tests/e2e/lib/common.sh
+root=$PWD
 cd "$TMPDIR" || exit 1
 
 field() { # JSON KEY: a number or text of a flat object
@@ -74,6 +75,10 @@ has "a damaged checkpoint is passed over, and said" "$lines" '"kind":"note"'
 
 json=$("$ANNEAL" explain tiny.conf --json)
 has "the plan is JSON: programs" "$json" '"programs":[{'
+for n in 12 24; do
+    deep=$("$ANNEAL" explain "$root/recipes/stories-110m.conf" model.layers=$n -d emu:m4 --json)
+    same "$n equal layers load as few programs" "$(field "$deep" loads)" 4
+done
 check "the plan counts loads" test "$(field "$json" loads)" -gt 0
 check "and launches, no fewer" test "$(field "$json" launches_per_step)" -ge "$(field "$json" loads)"
 for stage in config forward grad plan mil; do
