@@ -70,3 +70,28 @@ allowed | sed 's/.* //' | sort -u >"$TMPDIR/may"
 same "the library for iPadOS wants nothing beyond the list" \
     "$(comm -23 "$TMPDIR/had" "$TMPDIR/may")" ""
 same "it is for iPadOS" "$(platform "$out/ios/src/base/str.o")" "ios 16.0"
+
+# The program itself, on the loader of tests/macho: Apple's calling convention,
+# its thread-local variables and its bindings, without a Mac.
+cc=aarch64-linux-gnu-gcc
+why=
+command -v $cc >/dev/null || why="$cc is not installed"
+command -v qemu-aarch64 >/dev/null || why="qemu-aarch64 is not installed"
+if [ -n "$why" ]; then
+    skip "running the program for macOS" "$why"
+    exit 0
+fi
+check "the loader is compiled" $cc -std=gnu11 -O1 -static -pthread -Wall -Wextra -Werror \
+    tests/macho/loader.c tests/macho/libsystem.c -lm -o "$TMPDIR/loader"
+mac() { qemu-aarch64 "$TMPDIR/loader" "$bin" "$@" 2>&1; }
+# like_here "what" WORD...: the same text and exit code as the program built here
+like_here() {
+    local name=$1
+    shift
+    same "$name" "$(mac "$@"; echo $?)" "$("$ANNEAL" "$@" 2>&1; echo $?)"
+}
+like_here "the program for macOS runs and says its version" --version
+like_here "it lists the devices" device ls
+like_here "it tells what it knows of a chip" device info emu:m4
+like_here "a wrong word is the same error with the same exit code" trian
+like_here "the software engine keeps the same rules there" device check emu:m4
