@@ -111,6 +111,23 @@ static void equal_layers_share_their_programs(void **state)
     assert_int_equal(loads_of(5, "m1"), loads_of(3, "m1"));
 }
 
+/* The strict engine of each chip loads every program of its plan, with the
+ * disputed rules as well. */
+static void every_chip_takes_its_plan(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < dev_profile_count(); i++)
+        for (int all = 0; all < 2; all++) {
+            char uri[64];
+            snprintf(uri, sizeof uri, "%s:%s%s", all ? "emu" : "null", dev_profile_at(i)->name,
+                     all ? ",rules=all" : "");
+            run r = run_open(run_small, uri, NULL);
+            run_start(&r);
+            run_step(&r, NULL);
+            run_close(&r);
+        }
+}
+
 /* ---- norms ---- */
 enum { WIDTH = 1024, COLUMNS = 32 };
 
@@ -259,6 +276,7 @@ int main(void)
         cmocka_unit_test(long_vocabularies_are_cut),
         cmocka_unit_test(odd_sizes_are_right),
         cmocka_unit_test(equal_layers_share_their_programs),
+        cmocka_unit_test(every_chip_takes_its_plan),
         cmocka_unit_test(norms_are_right_from_tiny_to_large_values),
         cmocka_unit_test(a_plan_beyond_the_memory_limit_is_refused),
         cmocka_unit_test(a_plan_is_told_in_words_and_in_json),
