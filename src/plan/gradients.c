@@ -81,8 +81,8 @@ static rc place_products(planner *b)
     } else {
         cause = arena_printf(
             b->mem,
-            "weight gradient: all of them take %.3g ms on the host beside the "
-            "engine, or %.3g ms more of the engine",
+            "weight gradients: %.3g ms on the host beside the engine, against %.3g ms "
+            "more on the engine",
             host_ms, engine_ms);
     }
     if (!cause) return E_MEMORY;

@@ -221,6 +221,13 @@ rc plan_share(planner *b)
         if (b->items[i].engine)
             TRY_WHILE(share_one(b, &b->items[i], hashes), "making a program of '%s'%s",
                       b->items[i].scope, b->items[i].backward ? " backward" : "");
+    for (int i = 0; i < b->p->n_programs; i++) {
+        plan_program *q = &b->p->programs[i];
+        if (q->calls == 1) continue;
+        q->cause = arena_printf(b->mem, "%s; %d calls have this same text", q->cause,
+                                q->calls);
+        if (!q->cause) return E_MEMORY;
+    }
     b->p->loads = b->p->n_programs;
     return OK;
 }

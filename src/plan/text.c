@@ -33,6 +33,13 @@ static void print_programs(const plan *p, str *out)
     }
 }
 
+/* The param whose gradient a step adds to, or "". */
+static const char *param_of(const plan *p, const plan_step *s)
+{
+    const plan_buffer *q = s->n_out ? &p->buffers[s->out[0]] : NULL;
+    return q && q->home == PLAN_GRAD ? q->name : "";
+}
+
 /* "beside": runs while the engine does; "after": the steps it waits for. */
 static void print_steps(const plan *p, str *out)
 {
@@ -44,7 +51,9 @@ static void print_steps(const plan *p, str *out)
                  : s->background ? "beside"
                                  : "host  ",
                  what(p, s));
-        if (!s->engine) str_addf(out, " (%s)", host_words[s->host]);
+        if (!s->engine)
+            str_addf(out, " (%s%s%s)", host_words[s->host], *param_of(p, s) ? " of " : "",
+                     param_of(p, s));
         if (*s->scope) str_addf(out, " of %s", s->scope);
         for (int j = 0; j < s->n_wait; j++)
             str_addf(out, "%s%d", j ? "," : " after ", s->wait[j]);
@@ -110,10 +119,11 @@ static json_t *json_host(const plan *p)
     for (int i = 0; i < p->n_steps; i++) {
         const plan_step *s = &p->steps[i];
         if (s->engine) continue;
-        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:b, s:f}", "op",
-                                             what(p, s), "cause", s->cause, "scope",
-                                             s->scope, "background", (int)s->background,
-                                             "predicted_ms", s->predicted_ms));
+        json_array_append_new(
+            all, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:f}", "op", what(p, s),
+                           "does", host_words[s->host], "gradient", param_of(p, s),
+                           "cause", s->cause, "scope", s->scope, "background",
+                           (int)s->background, "predicted_ms", s->predicted_ms));
     }
     return all;
 }
