@@ -81,8 +81,10 @@ static void the_machine_has_a_good_one(void **state)
     fill_random(KERN_F32, M * K, a, 3, -1, 1);
     fill_random(KERN_F32, K * N, b, 4, -1, 1);
     kern_mat x = {a, KERN_F32, 1, M, 0}, y = {b, KERN_F32, N, 1, 0};
-    assert_ok(kern_gemm(own, 1, M, N, K, x, y, (kern_out){want, KERN_F32, N, 0, false}, NULL));
-    assert_ok(kern_gemm(lib, 1, M, N, K, x, y, (kern_out){had, KERN_F32, N, 0, false}, NULL));
+    assert_ok(
+        kern_gemm(own, 1, M, N, K, x, y, (kern_out){want, KERN_F32, N, 0, false}, NULL));
+    assert_ok(
+        kern_gemm(lib, 1, M, N, K, x, y, (kern_out){had, KERN_F32, N, 0, false}, NULL));
     assert_all_rel(had, want, M * N, 1e-5);
     kern_close(own);
     kern_close(lib);
