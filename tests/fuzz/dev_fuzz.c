@@ -65,8 +65,8 @@ static void run(dev_program *p)
     int n = ports.n_in + ports.n_out;
     if (n > 256) abort(); /* rule surface_slots */
     for (int i = 0; i < n; i++) {
-        const mil_type *t =
-            i < ports.n_in ? &ports.in[i].type : &ports.out[i - ports.n_in].type;
+        const mil_type *t = i < ports.n_in ? &ports.in[i].type
+                                           : &ports.out[i - ports.n_in].type;
         dev_shape shape = {.dtype = t->dtype, .rank = 1, .d = {mil_count(t)}};
         if (dev_surface_new(engine, &shape, &s[i]) != OK) {
             n = i;

@@ -232,8 +232,8 @@ static rc load_adder(device *d, int i, dev_program **out)
     char text[1024];
     snprintf(text, sizeof text,
              PROGRAM(ROW32 " in_a",
-                     CONST("fp16", "add_i", "%d.0") LET(ROW32, "sum",
-                                                        "add(x = in_a, y = add_i)"),
+                     CONST("fp16", "add_i", "%d.0")
+                         LET(ROW32, "sum", "add(x = in_a, y = add_i)"),
                      "sum"),
              i);
     return try_load(d, text, NULL, 0, out);

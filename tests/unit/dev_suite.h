@@ -10,11 +10,15 @@
 
 /* FAKE_LIB, where it is defined, is a library that stands in for Apple's. */
 static const char *const uris[] = {
-    "null:m4",           "emu:m4",
-    "emu:m1,faithful",   "emu:m4,wide",
-    "emu:m4,isa=scalar", "emu:m4,exact",
+    "null:m4",
+    "emu:m4",
+    "emu:m1,faithful",
+    "emu:m4,wide",
+    "emu:m4,isa=scalar",
+    "emu:m4,exact",
 #ifdef FAKE_LIB
-    "ane:client,lib=" FAKE_LIB, "ane:memory,lib=" FAKE_LIB,
+    "ane:client,lib=" FAKE_LIB,
+    "ane:memory,lib=" FAKE_LIB,
 #endif
 };
 

@@ -58,7 +58,8 @@ static ir_node *broadcast(build *b, int i, ir_op op)
 BINARY(add)
 BINARY(sub)
 BINARY(mul)
-BINARY(real_div) BINARY(maximum) BINARY(minimum) BINARY(pow)
+BINARY(real_div)
+BINARY(maximum) BINARY(minimum) BINARY(pow)
 #define UNARY(op)                                          \
     static ir_node *op##_one(build *b, int i)              \
     {                                                      \

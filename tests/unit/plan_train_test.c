@@ -119,8 +119,8 @@ static void every_chip_takes_its_plan(void **state)
     for (size_t i = 0; i < dev_profile_count(); i++)
         for (int all = 0; all < 2; all++) {
             char uri[64];
-            snprintf(uri, sizeof uri, "%s:%s%s", all ? "emu" : "null", dev_profile_at(i)->name,
-                     all ? ",rules=all" : "");
+            snprintf(uri, sizeof uri, "%s:%s%s", all ? "emu" : "null",
+                     dev_profile_at(i)->name, all ? ",rules=all" : "");
             run r = run_open(run_small, uri, NULL);
             run_start(&r);
             run_step(&r, NULL);
