@@ -10,15 +10,13 @@
 
 /* CFStringEncoding and CFNumberType values: Apple's public headers. */
 enum { UTF8 = 0x08000100, ASCII = 0x0600, LATIN1 = 0x0201 };
-#define CF_NUMBERS(X)                                                            \
-    X(1, int8_t, 0)                                                              \
-    X(2, int16_t, 0)                                                             \
-    X(3, int32_t, 0)                                                             \
-    X(4, int64_t, 0)                                                             \
-    X(5, float, 1)                                                               \
-    X(6, double, 1)                                                              \
-    X(7, char, 0) X(8, short, 0) X(9, int, 0) X(10, long, 0) X(11, long long, 0) \
-        X(12, float, 1) X(13, double, 1) X(14, long, 0) X(15, long, 0) X(16, double, 1)
+/* clang-format off */
+#define CF_NUMBERS(X)                                                          \
+    X(1, int8_t, 0) X(2, int16_t, 0) X(3, int32_t, 0) X(4, int64_t, 0)         \
+    X(5, float, 1) X(6, double, 1) X(7, char, 0) X(8, short, 0) X(9, int, 0)   \
+    X(10, long, 0) X(11, long long, 0) X(12, float, 1) X(13, double, 1)        \
+    X(14, long, 0) X(15, long, 0) X(16, double, 1)
+/* clang-format on */
 
 /* ---- bytes: strings, data, URLs ---- */
 id fake_bytes_new(fake_class_id c, const void *p, size_t n)

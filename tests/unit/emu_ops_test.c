@@ -59,16 +59,19 @@ BINARY(add)
 BINARY(sub)
 BINARY(mul)
 BINARY(real_div)
-BINARY(maximum) BINARY(minimum) BINARY(pow)
+BINARY(maximum)
+BINARY(minimum) BINARY(pow)
 #define UNARY(op)                                          \
     static ir_node *op##_one(build *b, int i)              \
     {                                                      \
         return ir_unary(b->g, IR_##op, input(b, full[i])); \
     }
-    UNARY(abs) UNARY(exp) UNARY(log) UNARY(sqrt) UNARY(rsqrt) UNARY(tanh) UNARY(sigmoid)
-        UNARY(relu) UNARY(silu) UNARY(gelu)
+    /* clang-format off */
+UNARY(abs) UNARY(exp) UNARY(log) UNARY(sqrt) UNARY(rsqrt)
+UNARY(tanh) UNARY(sigmoid) UNARY(relu) UNARY(silu) UNARY(gelu)
+    /* clang-format on */
 
-            static ir_node *pow_const(build *b, int i)
+    static ir_node *pow_const(build *b, int i)
 {
     static const double e[SHAPES] = {-0.5, 2, 0.5, 3};
     return ir_binary(b->g, IR_pow, input(b, full[i]), ir_scalar(b->g, e[i]));
