@@ -55,18 +55,14 @@ static ir_node *broadcast(build *b, int i, ir_op op)
     {                                          \
         return broadcast(b, i, IR_##op);       \
     }
-BINARY(add)
-BINARY(sub)
-BINARY(mul)
-BINARY(real_div)
-BINARY(maximum)
-BINARY(minimum) BINARY(pow)
+/* clang-format off */
+BINARY(add) BINARY(sub) BINARY(mul) BINARY(real_div)
+BINARY(maximum) BINARY(minimum) BINARY(pow)
 #define UNARY(op)                                          \
     static ir_node *op##_one(build *b, int i)              \
     {                                                      \
         return ir_unary(b->g, IR_##op, input(b, full[i])); \
     }
-    /* clang-format off */
 UNARY(abs) UNARY(exp) UNARY(log) UNARY(sqrt) UNARY(rsqrt)
 UNARY(tanh) UNARY(sigmoid) UNARY(relu) UNARY(silu) UNARY(gelu)
     /* clang-format on */
