@@ -123,7 +123,7 @@ $(B)/anneal: $(MAINOBJ) $(CLIOBJ) $(B)/libanneal.a
 UNITBIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/*_test.c))
 FUZZBIN := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/*_fuzz.c))
 ifneq ($(DARWIN),) # the real frameworks are there
-UNITBIN := $(filter-out $(B)/tests/fake_%,$(UNITBIN))
+UNITBIN := $(filter-out $(B)/tests/fake_% $(B)/tests/ane_driver%,$(UNITBIN))
 endif
 QUICKBIN := $(filter-out %_slow_test,$(UNITBIN)) $(FUZZBIN)
 TESTCC = $(Q)mkdir -p $(@D); $(if $(V),,echo "  $@";) \
@@ -146,7 +146,7 @@ $(FAKE): $(FAKEOBJ) $(B)/libanneal.a
 	$(Q)$(CC) $(CFLAGS) -shared -Wl,-Bsymbolic -Wl,--exclude-libs,ALL $(FAKEOBJ) $(B)/libanneal.a $(LDLIBS) -o $@
 fake: $(FAKE)
 # Tests that stand on it; elsewhere than on Linux the real frameworks are there.
-ONFAKE  := $(if $(DARWIN),,$(filter $(B)/tests/fake_% $(B)/tests/dev_conformance%,$(UNITBIN)))
+ONFAKE  := $(if $(DARWIN),,$(filter $(B)/tests/fake_% $(B)/tests/ane_driver% $(B)/tests/dev_conformance%,$(UNITBIN)))
 $(ONFAKE): $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a $(FAKE)
 	$(TESTCC) -DFAKE_LIB='"$(FAKE)"' -Itests/fake $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a

@@ -32,6 +32,9 @@ ane_ref ane_get(const ane_sys *a, ane_ref r, const char *key);
  * where no row fits. `error` may be NULL: the system gave no reason. It is
  * borrowed, so the autorelease pool must still be open. */
 rc ane_explain(const ane_sys *a, ane_id error, rc otherwise, const char *what);
+/* The same from its parts. */
+rc ane_say(const char *domain, long code, const char *said, rc otherwise,
+           const char *what);
 /* The number after "status=" or in "(0x...)" of an error's text, or -1. */
 long ane_status_in(const char *text);
 

@@ -108,6 +108,9 @@ void ane_forget_surface(ane_engine *e, const void *key);
  * description they are bound by the alphabet. E_RULE if it reads rows at a
  * stride that is not that of packed rows; E_DEVICE if it has other ports. */
 rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports);
+/* The same from attributes at hand; what they do not say stays as it is. */
+rc ane_read_ports(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
+                  int *in_at, int *out_at);
 
 /* ---- budget.c: what this process has used up, whatever opened it ---- */
 /* Take a compile and a slot; a max of 0 is none. What was not used is given

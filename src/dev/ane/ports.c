@@ -93,15 +93,15 @@ static rc check_side(const ane_sys *a, ane_ref list, const dev_port *ports, int 
     return OK;
 }
 
-static rc read_attributes(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
-                          ane_model *m)
+rc ane_read_ports(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
+                  int *in_at, int *out_at)
 {
     ane_ref d = ane_get(a, attributes, "ANEFModelDescription");
     ane_ref network = ane_get_item(a, ane_get(a, attributes, "NetworkStatusList"), 0);
     TRY(place_side(a, ane_get(a, d, "kANEFModelInputSymbolsArrayKey"), ports->in,
-                   ports->n_in, m->in_at, "inputs"));
+                   ports->n_in, in_at, "inputs"));
     TRY(place_side(a, ane_get(a, d, "kANEFModelOutputSymbolsArrayKey"), ports->out,
-                   ports->n_out, m->out_at, "outputs"));
+                   ports->n_out, out_at, "outputs"));
     TRY(check_side(a, ane_get(a, network, "LiveInputList"), ports->in, ports->n_in));
     return check_side(a, ane_get(a, network, "LiveOutputList"), ports->out, ports->n_out);
 }
@@ -114,7 +114,7 @@ rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports)
     if (e->silent || !ane_has(a, e->route->has_attributes)) return OK;
     void *pool = a->objc_autoreleasePoolPush();
     ane_id attributes = e->route->attributes(a, m->object);
-    rc r = read_attributes(a, attributes, ports, m);
+    rc r = ane_read_ports(a, attributes, ports, m->in_at, m->out_at);
     ane_drop(a, attributes);
     a->objc_autoreleasePoolPop(pool);
     if (r == OK || !e->trial) return r;
