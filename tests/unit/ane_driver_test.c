@@ -501,7 +501,7 @@ static ane_id list_of(const ane_sys *a, const ane_id *items, size_t n)
 static ane_id dict_of(const ane_sys *a, const char *const *names, const ane_id *values,
                       size_t n)
 {
-    ane_id keys[8], dict;
+    ane_id keys[8] = {NULL}, dict;
     for (size_t i = 0; i < n; i++) keys[i] = text_of(a, names[i]);
     assert_ok(ane_make_dict(a, keys, values, n, &dict));
     for (size_t i = 0; i < n; i++) {
