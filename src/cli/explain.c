@@ -52,6 +52,15 @@ static rc print_mil(const args *a, const plan *p)
     return err_hint(E_USAGE, "`anneal explain` without --program lists them");
 }
 
+static rc draw(const plan *p, const char *path)
+{
+    str svg = {0};
+    rc e = cli_plan_svg(p, &svg);
+    if (!e) e = file_replace(path, svg.p, svg.n);
+    str_free(&svg);
+    return e;
+}
+
 static rc with_plan(const args *a, const config *c, const model_config *m,
                     const char *stage)
 {
@@ -67,6 +76,7 @@ static rc with_plan(const args *a, const config *c, const model_config *m,
     if (!e)
         e = model_graph(m, MODEL_GRAD, (int)config_int(c, OPT_train_batch), m->seq, &g);
     if (!e) e = plan_build(g, &caps, &o, &p);
+    if (!e && args_has(a, "svg")) e = draw(p, args_text(a, "svg", ""));
     if (!e && args_has(a, "save"))
         e = cli_dump_step(p, &box, m, (int)config_int(c, OPT_train_batch),
                           args_text(a, "save", ""));

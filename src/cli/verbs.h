@@ -30,6 +30,9 @@ rc cli_config(const args *a, config **out);
 /* NumPy's name of a surface's elements. */
 const char *cli_npy_descr(mil_dtype t);
 
+/* A plan's step as a picture (plan_svg.c). */
+rc cli_plan_svg(const plan *p, str *out);
+
 /* Carry out one step of a plan on random tokens and first weights, and write
  * under dir all that `anneal run` needs to repeat each of its runs:
  *   NAME.mil  NAME.weights/...  call-NNN-NAME/{in,out}.PORT.npy  (dump.c) */

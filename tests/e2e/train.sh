@@ -81,6 +81,8 @@ for n in 12 24; do
 done
 check "the plan counts loads" test "$(field "$json" loads)" -gt 0
 check "and launches, no fewer" test "$(field "$json" launches_per_step)" -ge "$(field "$json" loads)"
+check "the plan is drawn" "$ANNEAL" explain tiny.conf --svg plan.svg
+same "with each launch" "$(grep -c 'fill="#4e79a7"' plan.svg)" "$(field "$json" launches_per_step)"
 for stage in config forward grad plan mil; do
     check "explain --stage $stage" "$ANNEAL" explain tiny.conf --stage $stage
 done
