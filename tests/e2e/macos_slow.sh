@@ -15,8 +15,17 @@ fi
 sdk=$PWD/tools/macos/sdk
 out=$TMPDIR/build
 
-# A name is "LIBRARY SYMBOL"; rows of the list may carry a comment.
-allowed() { sed 's/ *#.*//' tests/macho/imports.txt | grep . | sort; }
+# A name is "LIBRARY SYMBOL"; a row of the list may carry a comment, and may be
+# all names of a library that is no part of the system.
+allowed() {
+    sed 's/ *#.*//' tests/macho/imports.txt | grep . | while read -r library name; do
+        if [ "$name" = '*' ]; then
+            grep -oE '\b_[A-Za-z0-9_]+' "$sdk/usr/local/lib/$library.tbd" | sed "s/^/$library /"
+        else
+            echo "$library $name"
+        fi
+    done | sort
+}
 # imports FILE: what a linked file wants, and from where
 imports() {
     llvm-nm -m -u "$1" | sed -n 's/.* \([^ ]*\) (from \([^)]*\))$/\2 \1/p' | sort
