@@ -57,6 +57,26 @@ static void compare(exec *x, const ir_graph *g, int n_bind, const ir_binding *bi
     }
 }
 
+/* The rewritten graph means the same: only double rounds differently. */
+static void compare_legal(const plan *p, const ir_graph *g, int n, const ir_binding *bind,
+                          double **want, uint64_t seed)
+{
+    arena *mem = arena_new();
+    double **v;
+    assert_ok(ir_eval(p->legal, mem, n, bind, &v));
+    for (int o = 0; o < g->n_outputs; o++) {
+        const ir_node *a = g->outputs[o].node;
+        const ir_node *b = ir_find(p->legal, g->outputs[o].name);
+        double most = 1e-3;
+        for (int64_t i = 0; i < ir_count(a->shape); i++) most = fmax(most, fabs(want[a->id][i]));
+        for (int64_t i = 0; i < ir_count(a->shape); i++)
+            if (!(fabs(v[b->id][i] - want[a->id][i]) <= 1e-9 * most))
+                fail_msg("seed %d, %s: legal %.12g, given %.12g", (int)seed, g->outputs[o].name,
+                         v[b->id][i], want[a->id][i]);
+    }
+    arena_free(mem);
+}
+
 static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
 {
     net edge = {0};
@@ -78,6 +98,7 @@ static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
     assert_ok(dev_caps_of(d, &caps));
     if (plan_build(g, &caps, NULL, &p) != OK)
         fail_msg("seed %d: %s", (int)seed, err_text());
+    compare_legal(p, g, n, bind, v, seed);
     if (exec_open(p, d, k, &x) != OK) fail_msg("seed %d: %s", (int)seed, err_text());
     for (int i = 0; i < n; i++) {
         const ir_node *leaf = ir_find(g, bind[i].name);
