@@ -68,11 +68,12 @@ static void compare_legal(const plan *p, const ir_graph *g, int n, const ir_bind
         const ir_node *a = g->outputs[o].node;
         const ir_node *b = ir_find(p->legal, g->outputs[o].name);
         double most = 1e-3;
-        for (int64_t i = 0; i < ir_count(a->shape); i++) most = fmax(most, fabs(want[a->id][i]));
+        for (int64_t i = 0; i < ir_count(a->shape); i++)
+            most = fmax(most, fabs(want[a->id][i]));
         for (int64_t i = 0; i < ir_count(a->shape); i++)
             if (!(fabs(v[b->id][i] - want[a->id][i]) <= 1e-9 * most))
-                fail_msg("seed %d, %s: legal %.12g, given %.12g", (int)seed, g->outputs[o].name,
-                         v[b->id][i], want[a->id][i]);
+                fail_msg("seed %d, %s: legal %.12g, given %.12g", (int)seed,
+                         g->outputs[o].name, v[b->id][i], want[a->id][i]);
     }
     arena_free(mem);
 }

@@ -47,12 +47,14 @@ static const char *one_line(char *text)
     return text;
 }
 
-rc ane_say(const char *domain, long code, const char *said, rc otherwise, const char *what)
+rc ane_say(const char *domain, long code, const char *said, rc otherwise,
+           const char *what)
 {
     char text[TEXT], status[32] = "";
     long found = ane_status_in(said);
     snprintf(text, sizeof text, "%s", said);
-    if (found >= 0) snprintf(status, sizeof status, ", status 0x%lx", (unsigned long)found);
+    if (found >= 0)
+        snprintf(status, sizeof status, ", status 0x%lx", (unsigned long)found);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!is_domain(domain, rows[i].domain)) continue;
         if (rows[i].code != ANY && rows[i].code != code) continue;
@@ -62,17 +64,18 @@ rc ane_say(const char *domain, long code, const char *said, rc otherwise, const 
                                  domain, code, status, one_line(text)),
                         "%s", rows[i].meaning);
     }
-    return err_fail(otherwise, "cannot %s: %s, code %ld%s: %s", what, domain, code, status,
-                    one_line(text));
+    return err_fail(otherwise, "cannot %s: %s, code %ld%s: %s", what, domain, code,
+                    status, one_line(text));
 }
 
 rc ane_explain(const ane_sys *a, ane_id error, rc otherwise, const char *what)
 {
     char domain[128], text[TEXT];
     if (!error)
-        return err_hint(err_fail(otherwise, "cannot %s: the system gives no reason", what),
-                        "with many programs compiled by one process the budget of about "
-                        "119 is used up");
+        return err_hint(
+            err_fail(otherwise, "cannot %s: the system gives no reason", what),
+            "with many programs compiled by one process the budget of about "
+            "119 is used up");
     ane_error e = (ane_error)error;
     if (!ane_get_text(a, a->CFErrorGetDomain(e), domain, sizeof domain))
         snprintf(domain, sizeof domain, "unknown domain");
