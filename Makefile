@@ -89,7 +89,7 @@ stamp = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' > $@
 $(B)/flags.txt: FORCE
 	$(call stamp,$(CC) $(CPPFLAGS) $(CFLAGS))
 $(B)/objects.txt: FORCE
-	$(call stamp,$(OBJ) $(CLIOBJ))
+	$(call stamp,$(SRC))
 
 $(B)/%.o: %.c $(B)/flags.txt
 	@mkdir -p $(@D)

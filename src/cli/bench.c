@@ -9,7 +9,7 @@
 #include "api/session.h"
 #include "base/clock.h"
 #include "base/rng.h"
-#include "cli/verbs.h"
+#include "cli/bench.h"
 #include "exec/exec.h"
 
 typedef struct {
@@ -193,8 +193,7 @@ static rc bench_step(const args *a, config *c, machine *mach, int repeat, figure
     return OK;
 }
 
-/* Each program of a model's plan: text only, nothing timed but the plan. */
-static rc bench_programs(const args *a, config *c, machine *mach)
+static rc bench_programs(const args *a, config *c, machine *mach, int repeat)
 {
     model_config m;
     plan_options o;
@@ -202,15 +201,12 @@ static rc bench_programs(const args *a, config *c, machine *mach)
     int64_t batch;
     ir_graph *g;
     plan *p = NULL;
-    str text = {0};
     TRY(whole_model(a, c, &m, &batch));
     TRY(model_graph(&m, MODEL_GRAD, (int)batch, m.seq, &g));
     config_plan(c, &o);
     rc e = dev_caps_of(mach->dev, &caps);
     if (!e) e = plan_build(g, &caps, &o, &p);
-    if (!e) e = args_has(a, "json") ? plan_json(p, &text) : plan_print(p, &text);
-    if (!e) puts(str_text(&text));
-    str_free(&text);
+    if (!e) e = cli_bench_programs(a, p, mach->dev, repeat);
     plan_free(p);
     ir_free(g);
     return e;
@@ -263,7 +259,7 @@ static rc measure(args *a, config *c, machine *m)
     figures f = {.what = what};
     int64_t repeat;
     TRY(args_int(a, "repeat", 1, 100000, 10, &repeat));
-    if (!strcmp(what, "programs")) return bench_programs(a, c, m);
+    if (!strcmp(what, "programs")) return bench_programs(a, c, m, (int)repeat);
     double before = kern_peak_gflops(m->k, PEAK_MS);
     if (!strcmp(what, "gemm")) TRY(bench_gemm(a, c, m, (int)repeat, &f));
     else if (!strcmp(what, "layer")) TRY(bench_layer(a, c, m, (int)repeat, &f));

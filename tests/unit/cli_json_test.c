@@ -265,8 +265,8 @@ static void benchmarks_have_their_keys(void **state)
                 "--vocab 300 --repeat 2 --threads 1 --json");
     json_t *o = answer("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 "
                        "--seq 32 --vocab 300 --json",
-                       promised("explain", ""));
-    expect_part(o, "explain", "programs");
+                       promised("bench", "programs"));
+    expect_part(o, "bench", "rows");
     json_decref(o);
 }
 

@@ -1,0 +1,127 @@
+/* bench_programs.c - `anneal bench programs`: each program of a model's plan,
+ * loaded and run by itself on surfaces of small random numbers. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/rng.h"
+#include "cli/bench.h"
+
+typedef struct {
+    device *dev;
+    dev_program *program;
+    dev_surface **ports; /* inputs, then outputs */
+    int n_in, n_out;
+} solo;
+
+static void drop(solo *s)
+{
+    for (int i = 0; s->ports && i < s->n_in + s->n_out; i++)
+        if (s->ports[i]) dev_drop(s->ports[i]);
+    if (s->program) dev_unload(s->program);
+}
+
+/* Near zero, as activations and weights are: 0.02 keeps every product far from
+ * the cliff of the engine. */
+static rc fill(dev_surface *surface, const dev_shape *shape)
+{
+    void *p;
+    size_t n = 1;
+    for (int i = 0; i < shape->rank; i++) n *= (size_t)shape->d[i];
+    TRY(dev_map(surface, &p));
+    for (size_t i = 0; i < n; i++)
+        ((half *)p)[i] = half_from_float((float)(0.04 * rng_unit(1, 3, i) - 0.02));
+    return dev_unmap(surface);
+}
+
+static rc prepare(solo *s, const plan_program *q, arena *mem)
+{
+    dev_source src = {.name = q->name,
+                      .mil = q->mil,
+                      .mil_bytes = q->mil_bytes,
+                      .files = q->files,
+                      .n_files = q->n_files};
+    s->n_in = q->n_in;
+    s->n_out = q->n_out;
+    s->ports = arena_array(mem, (size_t)(q->n_in + q->n_out), sizeof *s->ports);
+    if (!s->ports) return E_MEMORY;
+    TRY(dev_load(s->dev, &src, &s->program));
+    for (int i = 0; i < q->n_in; i++) {
+        TRY(dev_surface_new(s->dev, &q->in_shapes[i], &s->ports[i]));
+        TRY(fill(s->ports[i], &q->in_shapes[i]));
+    }
+    for (int i = 0; i < q->n_out; i++)
+        TRY(dev_surface_new(s->dev, &q->out_shapes[i], &s->ports[q->n_in + i]));
+    return OK;
+}
+
+static int by_ms(const void *x, const void *y)
+{
+    double d = ((const dev_stats *)x)->ms - ((const dev_stats *)y)->ms;
+    return d < 0 ? -1 : d > 0;
+}
+
+/* The run before the first counts for nothing: caches and clocks are cold. */
+static rc time_runs(const solo *s, int repeat, dev_stats *runs)
+{
+    uint64_t ticket;
+    for (int i = -1; i < repeat; i++) {
+        TRY(dev_run(s->program, s->ports, s->n_in, s->ports + s->n_in, s->n_out,
+                    &ticket));
+        TRY(dev_wait(s->dev, ticket, i < 0 ? NULL : &runs[i]));
+    }
+    qsort(runs, (size_t)repeat, sizeof *runs, by_ms);
+    return OK;
+}
+
+static json_t *row(const plan_program *q, const dev_stats *runs, int repeat)
+{
+    const dev_stats *median = &runs[repeat / 2];
+    json_t *o = json_pack("{s:s,s:i}", "name", q->name, "calls", q->calls);
+    cli_real(o, "ms", median->ms);
+    cli_real(o, "min_ms", runs[0].ms);
+    if (q->predicted_ms >= 0) cli_real(o, "predicted_ms", q->predicted_ms);
+    cli_real(o, "flops", q->flops);
+    cli_real(o, "gflops", q->flops / median->ms / 1e6);
+    return o;
+}
+
+static rc time_program(const plan_program *q, device *dev, int repeat, json_t *rows)
+{
+    arena *mem = arena_new();
+    solo s = {.dev = dev};
+    dev_stats *runs = mem ? arena_array(mem, (size_t)repeat, sizeof *runs) : NULL;
+    rc e = runs ? prepare(&s, q, mem) : E_MEMORY;
+    if (!e) e = time_runs(&s, repeat, runs);
+    if (!e) json_array_append_new(rows, row(q, runs, repeat));
+    drop(&s);
+    arena_free(mem);
+    return e ? err_while(e, "timing program %s", q->name) : OK;
+}
+
+static void print(json_t *rows)
+{
+    size_t i;
+    json_t *o;
+    printf("%-16s %6s %10s %10s %10s\n", "program", "calls", "ms", "least", "GFLOP/s");
+    json_array_foreach(rows, i, o)
+    {
+        printf("%-16s %6lld %10.3f %10.3f %10.1f\n",
+               json_string_value(json_object_get(o, "name")),
+               (long long)json_integer_value(json_object_get(o, "calls")),
+               json_number_value(json_object_get(o, "ms")),
+               json_number_value(json_object_get(o, "min_ms")),
+               json_number_value(json_object_get(o, "gflops")));
+    }
+}
+
+rc cli_bench_programs(const args *a, const plan *p, device *dev, int repeat)
+{
+    json_t *rows = json_array();
+    rc e = rows ? OK : E_MEMORY;
+    for (int i = 0; !e && i < p->n_programs; i++)
+        e = time_program(&p->programs[i], dev, repeat, rows);
+    if (!e && args_has(a, "json")) e = cli_put_json(json_pack("{s:O}", "rows", rows));
+    else if (!e) print(rows);
+    json_decref(rows);
+    return e;
+}
