@@ -129,7 +129,8 @@ QUICKBIN := $(filter-out %_slow_test,$(UNITBIN)) $(FUZZBIN)
 TESTCC = $(Q)mkdir -p $(@D); $(if $(V),,echo "  $@";) \
 	$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@
 
-$(B)/tests/cli_%: tests/unit/cli_%.c $(B)/libcli.a $(B)/libanneal.a
+# Some run the command itself.
+$(B)/tests/cli_%: tests/unit/cli_%.c $(B)/libcli.a $(B)/libanneal.a $(B)/anneal
 	$(TESTCC) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 $(B)/tests/%_fuzz: tests/fuzz/%_fuzz.c $(B)/tests/fuzz/replay.o $(B)/libanneal.a
 	$(TESTCC) $< $(B)/tests/fuzz/replay.o $(B)/libanneal.a $(LDLIBS) -o $@
