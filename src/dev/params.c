@@ -56,8 +56,9 @@ rc soft_params_word(const char *driver, bool computes, const char *word, soft_pa
         rc r = err_fail(E_DEVICE, "device '%s' does not know the word '%s'", driver,
                         word);
         const char *near = err_nearest(word, known, sizeof known / sizeof *known);
-        return err_hint(r, "%s%s", near ? "did you mean " : "words: fast, wide, exact, ",
-                        near ? near : "strict, faithful, isa=NAME");
+        if (near) return err_hint(r, "did you mean '%s'?", near);
+        return err_hint(r, "words: fast, wide, exact, strict, faithful, rules=all, "
+                           "isa=NAME");
     }
     return OK;
 }

@@ -28,9 +28,9 @@ static rc take_word(const char *word, ane_params *p)
             "memory", "client", "lib=", "staging=", "rules=all", "compiles=", "fail="};
         rc r = err_fail(E_DEVICE, "device 'ane' does not know the word '%s'", word);
         const char *near = err_nearest(word, known, sizeof known / sizeof *known);
-        return err_hint(
-            r, "%s%s", near ? "did you mean " : "words: memory, client, staging=FOLDER, ",
-            near ? near : "rules=all, compiles=N");
+        if (near) return err_hint(r, "did you mean '%s'?", near);
+        return err_hint(r, "words: memory, client, staging=FOLDER, rules=all, "
+                           "compiles=N");
     }
     return OK;
 }
