@@ -50,6 +50,8 @@ rc ane_take_from_engine(ane_device *d, const soft_job *job);
 /* chip.c: the profile of this machine's chip, and its number of engines.
  * E_DEVICE where there is no engine, or one that no profile knows. */
 rc ane_chip(const ane_sys *a, const dev_profile **profile, int *engines);
+/* By the engine's name for itself, "h16g"; NULL if that is no family known. */
+const dev_profile *ane_profile_of(const char *name);
 
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);

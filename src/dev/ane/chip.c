@@ -22,7 +22,7 @@ static const dev_profile *by_brand(const ane_sys *a)
     return NULL;
 }
 
-static const dev_profile *by_family(const char *name)
+const dev_profile *ane_profile_of(const char *name)
 {
     const dev_profile *newest = NULL;
     if (name[0] != 'h' || !isdigit((unsigned char)name[1])) return NULL;
@@ -66,7 +66,7 @@ rc ane_chip(const ane_sys *a, const dev_profile **profile, int *engines)
     a->objc_autoreleasePoolPop(pool);
     TRY(r);
     *profile = by_brand(a);
-    if (!*profile) *profile = by_family(name);
+    if (!*profile) *profile = ane_profile_of(name);
     if (*profile) return OK;
     return err_fail(E_DEVICE, "the engine calls itself '%s', which no profile knows",
                     *name ? name : "nothing");

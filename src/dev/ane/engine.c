@@ -70,10 +70,12 @@ rc ane_engine_use(ane_engine *e, const ane_route *route)
 void ane_engine_close(ane_engine *e)
 {
     const ane_sys *a = &e->sys;
+    void *pool = a->objc_autoreleasePoolPush();
     ane_drop(a, e->client);
     ane_drop(a, e->none);
     ane_drop(a, e->zero);
     ane_drop(a, e->mil_options);
+    a->objc_autoreleasePoolPop(pool);
     pthread_mutex_destroy(&e->lock);
     pthread_mutex_destroy(&e->loading);
 }
@@ -352,6 +354,7 @@ rc ane_model_run(ane_engine *e, ane_model *m, const ane_id *objects,
 
 void ane_forget_surface(ane_engine *e, const void *key)
 {
+    void *pool = e->sys.objc_autoreleasePoolPush();
     pthread_mutex_lock(&e->lock);
     for (ane_model *m = e->models; m; m = m->next)
         for (ane_binding **at = &m->bindings; *at;) {
@@ -368,4 +371,5 @@ void ane_forget_surface(ane_engine *e, const void *key)
             mem_drop(b);
         }
     pthread_mutex_unlock(&e->lock);
+    e->sys.objc_autoreleasePoolPop(pool);
 }

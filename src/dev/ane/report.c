@@ -51,6 +51,11 @@ static double engine_joules(const ane_sys *a, ane_dict difference)
     return sum;
 }
 
+static void release(const ane_sys *a, ane_ref r)
+{
+    if (r) a->CFRelease(r);
+}
+
 static bool has_symbols(const ane_sys *a)
 {
     return a->IOReportCopyChannelsInGroup && a->IOReportCreateSubscription &&
@@ -62,9 +67,10 @@ static bool has_symbols(const ane_sys *a)
 ane_report *ane_report_open(const ane_sys *a)
 {
     ane_id group;
-    if (!has_symbols(a) || ane_make_text(a, "Energy Model", &group) != OK) return NULL;
+    if (!has_symbols(a)) return NULL;
     ane_report *r = mem_take(sizeof *r);
-    if (r) {
+    void *pool = a->objc_autoreleasePoolPush();
+    if (r && ane_make_text(a, "Energy Model", &group) == OK) {
         r->a = a;
         r->channels = (ane_id)(uintptr_t)a->IOReportCopyChannelsInGroup((ane_string)group,
                                                                         NULL, 0, 0, 0);
@@ -74,18 +80,12 @@ ane_report *ane_report_open(const ane_sys *a)
         if (r->subscription)
             r->last = a->IOReportCreateSamples(r->subscription, r->chosen, NULL);
         r->at_ms = clock_ms();
+        ane_drop(a, group);
     }
-    ane_drop(a, group);
-    if (r && !r->last) {
-        ane_report_close(r);
-        r = NULL;
-    }
-    return r;
-}
-
-static void release(const ane_sys *a, ane_ref r)
-{
-    if (r) a->CFRelease(r);
+    a->objc_autoreleasePoolPop(pool);
+    if (r && r->last) return r;
+    ane_report_close(r);
+    return NULL;
 }
 
 void ane_report_close(ane_report *r)
@@ -102,13 +102,19 @@ bool ane_report_watts(ane_report *r, double *watts)
 {
     const ane_sys *a = r->a;
     double now = clock_ms(), joules = NAN;
+    void *pool = a->objc_autoreleasePoolPush();
     ane_dict sample = a->IOReportCreateSamples(r->subscription, r->chosen, NULL);
-    if (!sample) return false;
+    *watts = NAN;
+    if (!sample) {
+        a->objc_autoreleasePoolPop(pool);
+        return false;
+    }
     ane_dict difference = a->IOReportCreateSamplesDelta(r->last, sample, NULL);
     if (difference) joules = engine_joules(a, difference);
     release(a, difference);
     release(a, r->last);
     r->last = sample;
+    a->objc_autoreleasePoolPop(pool);
     double gone = (now - r->at_ms) / 1e3;
     r->at_ms = now;
     *watts = gone > 0 ? joules / gone : NAN;

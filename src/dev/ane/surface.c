@@ -66,8 +66,10 @@ static rc check_iosurface(ane_device *d, size_t bytes, ane_surface *s)
 
 static void free_surface(ane_device *d, ane_surface *s)
 {
+    void *pool = d->e.sys.objc_autoreleasePoolPush();
     ane_drop(&d->e.sys, s->object);
     ane_drop(&d->e.sys, s->surface);
+    d->e.sys.objc_autoreleasePoolPop(pool);
     mem_drop(s);
 }
 
