@@ -222,7 +222,7 @@ static rc make_model(ane_engine *e, const dev_source *src, const dev_ports *port
 rc ane_model_get(ane_engine *e, const dev_source *src, const dev_ports *ports,
                  ane_model **out)
 {
-    uint64_t key[2];
+    uint64_t key[2] = {0};
     rc r = OK;
     TRY(make_key(src, key));
     pthread_mutex_lock(&e->loading);
