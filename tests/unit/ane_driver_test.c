@@ -482,6 +482,32 @@ static void the_fakes_limits_are_told_as_limits(void **state)
     dev_close(d);
 }
 
+/* The tables refuse an input that is not used; without them the system does,
+ * in its own words. */
+static void without_rules_the_system_refuses(void **state)
+{
+    static const char text[] = PROGRAM(ROW32 " in_a, " ROW32 " in_b",
+                                       LET(ROW32, "made", "relu(x = in_a)"), "made");
+    bench *b = *state;
+    dev_program *p = NULL;
+    device *d;
+    char uri[320];
+    assert_fails(try_load(b->d, text, NULL, 0, &p), E_RULE, "rule 'inputs_used'");
+    snprintf(uri, sizeof uri, "%s,rules=none", b->uri);
+    assert_ok(dev_open(uri, NULL, &d));
+    rc r = try_load(d, text, NULL, 0, &p);
+    if (r == OK) { /* the fake may let it pass and fail when it runs */
+        dev_surface *s[3] = {surface(d, 4, 32, 0), surface(d, 4, 32, 0),
+                             surface(d, 4, 32, 0)};
+        r = run_and_wait(p, s, 2, s + 2, 1, NULL);
+        for (int i = 0; i < 3; i++) dev_drop(s[i]);
+    }
+    assert_true(r == E_RULE || r == E_DEVICE);
+    assert_text_has(err_text(), "com.apple.appleneuralengine");
+    if (p) dev_unload(p);
+    dev_close(d);
+}
+
 /* ---- ports ---- */
 static ane_id text_of(const ane_sys *a, const char *s)
 {
@@ -597,6 +623,7 @@ int main(void)
         ON_ROUTES(readings_are_of_the_process),
         ON_ROUTES(a_failed_run_names_the_cause_and_spoils_only_its_outputs),
         ON_ROUTES(the_fakes_limits_are_told_as_limits),
+        ON_ROUTES(without_rules_the_system_refuses),
         cmocka_unit_test(a_route_is_found_without_being_told),
         cmocka_unit_test(the_systems_errors_are_explained),
         cmocka_unit_test(ports_are_bound_where_the_program_says),

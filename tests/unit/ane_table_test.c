@@ -155,6 +155,9 @@ static void words_are_read_in_any_order(void **state)
     assert_ok(ane_params_parse("client,rules=all", &p));
     assert_ptr_equal(p.route, &ane_client_route);
     assert_true(p.soft.rules_all);
+    assert_false(p.no_rules);
+    assert_ok(ane_params_parse("rules=none", &p));
+    assert_true(p.no_rules);
 }
 
 static void words_it_does_not_know_are_refused(void **state)
@@ -162,7 +165,7 @@ static void words_it_does_not_know_are_refused(void **state)
     static const struct {
         const char *text, *part;
     } bad[] = {
-        {"memry", "did you mean memory"},
+        {"memry", "did you mean 'memory'"},
         {"faithful", "does not know"},
         {"wide", "does not know"},
         {"m4", "does not know"},
@@ -171,7 +174,7 @@ static void words_it_does_not_know_are_refused(void **state)
         {"lib=", "path"},
         {"staging=", "path"},
         {"compiles=some", "whole number"},
-        {"rules=none", "rules=none"},
+        {"rules=some", "rules=some"},
     };
     ane_params p;
     char longer[512];

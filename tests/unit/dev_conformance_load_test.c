@@ -413,7 +413,7 @@ static void unknown_uris_are_answered_with_what_there_is(void **state)
         {"emu:", "m3ultra"},
         {"emu:m44", "did you mean 'emu:m4'"},
         {"null:m9000", "m5pro"},
-        {"emu:m4,fats", "did you mean fast"},
+        {"emu:m4,fats", "did you mean 'fast'"},
         {"emu:m4,", "''"},
         {"emu:m4,isa=mmx", NULL},
         {"emu:m4,compiles=many", "whole number"},

@@ -64,7 +64,9 @@ static void name_it(ane_device *d, const ane_params *p)
     dev_caps *c = &d->soft.caps;
     snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s", d->e.route->name,
              *p->lib ? ",lib=" : "", p->lib, *p->staging ? ",staging=" : "", p->staging,
-             p->soft.rules_all ? ",rules=all" : "");
+             p->no_rules         ? ",rules=none"
+             : p->soft.rules_all ? ",rules=all"
+                                 : "");
     /* Surfaces are this large anyway; a plan that knows it counts right. */
     c->surface_min_bytes = 49152;
     c->surface_align = 16384;
@@ -91,6 +93,8 @@ static rc start(ane_device *d, ane_params *p)
     d->soft.hardware = true;
     d->soft.workers = engines * WORKERS_PER_ENGINE;
     TRY(soft_start(&d->soft, &dev_ane_driver, &p->soft, NULL, ane_execute));
+    /* Whoever asks the chip what it refuses does not want our answer. */
+    if (p->no_rules) memset(d->soft.caps.rule_holds, 0, sizeof d->soft.caps.rule_holds);
     TRY(choose_route(d, p->route));
     name_it(d, p);
     d->report = ane_report_open(&d->e.sys);
