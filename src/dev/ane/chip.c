@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dev/ane/ane.h"
+#include "dev/ane/facts.h"
 
 static const dev_profile *by_brand(const ane_sys *a)
 {
-    char name[128] = "";
-    size_t n = sizeof name - 1;
-    if (!a->sysctlbyname ||
-        a->sysctlbyname("machdep.cpu.brand_string", name, &n, NULL, 0) != 0)
+    char name[128];
+    if (!ane_fact_text(a->sysctlbyname, "machdep.cpu.brand_string", name, sizeof name))
         return NULL;
     for (size_t i = 0; i < dev_profile_count(); i++)
         if (!strcmp(dev_profile_at(i)->chip, name)) return dev_profile_at(i);
