@@ -118,7 +118,7 @@ static char *staging(const fake_memory *m)
 bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
 {
     fake_memory *m = (fake_memory *)self;
-    if (fake_fails()) return fake_refuse(REFUSE_told_compile, error);
+    if (fake_told(FAKE_COMPILE, error)) return false;
     if (!((fake_descriptor *)m->descriptor)->weights)
         return fake_refuse(REFUSE_nil_weights, error);
     /* Only this route uses up the budget; a compile that succeeds is never
@@ -142,7 +142,7 @@ bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
 bool memory_load(id self, SEL op, unsigned qos, id options, id *error)
 {
     fake_memory *m = (fake_memory *)self;
-    if (fake_fails()) return fake_refuse(REFUSE_told_load, error);
+    if (fake_told(FAKE_LOAD, error)) return false;
     if (m->program) return true;
     fake_artefact *a = NULL;
     char *dir = staging(m);
@@ -168,7 +168,7 @@ static fake_refusal evaluate(fake_program *p, id request)
 
 bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *error)
 {
-    if (fake_fails()) return fake_refuse(REFUSE_told_evaluate, error);
+    if (fake_told(FAKE_EVALUATE, error)) return false;
     fake_refusal why = evaluate(((fake_memory *)self)->program, request);
     return why == REFUSALS ? true : fake_refuse(why, error);
 }
@@ -176,7 +176,7 @@ bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *
 bool memory_unload(id self, SEL op, unsigned qos, id *error)
 {
     fake_memory *m = (fake_memory *)self;
-    if (fake_fails()) return fake_refuse(REFUSE_told_unload, error);
+    if (fake_told(FAKE_UNLOAD, error)) return false;
     if (m->program) atomic_store(&m->state, COMPILED);
     engine_unload(m->program);
     m->program = NULL;
@@ -343,7 +343,7 @@ static const char *mil_file(id options)
 
 bool client_compile(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
-    if (fake_fails()) return fake_refuse(REFUSE_told_compile, error);
+    if (fake_told(FAKE_COMPILE, error)) return false;
     if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_no_text, error);
     fake_model *m = (fake_model *)model;
     const char *file = mil_file(options);
@@ -358,7 +358,7 @@ bool client_compile(id self, SEL op, id model, id options, unsigned qos, id *err
 
 bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
-    if (fake_fails()) return fake_refuse(REFUSE_told_load, error);
+    if (fake_told(FAKE_LOAD, error)) return false;
     fake_model *m = (fake_model *)model;
     if (!fake_is(model, CLASS_model) || !m->artefact)
         return fake_refuse(REFUSE_not_compiled, error);
@@ -372,7 +372,7 @@ bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
 bool client_evaluate(id self, SEL op, id model, id options, id request, unsigned qos,
                      id *error)
 {
-    if (fake_fails()) return fake_refuse(REFUSE_told_evaluate, error);
+    if (fake_told(FAKE_EVALUATE, error)) return false;
     fake_program *p = fake_is(model, CLASS_model) ? ((fake_model *)model)->program : NULL;
     fake_refusal why = evaluate(p, request);
     return why == REFUSALS ? true : fake_refuse(why, error);
@@ -380,7 +380,7 @@ bool client_evaluate(id self, SEL op, id model, id options, id request, unsigned
 
 bool client_unload(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
-    if (fake_fails()) return fake_refuse(REFUSE_told_unload, error);
+    if (fake_told(FAKE_UNLOAD, error)) return false;
     if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_not_loaded, error);
     fake_model *m = (fake_model *)model;
     if (m->program) atomic_store(&m->state, COMPILED);

@@ -48,6 +48,11 @@ void fake_ane_symbols(int how);
 void fake_ane_hide(const char *class_or_selector);
 void fake_ane_recode(const char *selector, const char *encoding);
 
+/* The same and more in words; told.c lists them. A command that a test spawns
+ * is told by the environment variable FAKE_ANE. Told anew, it forgets which
+ * calls were to be refused; a reset forgets all. */
+void fake_ane_tell(const char *words);
+
 /* The rows, for comparison with another table: false past the end. */
 typedef struct {
     const char *owner, *selector, *encoding, *source;

@@ -247,5 +247,6 @@ FAKE_EXPORT void fake_ane_reset(void)
     fake_ane_recode(NULL, NULL);
     fake_ane_absent(0);
     fake_ane_symbols(0);
+    fake_told_nothing();
     engine_close();
 }

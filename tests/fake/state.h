@@ -21,6 +21,18 @@ typedef enum {
 /* Put the row's NSError (autoreleased) in *error, if wanted; always false. */
 bool fake_refuse(fake_refusal why, id *error);
 
+/* The calls that can be asked for by name (told.c). Count this one; true if it
+ * is to be refused, with the error put in *error. */
+typedef enum {
+    FAKE_COMPILE,
+    FAKE_LOAD,
+    FAKE_EVALUATE,
+    FAKE_UNLOAD,
+    FAKE_CALLS
+} fake_call;
+bool fake_told(fake_call c, id *error);
+void fake_told_nothing(void);
+
 /* Budget: false = used up. Only a compile that failed is taken back. */
 bool fake_count_compile(void);
 void fake_uncount_compile(void);
