@@ -21,6 +21,8 @@ run_one() {
     name=$(basename "$prog" .sh)
     start=$(date +%s)
     mkdir -p "$dir/$name.tmp"
+    # what the command remembers of a machine stays with the test
+    export XDG_CACHE_HOME=$dir/$name.tmp/cache
     set -m # a process group each, so that a test's children end with it
     case $prog in
     *.sh) TMPDIR=$dir/$name.tmp bash "$prog" ;;

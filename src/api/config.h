@@ -48,7 +48,8 @@ rc config_set_pair(config *c, const char *pair); /* "section.key=value" */
 /* Errors begin "path:line: ". */
 rc config_read(config *c, const char *path);
 rc config_parse(config *c, const char *text, size_t n, const char *file);
-/* The resolved recipe: runnable, every setting, grouped, with its help. */
+/* The resolved recipe: runnable, every setting, grouped, with its help; without
+ * what is one machine's own (a library in device.uri, device.state). */
 rc config_print(const config *c, str *out);
 rc config_json(const config *c, str *out); /* flat object */
 

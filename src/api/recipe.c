@@ -77,9 +77,15 @@ static rc split_line(char *line, char **key, char **text)
     return OK;
 }
 
-/* A recipe may come from anybody: it names no library to be run. */
+/* A recipe may come from anybody: it names no library to be run, nor a folder
+ * from which compiled programs are taken. */
 static rc take_setting(config *c, const char *key, const char *value)
 {
+    if (!strcmp(key, opt_at(OPT_device_state)->name) && *value) {
+        err_fail(E_CONFIG, "a recipe may not name a folder of one machine, had '%s'",
+                 value);
+        return err_hint(E_CONFIG, "on the command line: device.state=%s", value);
+    }
     if (strcmp(key, opt_at(OPT_device_uri)->name) || !strstr(value, "lib="))
         return config_set(c, key, value);
     err_fail(E_CONFIG, "a recipe may not name a device's library, had '%s'", value);
@@ -140,6 +146,12 @@ static void add_without_library(str *out, const char *uri)
     }
 }
 
+/* What a setting is in a recipe: that of a machine's own folder is left out. */
+static const char *saved_text(const config *c, opt_id id)
+{
+    return id == OPT_device_state ? "" : config_text(c, id);
+}
+
 /* A value as split_line reads it back. */
 static void add_value(str *out, const char *text)
 {
@@ -178,7 +190,7 @@ rc config_print(const config *c, str *out)
             out->bad |= uri.bad;
             str_free(&uri);
         } else {
-            add_value(out, config_text(c, (opt_id)i));
+            add_value(out, saved_text(c, (opt_id)i));
         }
         int used = (int)(out->n - before);
         str_addf(out, "%*s # %s\n", used < 34 ? 34 - used : 0, "",
@@ -215,7 +227,7 @@ rc config_json(const config *c, str *out)
             str_add(out, config_bool(c, (opt_id)i) ? "true" : "false");
             break;
         default:
-            TRY(add_json_text(out, config_text(c, (opt_id)i)));
+            TRY(add_json_text(out, saved_text(c, (opt_id)i)));
         }
     }
     str_addc(out, '}');

@@ -13,7 +13,9 @@ rc machine_open(const config *c, machine *out)
     TRY_WHILE(kern_open((int)config_int(c, OPT_device_threads),
                         config_text(c, OPT_device_isa), &out->k),
               "opening the host's kernels");
-    rc e = dev_open(config_text(c, OPT_device_uri), out->k, &out->dev);
+    const char *state = config_text(c, OPT_device_state);
+    rc e = dev_open_at(config_text(c, OPT_device_uri), out->k, *state ? state : NULL,
+                       &out->dev);
     if (e) machine_close(out);
     return e;
 }

@@ -207,7 +207,8 @@ rc args_settings(const args *a, int from, config *c)
 {
     for (int i = from; i < a->n_word; i++) TRY(config_set_pair(c, a->word[i]));
     const char *uri = args_text(a, "device", NULL);
-    return uri ? config_set(c, "device.uri", uri) : OK;
+    if (uri) TRY(config_set(c, "device.uri", uri));
+    return *config_text(c, OPT_device_state) ? OK : cli_state(a->mem, c);
 }
 
 const char *args_new_run(const args *a, const char *name)

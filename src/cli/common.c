@@ -52,6 +52,22 @@ rc cli_config(const args *a, config **out)
     return e;
 }
 
+rc cli_state(arena *mem, config *c)
+{
+#ifdef __APPLE__
+    static const char usual[] = "Library/Caches";
+#else
+    static const char usual[] = ".cache";
+#endif
+    /* the XDG base directory specification: a path that is not whole is ignored */
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *dir = cache && *cache == '/' ? arena_printf(mem, "%s/anneal", cache)
+                      : home && *home == '/'
+                          ? arena_printf(mem, "%s/%s/anneal", home, usual)
+                          : "";
+    return dir ? config_set(c, "device.state", dir) : E_MEMORY;
+}
+
 rc cli_recipe(const args *a, const char *word, const char **path)
 {
     const char *named = arena_printf(a->mem, "recipes/%s.conf", word);

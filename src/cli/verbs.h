@@ -26,6 +26,10 @@ void cli_real(json_t *o, const char *key, double v);
 
 /* A configuration with the flags every verb shares (device) applied. */
 rc cli_config(const args *a, config **out);
+/* Set device.state to the user's cache folder: $XDG_CACHE_HOME/anneal, else
+ * ~/Library/Caches/anneal (macOS) or ~/.cache/anneal; without a home it stays
+ * empty, and nothing is remembered. */
+rc cli_state(arena *mem, config *c);
 
 /* NumPy's name of a surface's elements. */
 const char *cli_npy_descr(mil_dtype t);

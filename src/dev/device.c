@@ -48,8 +48,13 @@ static rc no_device(const char *uri, const char *word)
                                                                   : ":m4");
 }
 
-/* The driver reads its own parameters; here only the word before ':' counts. */
 rc dev_open(const char *uri, kern *k, device **out)
+{
+    return dev_open_at(uri, k, NULL, out);
+}
+
+/* The driver reads its own parameters; here only the word before ':' counts. */
+rc dev_open_at(const char *uri, kern *k, const char *state, device **out)
 {
     *out = NULL;
     if (!uri || !*uri) return no_device("", "");
@@ -63,7 +68,7 @@ rc dev_open(const char *uri, kern *k, device **out)
     for (size_t i = 0; i < dev_driver_count(); i++)
         if (!strcmp(drivers[i]->name, word)) {
             const char *params = uri + strcspn(uri, ":");
-            TRY_WHILE(drivers[i]->open(*params ? params + 1 : "", k, out),
+            TRY_WHILE(drivers[i]->open(*params ? params + 1 : "", k, state, out),
                       "opening device '%s'", uri);
             return OK;
         }

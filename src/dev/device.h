@@ -95,7 +95,10 @@ struct dev_driver {
     const char *name;  /* the word before ':' in "emu:m4" */
     const char *form;  /* how its URIs look: "emu:MODEL" */
     const char *about; /* one line for `device ls` */
-    rc (*open)(const char *params, kern *k, device **out); /* params: after ':' */
+    /* params: after ':'. state: the folder where a driver may keep what it has
+     * learned of this machine, or NULL to remember nothing; borrowed, may be
+     * made, and nothing in it may be needed. */
+    rc (*open)(const char *params, kern *k, const char *state, device **out);
     void (*close)(device *d);
     rc (*caps)(device *d, dev_caps *out);
     rc (*load)(device *d, const dev_source *src, dev_program **out);
@@ -133,6 +136,10 @@ struct dev_surface {
 /* "emu:m4", "emu:m1,faithful", "null:m4", "auto"; E_DEVICE with a list of what
  * there is otherwise. `k` is borrowed (software engines compute on it). */
 rc dev_open(const char *uri, kern *k, device **out);
+/* The same, and what drivers remember of this machine (compiled programs,
+ * reports, self-checks) is kept in the folder `state`: made when first written,
+ * of no use to another machine. NULL: nothing is remembered or consulted. */
+rc dev_open_at(const char *uri, kern *k, const char *state, device **out);
 void dev_close(device *d);
 rc dev_caps_of(device *d, dev_caps *out);
 /* Compile. Refusals are E_RULE naming the rule, E_BUDGET for limits, E_FORMAT

@@ -107,6 +107,27 @@ static void a_library_is_named_on_the_command_line_only(void **state)
     }
 }
 
+/* Compiled programs are taken from it: a recipe of another's must not choose it,
+ * and a run's own recipe must not carry it to another machine. */
+static void a_folder_of_this_machine_stays_out_of_recipes(void **state)
+{
+    config *c;
+    str text = {0}, json = {0};
+    assert_ok(config_new(&c));
+    assert_fails(parse(c, "device.state = /tmp/theirs\n"), E_CONFIG,
+                 "a recipe may not name a folder of one machine");
+    assert_ok(config_set(c, "device.state", "/tmp/mine"));
+    assert_ok(config_print(c, &text));
+    assert_ok(config_json(c, &json));
+    assert_null(strstr(str_text(&text), "/tmp/mine"));
+    assert_null(strstr(str_text(&json), "/tmp/mine"));
+    assert_text_has(str_text(&text), "device.state = ");
+    assert_ok(parse(c, str_text(&text)));
+    str_free(&text);
+    str_free(&json);
+    config_free(c);
+}
+
 static void quotes_are_read_whole(void **state)
 {
     config *c;
@@ -158,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_printed_recipe_reads_back_the_same),
         cmocka_unit_test(any_value_survives_being_saved),
         cmocka_unit_test(a_library_is_named_on_the_command_line_only),
+        cmocka_unit_test(a_folder_of_this_machine_stays_out_of_recipes),
         cmocka_unit_test(quotes_are_read_whole),
         cmocka_unit_test(only_what_fixes_a_run_conflicts),
         cmocka_unit_test(every_default_is_legal_and_every_row_has_help),

@@ -101,10 +101,11 @@ static rc start(ane_device *d, ane_params *p)
     return OK;
 }
 
-static rc ane_open(const char *text, kern *k, device **out)
+static rc ane_open(const char *text, kern *k, const char *state, device **out)
 {
     ane_params params;
     (void)k; /* the engine computes */
+    (void)state;
     TRY(ane_params_parse(text, &params));
     ane_device *d = mem_take(sizeof *d);
     if (!d) return E_MEMORY;

@@ -49,7 +49,7 @@ static rc emu_execute(soft_device *d, soft_job *job, dev_stats *stats)
 }
 
 /* The kernels are the caller's unless isa= asks for others (soft_start). */
-static rc emu_open(const char *text, kern *k, device **out)
+static rc emu_open(const char *text, kern *k, const char *state, device **out)
 {
     soft_params params;
     TRY(soft_params_parse("emu", true, text, &params));

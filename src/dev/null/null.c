@@ -14,9 +14,10 @@ extern const dev_driver dev_null_driver;
 
 /* open: read the parameters ("m4,rules=all"), find the hardware, take what
  * lasts for the life of the device. `k` is the caller's processor kernels, for
- * engines that compute on them; it may be NULL here. E_DEVICE, with what there
- * is to choose from, if the device is not there. */
-static rc null_open(const char *text, kern *k, device **out)
+ * engines that compute on them; it may be NULL here. `state` is where a driver
+ * may remember what it learned of the machine; it may be NULL. E_DEVICE, with
+ * what there is to choose from, if the device is not there. */
+static rc null_open(const char *text, kern *k, const char *state, device **out)
 {
     soft_params params;
     TRY(soft_params_parse("null", false, text, &params));

@@ -15,6 +15,8 @@ if [ -z "${TMPDIR:-}" ]; then
     TMPDIR=$(mktemp -d /tmp/anneal-e2e.XXXXXX) || exit 1
     trap 'rm -rf "$TMPDIR"' EXIT
 fi
+# what the command remembers of a machine stays with the test
+export XDG_CACHE_HOME=$TMPDIR/cache
 n_tests=0
 
 ok() { n_tests=$((n_tests + 1)); echo "ok $n_tests - $1"; }
