@@ -349,6 +349,33 @@ static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
     GET(send_fn, "fake_ane_reset")();
 }
 
+static void calls_are_refused_as_told_in_words(void **state)
+{
+    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
+    void (*tell)(const char *) = GET(void (*)(const char *), "fake_ane_tell");
+    GET(send_fn, "fake_ane_reset")();
+    obj m = model_of(PROGRAM);
+    obj x = surface(BYTES), y = surface(BYTES), r = request_on(x, y, 0);
+    stage(*state, m, PROGRAM);
+    tell("refuse=load,denied;refuse=evaluate,power_lost,3");
+    assert_true(with_qos(m, COMPILE, NULL));
+    refuses(m, LOAD, "denied");
+    refuses(m, LOAD, "denied"); /* not only once */
+    tell("refuse=evaluate,power_lost,3;pause=evaluate,1");
+    assert_true(with_qos(m, LOAD, NULL));
+    for (int i = 0; i < 2; i++) assert_true(evaluate(m, r, NULL));
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "power_lost");
+    tell(""); /* nothing any more */
+    assert_true(evaluate(m, r, NULL));
+    assert_true(SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21,
+                     NULL));
+    give(x);
+    give(y);
+    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+    GET(send_fn, "fake_ane_reset")();
+}
+
 /* Runs last: a row that no test meets guards nothing. */
 static void every_refusal_was_met(void **state)
 {
@@ -431,6 +458,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_put_together_wrongly_is_refused, folder,
                                         test_dir_teardown),
         cmocka_unit_test_setup_teardown(slots_indices_and_calls_told_to_fail_are_refused,
+                                        folder, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(calls_are_refused_as_told_in_words,
                                         folder, test_dir_teardown),
         cmocka_unit_test(every_refusal_was_met),
         cmocka_unit_test(every_row_is_what_the_runtime_answers),
