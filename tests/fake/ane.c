@@ -239,11 +239,11 @@ void memory_unmap(id self, SEL op, id request)
 }
 
 /* ---- request and surface wrapper ---- */
-id wrapper_make(id self, SEL op, id surface)
+id wrapper_make(id self, SEL op, IOSurfaceRef surface)
 {
-    if (fake_fails() || !fake_is(surface, CLASS_surface)) return NULL;
+    if (fake_fails() || !fake_is(fake_id(surface), CLASS_surface)) return NULL;
     id o = fake_new(CLASS_wrapper);
-    ((fake_wrapper *)o)->surface = objc_retain(surface);
+    ((fake_wrapper *)o)->surface = objc_retain(fake_id(surface));
     return objc_autorelease(o);
 }
 

@@ -84,46 +84,40 @@ const void *data_bytes(id self, SEL op)
 }
 
 /* ---- every type ---- */
-FAKE_EXPORT id CFRetain(id o);
-FAKE_EXPORT id CFRetain(id o)
+CFTypeRef CFRetain(CFTypeRef o)
 {
     if (!o) abort(); /* so does Apple's */
-    return objc_retain(o);
+    return objc_retain(fake_id(o));
 }
 
-FAKE_EXPORT void CFRelease(id o);
-FAKE_EXPORT void CFRelease(id o)
+void CFRelease(CFTypeRef o)
 {
     if (!o) abort();
-    objc_release(o);
+    objc_release(fake_id(o));
 }
 
-FAKE_EXPORT long CFGetRetainCount(id o);
-FAKE_EXPORT long CFGetRetainCount(id o)
+CFIndex CFGetRetainCount(CFTypeRef o)
 {
-    return (long)object_count(o, NULL);
+    return (CFIndex)object_count(fake_id(o), NULL);
 }
 
-FAKE_EXPORT unsigned char CFEqual(id a, id b);
-FAKE_EXPORT unsigned char CFEqual(id a, id b)
+Boolean CFEqual(CFTypeRef a, CFTypeRef b)
 {
-    return fake_equal(a, b);
+    return fake_equal(fake_id(a), fake_id(b));
 }
 
 /* The type's number is its class's place in the table, from 1. */
-FAKE_EXPORT unsigned long CFGetTypeID(id o);
-FAKE_EXPORT unsigned long CFGetTypeID(id o)
+CFTypeID CFGetTypeID(CFTypeRef o)
 {
     for (int c = 1; c < FAKE_CLASS_COUNT; c++)
-        if (fake_is(o, (fake_class_id)c)) return (unsigned long)c + 1;
+        if (fake_is(fake_id(o), (fake_class_id)c)) return (CFTypeID)c + 1;
     return 1;
 }
 
-#define TYPE_ID(name, cls)                           \
-    FAKE_EXPORT unsigned long name##GetTypeID(void); \
-    FAKE_EXPORT unsigned long name##GetTypeID(void)  \
-    {                                                \
-        return CLASS_##cls + 1ul;                    \
+#define TYPE_ID(name, cls)         \
+    CFTypeID name##GetTypeID(void) \
+    {                              \
+        return CLASS_##cls + 1ul;  \
     }
 TYPE_ID(CFString, string)
 TYPE_ID(CFData, data)
@@ -135,49 +129,42 @@ TYPE_ID(CFError, error)
 TYPE_ID(IOSurface, surface)
 
 /* ---- CFData, CFString, CFURL ---- */
-FAKE_EXPORT id CFDataCreate(const void *allocator, const uint8_t *p, long n);
-FAKE_EXPORT id CFDataCreate(const void *allocator, const uint8_t *p, long n)
+CFDataRef CFDataCreate(CFAllocatorRef allocator, const UInt8 *p, CFIndex n)
 {
-    return fake_fails() || n < 0 ? NULL : fake_bytes_new(CLASS_data, p, (size_t)n);
+    if (fake_fails() || n < 0) return NULL;
+    return (CFDataRef)fake_bytes_new(CLASS_data, p, (size_t)n);
 }
 
-FAKE_EXPORT long CFDataGetLength(id o);
-FAKE_EXPORT long CFDataGetLength(id o)
+CFIndex CFDataGetLength(CFDataRef o)
 {
-    return (long)((fake_bytes *)o)->n;
+    return (CFIndex)((const fake_bytes *)o)->n;
 }
 
-FAKE_EXPORT const uint8_t *CFDataGetBytePtr(id o);
-FAKE_EXPORT const uint8_t *CFDataGetBytePtr(id o)
+const UInt8 *CFDataGetBytePtr(CFDataRef o)
 {
-    return (const uint8_t *)((fake_bytes *)o)->p;
+    return (const UInt8 *)((const fake_bytes *)o)->p;
 }
 
-FAKE_EXPORT id CFStringCreateWithBytes(const void *allocator, const uint8_t *p, long n,
-                                       uint32_t encoding, unsigned char external);
-FAKE_EXPORT id CFStringCreateWithBytes(const void *allocator, const uint8_t *p, long n,
-                                       uint32_t encoding, unsigned char external)
+CFStringRef CFStringCreateWithBytes(CFAllocatorRef allocator, const UInt8 *p, CFIndex n,
+                                    CFStringEncoding encoding, Boolean external)
 {
     bool known = encoding == UTF8 || encoding == ASCII;
     if (fake_fails() || n < 0 || !known) return NULL;
-    return fake_bytes_new(CLASS_string, p, (size_t)n);
+    return (CFStringRef)fake_bytes_new(CLASS_string, p, (size_t)n);
 }
 
-FAKE_EXPORT id CFStringCreateWithCString(const void *allocator, const char *text,
-                                         uint32_t encoding);
-FAKE_EXPORT id CFStringCreateWithCString(const void *allocator, const char *text,
-                                         uint32_t encoding)
+CFStringRef CFStringCreateWithCString(CFAllocatorRef allocator, const char *text,
+                                      CFStringEncoding encoding)
 {
-    return CFStringCreateWithBytes(allocator, (const uint8_t *)text, (long)strlen(text),
+    return CFStringCreateWithBytes(allocator, (const UInt8 *)text, (CFIndex)strlen(text),
                                    encoding, 0);
 }
 
 /* Length is in UTF-16 units, not in bytes. */
-FAKE_EXPORT long CFStringGetLength(id o);
-FAKE_EXPORT long CFStringGetLength(id o)
+CFIndex CFStringGetLength(CFStringRef o)
 {
     const fake_bytes *b = (const fake_bytes *)o;
-    long n = 0;
+    CFIndex n = 0;
     for (size_t i = 0; i < b->n; i++) {
         unsigned char c = (unsigned char)b->p[i];
         n += (c & 0xc0) != 0x80; /* not a continuation */
@@ -186,16 +173,13 @@ FAKE_EXPORT long CFStringGetLength(id o)
     return n;
 }
 
-FAKE_EXPORT long CFStringGetMaximumSizeForEncoding(long n, uint32_t encoding);
-FAKE_EXPORT long CFStringGetMaximumSizeForEncoding(long n, uint32_t encoding)
+CFIndex CFStringGetMaximumSizeForEncoding(CFIndex n, CFStringEncoding encoding)
 {
     return encoding == UTF8 ? 3 * n : n;
 }
 
-FAKE_EXPORT unsigned char CFStringGetCString(id o, char *out, long size,
-                                             uint32_t encoding);
-FAKE_EXPORT unsigned char CFStringGetCString(id o, char *out, long size,
-                                             uint32_t encoding)
+Boolean CFStringGetCString(CFStringRef o, char *out, CFIndex size,
+                           CFStringEncoding encoding)
 {
     const fake_bytes *b = (const fake_bytes *)o;
     if (fake_fails() || size < 0 || (size_t)size < b->n + 1) return 0;
@@ -205,30 +189,24 @@ FAKE_EXPORT unsigned char CFStringGetCString(id o, char *out, long size,
 }
 
 /* May always answer NULL, and does: a caller must have another way. */
-FAKE_EXPORT const char *CFStringGetCStringPtr(id o, uint32_t encoding);
-FAKE_EXPORT const char *CFStringGetCStringPtr(id o, uint32_t encoding)
+const char *CFStringGetCStringPtr(CFStringRef o, CFStringEncoding encoding)
 {
     return NULL;
 }
 
-FAKE_EXPORT id CFURLCreateFromFileSystemRepresentation(const void *allocator,
-                                                       const uint8_t *p, long n,
-                                                       unsigned char folder);
-FAKE_EXPORT id CFURLCreateFromFileSystemRepresentation(const void *allocator,
-                                                       const uint8_t *p, long n,
-                                                       unsigned char folder)
+CFURLRef CFURLCreateFromFileSystemRepresentation(CFAllocatorRef allocator, const UInt8 *p,
+                                                 CFIndex n, Boolean folder)
 {
-    return fake_fails() || n < 0 ? NULL : fake_bytes_new(CLASS_url, p, (size_t)n);
+    if (fake_fails() || n < 0) return NULL;
+    return (CFURLRef)fake_bytes_new(CLASS_url, p, (size_t)n);
 }
 
-FAKE_EXPORT id CFURLCreateWithFileSystemPath(const void *allocator, id path, long style,
-                                             unsigned char folder);
-FAKE_EXPORT id CFURLCreateWithFileSystemPath(const void *allocator, id path, long style,
-                                             unsigned char folder)
+CFURLRef CFURLCreateWithFileSystemPath(CFAllocatorRef allocator, CFStringRef path,
+                                       CFURLPathStyle style, Boolean folder)
 {
     const fake_bytes *b = (const fake_bytes *)path;
     if (fake_fails() || style != 0) return NULL; /* 0: POSIX */
-    return fake_bytes_new(CLASS_url, b->p, b->n);
+    return (CFURLRef)fake_bytes_new(CLASS_url, b->p, b->n);
 }
 
 /* ---- CFNumber ---- */
@@ -246,8 +224,7 @@ int64_t fake_whole(id number)
     return n->real ? (int64_t)n->d : n->i;
 }
 
-FAKE_EXPORT id CFNumberCreate(const void *allocator, long type, const void *p);
-FAKE_EXPORT id CFNumberCreate(const void *allocator, long type, const void *p)
+CFNumberRef CFNumberCreate(CFAllocatorRef allocator, CFNumberType type, const void *p)
 {
     if (fake_fails()) return NULL;
     switch (type) {
@@ -258,7 +235,7 @@ FAKE_EXPORT id CFNumberCreate(const void *allocator, long type, const void *p)
         id o = fake_number_new((int64_t)v); \
         ((fake_number *)o)->real = is_real; \
         ((fake_number *)o)->d = (double)v;  \
-        return o;                           \
+        return (CFNumberRef)o;              \
     }
         CF_NUMBERS(X)
 #undef X
@@ -267,8 +244,7 @@ FAKE_EXPORT id CFNumberCreate(const void *allocator, long type, const void *p)
     }
 }
 
-FAKE_EXPORT unsigned char CFNumberGetValue(id o, long type, void *out);
-FAKE_EXPORT unsigned char CFNumberGetValue(id o, long type, void *out)
+Boolean CFNumberGetValue(CFNumberRef o, CFNumberType type, void *out)
 {
     const fake_number *n = (const fake_number *)o;
     switch (type) {
@@ -286,18 +262,16 @@ FAKE_EXPORT unsigned char CFNumberGetValue(id o, long type, void *out)
 }
 
 /* ---- CFArray ---- */
-FAKE_EXPORT id CFArrayCreate(const void *allocator, const id *v, long n,
-                             const void *calls);
-FAKE_EXPORT id CFArrayCreate(const void *allocator, const id *v, long n,
-                             const void *calls)
+CFArrayRef CFArrayCreate(CFAllocatorRef allocator, const void **v, CFIndex n,
+                         const CFArrayCallBacks *calls)
 {
     if (fake_fails() || n < 0) return NULL;
     if (!calls) fake_misuse("an array was made that does not retain its values");
     id o = fake_new(CLASS_array);
     fake_array *a = (fake_array *)o;
     a->v = fake_take((size_t)n * sizeof *a->v);
-    for (a->n = 0; a->n < (size_t)n; a->n++) a->v[a->n] = objc_retain(v[a->n]);
-    return o;
+    for (a->n = 0; a->n < (size_t)n; a->n++) a->v[a->n] = objc_retain(fake_id(v[a->n]));
+    return (CFArrayRef)o;
 }
 
 id fake_array_new(size_t n)
@@ -315,14 +289,12 @@ void fake_drop_array(id o)
     free(a->v);
 }
 
-FAKE_EXPORT long CFArrayGetCount(id o);
-FAKE_EXPORT long CFArrayGetCount(id o)
+CFIndex CFArrayGetCount(CFArrayRef o)
 {
-    return (long)((fake_array *)o)->n;
+    return (CFIndex)((const fake_array *)o)->n;
 }
 
-FAKE_EXPORT id CFArrayGetValueAtIndex(id o, long i);
-FAKE_EXPORT id CFArrayGetValueAtIndex(id o, long i)
+const void *CFArrayGetValueAtIndex(CFArrayRef o, CFIndex i)
 {
     const fake_array *a = (const fake_array *)o;
     if (i < 0 || (size_t)i >= a->n) abort(); /* so does Apple's */
@@ -360,49 +332,47 @@ static void set(fake_dictionary *d, id key, id value)
     d->v[d->n++] = value;
 }
 
-FAKE_EXPORT id CFDictionaryCreateMutable(const void *allocator, long capacity,
-                                         const void *key_calls, const void *value_calls);
-FAKE_EXPORT id CFDictionaryCreateMutable(const void *allocator, long capacity,
-                                         const void *key_calls, const void *value_calls)
+CFMutableDictionaryRef CFDictionaryCreateMutable(CFAllocatorRef allocator,
+                                                 CFIndex capacity,
+                                                 const CFDictionaryKeyCallBacks *keys,
+                                                 const CFDictionaryValueCallBacks *values)
 {
     if (fake_fails()) return NULL;
     id o = fake_new(CLASS_dictionary);
-    ((fake_dictionary *)o)->owns = key_calls && value_calls;
-    return o;
+    ((fake_dictionary *)o)->owns = keys && values;
+    return (CFMutableDictionaryRef)(void *)o;
 }
 
-FAKE_EXPORT id CFDictionaryCreate(const void *allocator, const id *k, const id *v, long n,
-                                  const void *key_calls, const void *value_calls);
-FAKE_EXPORT id CFDictionaryCreate(const void *allocator, const id *k, const id *v, long n,
-                                  const void *key_calls, const void *value_calls)
+CFDictionaryRef CFDictionaryCreate(CFAllocatorRef allocator, const void **k,
+                                   const void **v, CFIndex n,
+                                   const CFDictionaryKeyCallBacks *keys,
+                                   const CFDictionaryValueCallBacks *values)
 {
-    id o = CFDictionaryCreateMutable(allocator, n, key_calls, value_calls);
+    CFMutableDictionaryRef o = CFDictionaryCreateMutable(allocator, n, keys, values);
     if (!o) return NULL;
-    fake_dictionary *d = (fake_dictionary *)o;
-    for (long i = 0; i < n; i++) set(d, k[i], v[i]);
+    fake_dictionary *d = (fake_dictionary *)(void *)o;
+    for (CFIndex i = 0; i < n; i++) set(d, fake_id(k[i]), fake_id(v[i]));
     d->fixed = true;
     return o;
 }
 
-FAKE_EXPORT void CFDictionarySetValue(id o, id key, id value);
-FAKE_EXPORT void CFDictionarySetValue(id o, id key, id value)
+void CFDictionarySetValue(CFMutableDictionaryRef o, const void *key, const void *value)
 {
-    if (((fake_dictionary *)o)->fixed) fake_misuse("a fixed dictionary was changed");
-    else set((fake_dictionary *)o, key, value);
+    fake_dictionary *d = (fake_dictionary *)(void *)o;
+    if (d->fixed) fake_misuse("a fixed dictionary was changed");
+    else set(d, fake_id(key), fake_id(value));
 }
 
-FAKE_EXPORT id CFDictionaryGetValue(id o, id key);
-FAKE_EXPORT id CFDictionaryGetValue(id o, id key)
+const void *CFDictionaryGetValue(CFDictionaryRef o, const void *key)
 {
     const fake_dictionary *d = (const fake_dictionary *)o;
-    size_t i = place(d, key);
+    size_t i = place(d, fake_id(key));
     return i < d->n ? d->v[i] : NULL;
 }
 
-FAKE_EXPORT long CFDictionaryGetCount(id o);
-FAKE_EXPORT long CFDictionaryGetCount(id o)
+CFIndex CFDictionaryGetCount(CFDictionaryRef o)
 {
-    return (long)((fake_dictionary *)o)->n;
+    return (CFIndex)((const fake_dictionary *)o)->n;
 }
 
 id fake_dictionary_new(void)
@@ -448,37 +418,36 @@ void fake_drop_error(id o)
     objc_release(((fake_error *)o)->text);
 }
 
-FAKE_EXPORT long CFErrorGetCode(id o);
-FAKE_EXPORT long CFErrorGetCode(id o)
+CFIndex CFErrorGetCode(CFErrorRef o)
 {
-    return ((fake_error *)o)->code;
+    return ((fake_error *)(void *)o)->code;
 }
 
-FAKE_EXPORT id CFErrorGetDomain(id o);
-FAKE_EXPORT id CFErrorGetDomain(id o)
+CFStringRef CFErrorGetDomain(CFErrorRef o)
 {
-    return ((fake_error *)o)->domain;
+    return (CFStringRef)((fake_error *)(void *)o)->domain;
 }
 
-FAKE_EXPORT id CFErrorCopyDescription(id o);
-FAKE_EXPORT id CFErrorCopyDescription(id o)
+CFStringRef CFErrorCopyDescription(CFErrorRef o)
 {
-    return fake_fails() ? NULL : objc_retain(((fake_error *)o)->text);
+    if (fake_fails()) return NULL;
+    return (CFStringRef)objc_retain(((fake_error *)(void *)o)->text);
 }
 
 long error_code(id self, SEL op)
 {
-    return CFErrorGetCode(self);
+    return ((fake_error *)self)->code;
 }
 
 id error_domain(id self, SEL op)
 {
-    return CFErrorGetDomain(self);
+    return ((fake_error *)self)->domain;
 }
 
 id error_text(id self, SEL op)
 {
-    return objc_autorelease(CFErrorCopyDescription(self));
+    if (fake_fails()) return NULL;
+    return objc_autorelease(objc_retain(((fake_error *)self)->text));
 }
 
 id error_info(id self, SEL op)
@@ -489,30 +458,22 @@ id error_info(id self, SEL op)
 }
 
 /* ---- constants and folders ---- */
-/* Call-backs are only ever passed on; that they are there is what matters. */
-typedef struct {
-    long version;
-    void *calls[5];
-} call_backs;
-#define CONSTANT(type, name)      \
-    extern FAKE_EXPORT type name; \
-    FAKE_EXPORT type name
-CONSTANT(call_backs, kCFTypeDictionaryKeyCallBacks);
-CONSTANT(call_backs, kCFTypeDictionaryValueCallBacks);
-CONSTANT(call_backs, kCFTypeArrayCallBacks);
-CONSTANT(id, kCFAllocatorDefault);
-CONSTANT(id, kCFBooleanTrue);
-CONSTANT(id, kCFBooleanFalse);
-CONSTANT(id, NSLocalizedDescriptionKey);
-CONSTANT(id, kCFErrorLocalizedDescriptionKey);
+const CFDictionaryKeyCallBacks kCFTypeDictionaryKeyCallBacks;
+const CFDictionaryValueCallBacks kCFTypeDictionaryValueCallBacks;
+const CFArrayCallBacks kCFTypeArrayCallBacks;
+CFAllocatorRef kCFAllocatorDefault;
+CFBooleanRef kCFBooleanTrue, kCFBooleanFalse;
+id NSLocalizedDescriptionKey;
+CFStringRef kCFErrorLocalizedDescriptionKey;
 
 void fake_make_constants(void)
 {
-    kCFBooleanFalse = fake_new_immortal(CLASS_number);
-    kCFBooleanTrue = fake_new_immortal(CLASS_number);
-    ((fake_number *)kCFBooleanTrue)->i = 1;
-    NSLocalizedDescriptionKey = kCFErrorLocalizedDescriptionKey = fake_constant(
-        "NSLocalizedDescription");
+    id yes = fake_new_immortal(CLASS_number);
+    ((fake_number *)yes)->i = 1;
+    kCFBooleanTrue = (CFBooleanRef)yes;
+    kCFBooleanFalse = (CFBooleanRef)fake_new_immortal(CLASS_number);
+    NSLocalizedDescriptionKey = fake_constant("NSLocalizedDescription");
+    kCFErrorLocalizedDescriptionKey = (CFStringRef)NSLocalizedDescriptionKey;
     fake_make_surface_keys();
     fake_make_connection();
 }
@@ -532,8 +493,7 @@ id fake_temporary_directory(void)
     return o;
 }
 
-FAKE_EXPORT id NSTemporaryDirectory(void);
-FAKE_EXPORT id NSTemporaryDirectory(void)
+id NSTemporaryDirectory(void)
 {
     return fake_fails() ? NULL : objc_autorelease(fake_temporary_directory());
 }

@@ -22,7 +22,7 @@ unsigned memory_mask(id self, SEL op);
 void memory_set_mask(id self, SEL op, unsigned mask);
 bool memory_map(id self, SEL op, id request, bool cache, id *error);
 void memory_unmap(id self, SEL op, id request);
-id wrapper_make(id self, SEL op, id surface);
+id wrapper_make(id self, SEL op, IOSurfaceRef surface);
 id request_make(id self, SEL op, id in, id in_index, id out, id out_index, id weights,
                 id stats, id procedure);
 id client_shared(id self, SEL op);

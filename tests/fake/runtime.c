@@ -49,7 +49,7 @@ void *fake_take(size_t bytes)
     return p;
 }
 
-FAKE_EXPORT SEL sel_registerName(const char *name)
+SEL sel_registerName(const char *name)
 {
     unsigned h = 5381;
     for (const char *c = name; *c; c++) h = h * 33 + (unsigned char)*c;
@@ -67,14 +67,12 @@ FAKE_EXPORT SEL sel_registerName(const char *name)
     return s;
 }
 
-FAKE_EXPORT SEL sel_getUid(const char *name);
-FAKE_EXPORT SEL sel_getUid(const char *name)
+SEL sel_getUid(const char *name)
 {
     return sel_registerName(name);
 }
 
-FAKE_EXPORT const char *sel_getName(SEL s);
-FAKE_EXPORT const char *sel_getName(SEL s)
+const char *sel_getName(SEL s)
 {
     return s ? s->name : "<null selector>";
 }
@@ -175,83 +173,70 @@ IMP fake_method_for(id self, SEL s)
     return m->imp;
 }
 
-FAKE_EXPORT id objc_getClass(const char *name);
-FAKE_EXPORT id objc_getClass(const char *name)
+Class objc_getClass(const char *name)
 {
     if (fake_fails() || fake_is_hidden(name)) return NULL;
     for (int i = 0; i < FAKE_CLASS_COUNT; i++)
-        if (!strcmp(classes[i].name, name)) return (id)&classes[i];
+        if (!strcmp(classes[i].name, name)) return &classes[i];
     return NULL;
 }
 
-FAKE_EXPORT id objc_lookUpClass(const char *name);
-FAKE_EXPORT id objc_lookUpClass(const char *name)
+Class objc_lookUpClass(const char *name)
 {
     return objc_getClass(name);
 }
 
-FAKE_EXPORT Class object_getClass(id o);
-FAKE_EXPORT Class object_getClass(id o)
+Class object_getClass(id o)
 {
     return o ? o->isa : NULL;
 }
 
-FAKE_EXPORT const char *class_getName(Class c);
-FAKE_EXPORT const char *class_getName(Class c)
+const char *class_getName(Class c)
 {
     return c ? c->name : "nil";
 }
 
-FAKE_EXPORT const char *object_getClassName(id o);
-FAKE_EXPORT const char *object_getClassName(id o)
+const char *object_getClassName(id o)
 {
     return class_getName(o ? o->isa : NULL);
 }
 
-FAKE_EXPORT Class class_getSuperclass(Class c);
-FAKE_EXPORT Class class_getSuperclass(Class c)
+Class class_getSuperclass(Class c)
 {
     return c ? c->super : NULL;
 }
 
-FAKE_EXPORT Method class_getInstanceMethod(Class c, SEL s);
-FAKE_EXPORT Method class_getInstanceMethod(Class c, SEL s)
+Method class_getInstanceMethod(Class c, SEL s)
 {
     return method_of(c, s);
 }
 
-FAKE_EXPORT Method class_getClassMethod(Class c, SEL s);
-FAKE_EXPORT Method class_getClassMethod(Class c, SEL s)
+Method class_getClassMethod(Class c, SEL s)
 {
     return c ? method_of(c->isa, s) : NULL;
 }
 
-FAKE_EXPORT const char *method_getTypeEncoding(Method m);
-FAKE_EXPORT const char *method_getTypeEncoding(Method m)
+const char *method_getTypeEncoding(Method m)
 {
     return m ? fake_encoding(m->sel->name, m->encoding) : NULL;
 }
 
-FAKE_EXPORT SEL method_getName(Method m);
-FAKE_EXPORT SEL method_getName(Method m)
+SEL method_getName(Method m)
 {
     return m ? m->sel : NULL;
 }
 
-FAKE_EXPORT IMP method_getImplementation(Method m);
-FAKE_EXPORT IMP method_getImplementation(Method m)
+IMP method_getImplementation(Method m)
 {
     return m ? m->imp : NULL;
 }
 
-FAKE_EXPORT IMP class_getMethodImplementation(Class c, SEL s);
-FAKE_EXPORT IMP class_getMethodImplementation(Class c, SEL s)
+IMP class_getMethodImplementation(Class c, SEL s)
 {
     return method_getImplementation(method_of(c, s));
 }
 
-FAKE_EXPORT bool class_respondsToSelector(Class c, SEL s);
-FAKE_EXPORT bool class_respondsToSelector(Class c, SEL s)
+bool class_respondsToSelector(Class c, SEL s)
 {
     return method_of(c, s) != NULL;
 }
@@ -297,14 +282,14 @@ id fake_new_immortal(fake_class_id c)
     return make(c, -1);
 }
 
-FAKE_EXPORT id objc_retain(id o)
+id objc_retain(id o)
 {
     if (o && !is_class(o) && atomic_load(&head_of(o)->count) >= 0)
         atomic_fetch_add(&head_of(o)->count, 1);
     return o;
 }
 
-FAKE_EXPORT void objc_release(id o)
+void objc_release(id o)
 {
     if (!o || is_class(o) || atomic_load(&head_of(o)->count) < 0) return;
     long left = atomic_fetch_sub(&head_of(o)->count, 1) - 1;
@@ -324,16 +309,14 @@ struct pool {
 };
 static _Thread_local pool *top;
 
-FAKE_EXPORT void *objc_autoreleasePoolPush(void);
-FAKE_EXPORT void *objc_autoreleasePoolPush(void)
+void *objc_autoreleasePoolPush(void)
 {
     pool *p = fake_take(sizeof *p);
     p->below = top;
     return top = p;
 }
 
-FAKE_EXPORT void objc_autoreleasePoolPop(void *which);
-FAKE_EXPORT void objc_autoreleasePoolPop(void *which)
+void objc_autoreleasePoolPop(void *which)
 {
     for (bool found = false; !found;) {
         pool *p = top;
@@ -346,7 +329,7 @@ FAKE_EXPORT void objc_autoreleasePoolPop(void *which)
     }
 }
 
-FAKE_EXPORT id objc_autorelease(id o)
+id objc_autorelease(id o)
 {
     if (!o || is_class(o) || atomic_load(&head_of(o)->count) < 0) return o;
     if (!top) {
@@ -362,8 +345,7 @@ FAKE_EXPORT id objc_autorelease(id o)
     return top->v[top->n++] = o;
 }
 
-FAKE_EXPORT id objc_retainAutoreleasedReturnValue(id o);
-FAKE_EXPORT id objc_retainAutoreleasedReturnValue(id o)
+id objc_retainAutoreleasedReturnValue(id o)
 {
     return objc_retain(o);
 }

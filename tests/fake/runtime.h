@@ -14,17 +14,7 @@
 #ifndef FAKE_RUNTIME_H
 #define FAKE_RUNTIME_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define FAKE_EXPORT __attribute__((visibility("default")))
-
-typedef struct objc_class *Class;
-typedef struct objc_object *id;
-typedef struct objc_selector *SEL;
-typedef struct objc_method *Method;
-typedef void (*IMP)(void); /* cast to the method's own type before a call */
+#include "apple.h"
 
 struct objc_object {
     Class isa;
@@ -67,10 +57,11 @@ id fake_new(fake_class_id c);
 id fake_new_immortal(fake_class_id c);
 void *fake_take(size_t bytes); /* zeroed; out of memory ends the process */
 
-id objc_retain(id o);
-void objc_release(id o);
-id objc_autorelease(id o);
-SEL sel_registerName(const char *name);
+/* Core Foundation's objects are Objective-C's: a reference is the object. */
+static inline id fake_id(CFTypeRef ref)
+{
+    return (id)(uintptr_t)ref;
+}
 
 /* What the calls of the fake have in common: count this one, and say whether
  * it is the one that was told to fail. */

@@ -7,24 +7,13 @@
 #include <string.h>
 #include "methods.h"
 
-#define IOSURFACE_KEYS(X)                                    \
-    X(kIOSurfaceAllocSize, "IOSurfaceAllocSize")             \
-    X(kIOSurfaceWidth, "IOSurfaceWidth")                     \
-    X(kIOSurfaceHeight, "IOSurfaceHeight")                   \
-    X(kIOSurfaceBytesPerElement, "IOSurfaceBytesPerElement") \
-    X(kIOSurfaceBytesPerRow, "IOSurfaceBytesPerRow")         \
-    X(kIOSurfacePixelFormat, "IOSurfacePixelFormat")         \
-    X(kIOSurfaceIsGlobal, "IOSurfaceIsGlobal")               \
-    X(kIOSurfaceName, "IOSurfaceName")
-#define X(name, text)           \
-    extern FAKE_EXPORT id name; \
-    FAKE_EXPORT id name;
+#define X(name, text) CFStringRef name;
 IOSURFACE_KEYS(X)
 #undef X
 
 void fake_make_surface_keys(void)
 {
-#define X(name, text) name = fake_constant(text);
+#define X(name, text) name = (CFStringRef)fake_constant(text);
     IOSURFACE_KEYS(X)
 #undef X
 }
@@ -40,9 +29,14 @@ static size_t size_at(id properties, const char *key)
     return fake_is(v, CLASS_number) && fake_whole(v) > 0 ? (size_t)fake_whole(v) : 0;
 }
 
-FAKE_EXPORT id IOSurfaceCreate(id properties);
-FAKE_EXPORT id IOSurfaceCreate(id properties)
+static fake_surface *it(IOSurfaceRef s)
 {
+    return (fake_surface *)(void *)s;
+}
+
+IOSurfaceRef IOSurfaceCreate(CFDictionaryRef wanted)
+{
+    id properties = fake_id(wanted);
     if (fake_fails() || !fake_is(properties, CLASS_dictionary)) return NULL;
     fake_surface want = {.width = size_at(properties, "IOSurfaceWidth"),
                          .height = size_at(properties, "IOSurfaceHeight"),
@@ -65,7 +59,7 @@ FAKE_EXPORT id IOSurfaceCreate(id properties)
     s->element = want.element;
     s->row = want.row;
     s->alloc = want.alloc;
-    return o;
+    return (IOSurfaceRef)(void *)o;
 }
 
 void fake_drop_surface(id o)
@@ -77,9 +71,9 @@ void fake_drop_surface(id o)
 }
 
 /* The engine may be reading or writing it: Apple's lock would wait. */
-FAKE_EXPORT int IOSurfaceLock(fake_surface *s, uint32_t options, uint32_t *seed);
-FAKE_EXPORT int IOSurfaceLock(fake_surface *s, uint32_t options, uint32_t *seed)
+IOReturn IOSurfaceLock(IOSurfaceRef ref, IOSurfaceLockOptions options, uint32_t *seed)
 {
+    fake_surface *s = it(ref);
     if (fake_fails()) return CANNOT_LOCK;
     if (atomic_load(&s->running)) fake_misuse("a surface was locked during a run on it");
     atomic_fetch_add(options & READ_ONLY ? &s->reading : &s->writing, 1);
@@ -87,9 +81,9 @@ FAKE_EXPORT int IOSurfaceLock(fake_surface *s, uint32_t options, uint32_t *seed)
     return 0;
 }
 
-FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *seed);
-FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *seed)
+IOReturn IOSurfaceUnlock(IOSurfaceRef ref, IOSurfaceLockOptions options, uint32_t *seed)
 {
+    fake_surface *s = it(ref);
     bool told = fake_fails(); /* the lock goes, with an error */
     atomic_int *count = options & READ_ONLY ? &s->reading : &s->writing;
     int had = atomic_load(count);
@@ -102,41 +96,36 @@ FAKE_EXPORT int IOSurfaceUnlock(fake_surface *s, uint32_t options, uint32_t *see
     return told ? NOT_PERMITTED : 0;
 }
 
-FAKE_EXPORT void *IOSurfaceGetBaseAddress(fake_surface *s);
-FAKE_EXPORT void *IOSurfaceGetBaseAddress(fake_surface *s)
+void *IOSurfaceGetBaseAddress(IOSurfaceRef ref)
 {
+    fake_surface *s = it(ref);
     if (fake_fails()) return NULL;
     if (!atomic_load(&s->writing) && !atomic_load(&s->reading))
         fake_misuse("the address of a surface was taken without a lock");
     return s->base;
 }
 
-FAKE_EXPORT size_t IOSurfaceGetAllocSize(fake_surface *s);
-FAKE_EXPORT size_t IOSurfaceGetAllocSize(fake_surface *s)
+size_t IOSurfaceGetAllocSize(IOSurfaceRef s)
 {
-    return s->alloc;
+    return it(s)->alloc;
 }
 
-FAKE_EXPORT size_t IOSurfaceGetWidth(fake_surface *s);
-FAKE_EXPORT size_t IOSurfaceGetWidth(fake_surface *s)
+size_t IOSurfaceGetWidth(IOSurfaceRef s)
 {
-    return s->width;
+    return it(s)->width;
 }
 
-FAKE_EXPORT size_t IOSurfaceGetHeight(fake_surface *s);
-FAKE_EXPORT size_t IOSurfaceGetHeight(fake_surface *s)
+size_t IOSurfaceGetHeight(IOSurfaceRef s)
 {
-    return s->height;
+    return it(s)->height;
 }
 
-FAKE_EXPORT size_t IOSurfaceGetBytesPerRow(fake_surface *s);
-FAKE_EXPORT size_t IOSurfaceGetBytesPerRow(fake_surface *s)
+size_t IOSurfaceGetBytesPerRow(IOSurfaceRef s)
 {
-    return s->row;
+    return it(s)->row;
 }
 
-FAKE_EXPORT size_t IOSurfaceGetBytesPerElement(fake_surface *s);
-FAKE_EXPORT size_t IOSurfaceGetBytesPerElement(fake_surface *s)
+size_t IOSurfaceGetBytesPerElement(IOSurfaceRef s)
 {
-    return s->element;
+    return it(s)->element;
 }

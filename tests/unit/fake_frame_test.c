@@ -3,19 +3,12 @@
  * object is given back. */
 #include <dlfcn.h>
 #include "test.h"
+#include "apple.h"
 #include "fake.h"
 
-typedef void *obj;
+typedef id obj;
 static void *lib;
 
-/* A function of the library: an address as POSIX gives it, read as a function
- * through a union, as ISO C has no cast for it. */
-#define GET(type, name)        \
-    ((union {                  \
-         void *address;        \
-         __typeof__(type) f;   \
-     }){.address = find(name)} \
-         .f)
 static void *find(const char *name)
 {
     void *p = dlsym(lib, name);
@@ -23,56 +16,61 @@ static void *find(const char *name)
     return p;
 }
 
-typedef obj (*make_string_fn)(const void *, const char *, uint32_t);
-typedef obj (*make_data_fn)(const void *, const void *, long);
-typedef obj (*make_number_fn)(const void *, long, const void *);
-typedef obj (*make_array_fn)(const void *, const obj *, long, const void *);
-typedef obj (*make_dict_fn)(const void *, const obj *, const obj *, long, const void *,
-                            const void *);
-typedef obj (*find_fn)(const char *);
-typedef obj (*surface_fn)(obj);
-typedef int (*lock_fn)(obj, uint32_t, uint32_t *);
-typedef void (*send_fn)(void);
-typedef void (*give_fn)(obj);
-typedef obj (*push_fn)(void);
-typedef int64_t (*count_fn)(void);
-typedef obj (*two_fn)(obj, obj);
+/* A function of the library with the type it is declared with: an address as
+ * POSIX gives it, read as a function through a union, as ISO C has no cast. */
+#define GET(name)               \
+    ((union {                   \
+         void *address;         \
+         __typeof__(&name) f;   \
+     }){.address = find(#name)} \
+         .f)
+
+/* Core Foundation's objects are Objective-C's. */
+static obj object(const void *ref)
+{
+    return (obj)(uintptr_t)ref;
+}
+#define REF(o) ((const void *)(o))
+#define SURFACE(o) ((IOSurfaceRef)(void *)(o))
 
 static obj cls(const char *name)
 {
-    obj c = GET(find_fn, "objc_getClass")(name);
+    Class c = GET(objc_getClass)(name);
     assert_non_null(c);
-    return c;
+    return object(c);
 }
 
-static obj sel(const char *name)
+static SEL sel(const char *name)
 {
-    return GET(find_fn, "sel_registerName")(name);
+    return GET(sel_registerName)(name);
 }
 
 #define SEND(ret, types, to, name, ...) \
-    ((ret(*) types)GET(send_fn, "objc_msgSend"))(to, sel(name), __VA_ARGS__)
+    ((ret(*) types)GET(objc_msgSend))(to, sel(name), __VA_ARGS__)
 
 static obj text(const char *s)
 {
-    return GET(make_string_fn, "CFStringCreateWithCString")(NULL, s, 0x08000100);
+    return object(GET(CFStringCreateWithCString)(NULL, s, 0x08000100));
 }
 
 static obj number(int64_t v)
 {
-    return GET(make_number_fn, "CFNumberCreate")(NULL, 4, &v);
+    return object(GET(CFNumberCreate)(NULL, 4, &v));
 }
 
 static void give(obj o)
 {
-    GET(give_fn, "CFRelease")(o);
+    GET(CFRelease)(o);
 }
 
 static obj dict(int n, obj *k, obj *v)
 {
-    obj d = GET(make_dict_fn, "CFDictionaryCreate")(
-        NULL, k, v, n, dlsym(lib, "kCFTypeDictionaryKeyCallBacks"),
-        dlsym(lib, "kCFTypeDictionaryValueCallBacks"));
+    const void *list[16];
+    assert_true(n <= 8);
+    for (int i = 0; i < n; i++) list[i] = k[i], list[8 + i] = v[i];
+    obj d = object(GET(CFDictionaryCreate)(NULL, list, list + 8, n,
+                                           find("kCFTypeDictionaryKeyCallBacks"),
+                                           find("kCFTypeDictionaryValueCallBacks")));
     for (int i = 0; i < n; i++) give(k[i]), give(v[i]);
     return d;
 }
@@ -80,8 +78,8 @@ static obj dict(int n, obj *k, obj *v)
 /* An array of one, which takes `o` over. */
 static obj one(obj o)
 {
-    obj a = GET(make_array_fn, "CFArrayCreate")(NULL, &o, 1,
-                                                dlsym(lib, "kCFTypeArrayCallBacks"));
+    const void *list[] = {o};
+    obj a = object(GET(CFArrayCreate)(NULL, list, 1, find("kCFTypeArrayCallBacks")));
     give(o);
     return a;
 }
@@ -92,15 +90,10 @@ static obj surface(int64_t bytes)
                text("IOSurfaceBytesPerElement"), text("IOSurfaceBytesPerRow"),
                text("IOSurfaceAllocSize")};
     obj v[] = {number(bytes), number(1), number(1), number(bytes), number(bytes)};
-    obj d = dict(5, k, v), s = GET(surface_fn, "IOSurfaceCreate")(d);
+    obj d = dict(5, k, v), s = object(GET(IOSurfaceCreate)(REF(d)));
     give(d);
     assert_non_null(s);
     return s;
-}
-
-static int64_t count(const char *name)
-{
-    return GET(count_fn, name)();
 }
 
 /* Which rows of refusals.def a test has met. */
@@ -110,10 +103,8 @@ static bool met[64];
 static void error_is(obj error, const char *refusal)
 {
     fake_ane_refusal r = {0};
-    int (*at)(size_t, fake_ane_refusal *) = GET(int (*)(size_t, fake_ane_refusal *),
-                                                "fake_ane_refusal_at");
     size_t i = 0;
-    while (at(i, &r) && strcmp(r.name, refusal)) i++;
+    while (GET(fake_ane_refusal_at)(i, &r) && strcmp(r.name, refusal)) i++;
     assert_string_equal(r.name, refusal);
     met[i] = true;
     if (!r.domain) {
@@ -122,13 +113,12 @@ static void error_is(obj error, const char *refusal)
     }
     assert_non_null(error);
     char had[256];
-    unsigned char (*get)(obj, char *, long, uint32_t) = GET(
-        unsigned char (*)(obj, char *, long, uint32_t), "CFStringGetCString");
-    assert_true(get(GET(surface_fn, "CFErrorGetDomain")(error), had, 256, 0x08000100));
+    CFErrorRef e = (CFErrorRef)(void *)error;
+    assert_true(GET(CFStringGetCString)(GET(CFErrorGetDomain)(e), had, 256, 0x08000100));
     assert_string_equal(had, r.domain);
-    assert_int_equal(GET(long (*)(obj), "CFErrorGetCode")(error), r.code);
-    obj about = GET(surface_fn, "CFErrorCopyDescription")(error);
-    assert_true(get(about, had, 256, 0x08000100));
+    assert_int_equal(GET(CFErrorGetCode)(e), r.code);
+    obj about = object(GET(CFErrorCopyDescription)(e));
+    assert_true(GET(CFStringGetCString)(REF(about), had, 256, 0x08000100));
     assert_string_equal(had, r.text);
     give(about);
 }
@@ -141,14 +131,19 @@ static void error_is(obj error, const char *refusal)
 enum { N = 64 * 64, BYTES = 49152 };
 
 /* ---- route A ---- */
+static obj data_of(const char *mil)
+{
+    return object(GET(CFDataCreate)(NULL, (const UInt8 *)mil, (long)strlen(mil)));
+}
+
 static obj model_of(const char *mil)
 {
-    obj data = GET(make_data_fn, "CFDataCreate")(NULL, mil, (long)strlen(mil));
+    obj data = data_of(mil);
     obj none = dict(0, NULL, NULL);
-    obj d = SEND(obj, (obj, obj, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
+    obj d = SEND(obj, (obj, SEL, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
                  "modelWithMILText:weights:optionsPlist:", data, none, NULL);
     assert_non_null(d);
-    obj m = SEND(obj, (obj, obj, obj), cls("_ANEInMemoryModel"),
+    obj m = SEND(obj, (obj, SEL, obj), cls("_ANEInMemoryModel"),
                  "inMemoryModelWithDescriptor:", d);
     give(data);
     give(none);
@@ -158,36 +153,37 @@ static obj model_of(const char *mil)
 static void stage(const char *dir, obj model, const char *mil)
 {
     char path[1024];
-    obj hex = ((obj(*)(obj, obj))GET(send_fn, "objc_msgSend"))(
-        model, sel("hexStringIdentifier"));
-    const char *id = ((const char *(*)(obj, obj))GET(send_fn, "objc_msgSend"))(
-        hex, sel("UTF8String"));
-    snprintf(path, sizeof path, "%s/%s/weights", dir, id);
+    obj hex = ((obj(*)(obj, SEL))GET(objc_msgSend))(model, sel("hexStringIdentifier"));
+    const char *name = ((const char *(*)(obj, SEL))GET(objc_msgSend))(hex,
+                                                                      sel("UTF8String"));
+    snprintf(path, sizeof path, "%s/%s/weights", dir, name);
     assert_ok(file_make_dirs(path));
-    snprintf(path, sizeof path, "%s/%s/model.mil", dir, id);
+    snprintf(path, sizeof path, "%s/%s/model.mil", dir, name);
     assert_ok(file_replace(path, mil, strlen(mil)));
 }
 
-typedef _Bool (*qos_fn)(obj, obj, unsigned, obj, obj *);
+typedef _Bool (*qos_fn)(obj, SEL, unsigned, obj, obj *);
 static _Bool with_qos(obj model, const char *name, obj *error)
 {
-    return ((qos_fn)GET(send_fn, "objc_msgSend"))(model, sel(name), 21, NULL, error);
+    return ((qos_fn)GET(objc_msgSend))(model, sel(name), 21, NULL, error);
 }
 
 static _Bool evaluate(obj model, obj request, obj *error)
 {
-    return SEND(_Bool, (obj, obj, unsigned, obj, obj, obj *), model,
+    return SEND(_Bool, (obj, SEL, unsigned, obj, obj, obj *), model,
                 "evaluateWithQoS:options:request:error:", 21, NULL, request, error);
 }
 
 static obj request_on(obj in, obj out, int64_t index)
 {
-    obj (*wrap)(obj, obj, obj) = (obj(*)(obj, obj, obj))GET(send_fn, "objc_msgSend");
-    obj w = cls("_ANEIOSurfaceObject"), s = sel("objectWithIOSurface:");
-    obj (*keep)(obj) = GET(surface_fn, "CFRetain");
-    obj a[] = {one(keep(wrap(w, s, in))), one(number(index)), one(keep(wrap(w, s, out))),
-               one(number(0)), number(0)};
-    obj r = SEND(obj, (obj, obj, obj, obj, obj, obj, obj, obj, obj), cls("_ANERequest"),
+    obj w = cls("_ANEIOSurfaceObject"), side[] = {in, out};
+    for (int i = 0; i < 2; i++) {
+        side[i] = SEND(obj, (obj, SEL, IOSurfaceRef), w,
+                       "objectWithIOSurface:", SURFACE(side[i]));
+        GET(CFRetain)(side[i]);
+    }
+    obj a[] = {one(side[0]), one(number(index)), one(side[1]), one(number(0)), number(0)};
+    obj r = SEND(obj, (obj, SEL, obj, obj, obj, obj, obj, obj, obj), cls("_ANERequest"),
                  "requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:"
                  "perfStats:procedureIndex:",
                  a[0], a[1], a[2], a[3], NULL, NULL, a[4]);
@@ -197,19 +193,20 @@ static obj request_on(obj in, obj out, int64_t index)
 
 static uint16_t *lock(obj s)
 {
-    assert_int_equal(GET(lock_fn, "IOSurfaceLock")(s, 0, NULL), 0);
-    return GET(surface_fn, "IOSurfaceGetBaseAddress")(s);
+    assert_int_equal(GET(IOSurfaceLock)(SURFACE(s), 0, NULL), 0);
+    return GET(IOSurfaceGetBaseAddress)(SURFACE(s));
 }
 
 static void unlock(obj s)
 {
-    assert_int_equal(GET(lock_fn, "IOSurfaceUnlock")(s, 0, NULL), 0);
+    assert_int_equal(GET(IOSurfaceUnlock)(SURFACE(s), 0, NULL), 0);
 }
 
 static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
 {
-    int64_t live = count("fake_ane_live_objects");
-    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
+    int64_t live = GET(fake_ane_live_objects)();
+    void *pool = GET(objc_autoreleasePoolPush)();
+    obj e = NULL;
     obj m = model_of(PROGRAM), x = surface(BYTES), y = surface(BYTES);
     obj small = surface(4096), r = request_on(x, y, 0);
     assert_false(with_qos(m, "loadWithQoS:options:error:", &e));
@@ -221,7 +218,7 @@ static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
     assert_false(evaluate(m, r, &e));
     error_is(e, "not_loaded");
     assert_true(with_qos(m, "loadWithQoS:options:error:", NULL));
-    assert_int_equal(count("fake_ane_loaded") & 0xffff, 1);
+    assert_int_equal(GET(fake_ane_loaded)() & 0xffff, 1);
 
     uint16_t *p = lock(x);
     for (int i = 0; i < N; i++) p[i] = 0x3c00; /* 1.0 */
@@ -235,44 +232,40 @@ static void a_model_runs_and_refuses_what_comes_in_the_wrong_order(void **state)
     for (int i = 0; i < N; i++) assert_int_equal(p[i], 0x4000); /* 2.0 */
     unlock(y);
     assert_true(
-        SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21, NULL));
+        SEND(_Bool, (obj, SEL, unsigned, obj *), m, "unloadWithQoS:error:", 21, NULL));
     give(x);
     give(y);
     give(small);
-    GET(give_fn, "objc_autoreleasePoolPop")(pool);
-    assert_int_equal(count("fake_ane_live_objects"), live);
-    assert_int_equal(count("fake_ane_misuses"), 0);
+    GET(objc_autoreleasePoolPop)(pool);
+    assert_int_equal(GET(fake_ane_live_objects)(), live);
+    assert_int_equal(GET(fake_ane_misuses)(), 0);
 }
 
 /* The budget of the in-memory route is not given back; told to fail, a call
  * fails once. */
 static void the_budget_leaks_and_calls_fail_when_told(void **state)
 {
-    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
-    GET(send_fn, "fake_ane_reset")();
-    GET(void (*)(int, int), "fake_ane_limits")(3, 128);
+    void *pool = GET(objc_autoreleasePoolPush)();
+    obj e = NULL;
+    GET(fake_ane_reset)();
+    GET(fake_ane_limits)(3, 128);
     obj m = model_of(PROGRAM);
     stage(*state, m, PROGRAM);
-    GET(void (*)(uint64_t), "fake_ane_fail_at")(1);
+    GET(fake_ane_fail_at)(1);
     assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
     error_is(e, "told_compile");
     for (int i = 0; i < 3; i++)
         assert_true(with_qos(m, "compileWithQoS:options:error:", NULL));
     assert_false(with_qos(m, "compileWithQoS:options:error:", &e));
     error_is(e, "over_budget");
-    GET(give_fn, "objc_autoreleasePoolPop")(pool);
-    GET(send_fn, "fake_ane_reset")();
+    GET(objc_autoreleasePoolPop)(pool);
+    GET(fake_ane_reset)();
 }
 
 static obj descriptor_of(obj text_object, obj weights)
 {
-    return SEND(obj, (obj, obj, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
+    return SEND(obj, (obj, SEL, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
                 "modelWithMILText:weights:optionsPlist:", text_object, weights, NULL);
-}
-
-static obj data_of(const char *mil)
-{
-    return GET(make_data_fn, "CFDataCreate")(NULL, mil, (long)strlen(mil));
 }
 
 static void refuses(obj model, const char *selector, const char *refusal)
@@ -296,10 +289,10 @@ static void refuses(obj model, const char *selector, const char *refusal)
 
 static void what_is_put_together_wrongly_is_refused(void **state)
 {
-    obj pool = GET(push_fn, "objc_autoreleasePoolPush")();
+    void *pool = GET(objc_autoreleasePoolPush)();
     obj none = dict(0, NULL, NULL), words = text(PROGRAM), data = data_of(PROGRAM);
     assert_null(descriptor_of(words, none)); /* NSString for NSData */
-    obj m = SEND(obj, (obj, obj, obj), cls("_ANEInMemoryModel"),
+    obj m = SEND(obj, (obj, SEL, obj), cls("_ANEInMemoryModel"),
                  "inMemoryModelWithDescriptor:", descriptor_of(data, NULL));
     refuses(m, COMPILE, "nil_weights");
     m = model_of(BAD);
@@ -311,16 +304,17 @@ static void what_is_put_together_wrongly_is_refused(void **state)
     give(none);
     give(words);
     give(data);
-    GET(give_fn, "objc_autoreleasePoolPop")(pool);
+    GET(objc_autoreleasePoolPop)(pool);
 }
 
 static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
 {
-    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
-    void (*fail_at)(uint64_t) = GET(void (*)(uint64_t), "fake_ane_fail_at");
-    GET(send_fn, "fake_ane_reset")();
-    GET(void (*)(const char *), "fake_ane_engine")("emu:m4,faithful,compiles=0,fail=2");
-    GET(void (*)(int, int), "fake_ane_limits")(119, 1);
+    void *pool = GET(objc_autoreleasePoolPush)();
+    obj e = NULL;
+    void (*fail_at)(uint64_t) = GET(fake_ane_fail_at);
+    GET(fake_ane_reset)();
+    GET(fake_ane_engine)("emu:m4,faithful,compiles=0,fail=2");
+    GET(fake_ane_limits)(119, 1);
     obj m = model_of(PROGRAM), other = model_of(PROGRAM);
     obj x = surface(BYTES), y = surface(BYTES), r = request_on(x, y, 0);
     stage(*state, m, PROGRAM);
@@ -340,13 +334,13 @@ static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
     fail_at(1);
     e = NULL;
     assert_false(
-        SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21, &e));
+        SEND(_Bool, (obj, SEL, unsigned, obj *), m, "unloadWithQoS:error:", 21, &e));
     error_is(e, "told_unload");
     give(x);
     give(y);
-    GET(give_fn, "objc_autoreleasePoolPop")(pool);
-    assert_int_equal(count("fake_ane_misuses"), 0);
-    GET(send_fn, "fake_ane_reset")();
+    GET(objc_autoreleasePoolPop)(pool);
+    assert_int_equal(GET(fake_ane_misuses)(), 0);
+    GET(fake_ane_reset)();
 }
 
 static void calls_are_refused_as_told_in_words(void **state)
@@ -380,9 +374,7 @@ static void calls_are_refused_as_told_in_words(void **state)
 static void every_refusal_was_met(void **state)
 {
     fake_ane_refusal r;
-    int (*at)(size_t, fake_ane_refusal *) = GET(int (*)(size_t, fake_ane_refusal *),
-                                                "fake_ane_refusal_at");
-    for (size_t i = 0; at(i, &r); i++)
+    for (size_t i = 0; GET(fake_ane_refusal_at)(i, &r); i++)
         if (!met[i] || !*r.source) fail_msg("no test meets '%s'", r.name);
 }
 
@@ -391,13 +383,12 @@ static void every_row_is_what_the_runtime_answers(void **state)
 {
     fake_ane_method m;
     size_t n = 0;
-    int (*at)(size_t, fake_ane_method *) = GET(int (*)(size_t, fake_ane_method *),
-                                               "fake_ane_method_at");
-    for (; at(n, &m); n++) {
-        obj got = GET(two_fn, m.is_class_method ? "class_getClassMethod"
-                                                : "class_getInstanceMethod")(
-            cls(m.owner), sel(m.selector));
-        assert_string_equal(GET(obj(*)(obj), "method_getTypeEncoding")(got), m.encoding);
+    for (; GET(fake_ane_method_at)(n, &m); n++) {
+        Class c = (Class)(void *)cls(m.owner);
+        SEL name = sel(m.selector);
+        Method got = m.is_class_method ? GET(class_getClassMethod)(c, name)
+                                       : GET(class_getInstanceMethod)(c, name);
+        assert_string_equal(GET(method_getTypeEncoding)(got), m.encoding);
         assert_true(*m.source != 0);
     }
     assert_true(n > 30);
@@ -407,9 +398,7 @@ static void every_row_is_what_the_runtime_answers(void **state)
 static void encodings_add_up(void **state)
 {
     fake_ane_method m;
-    int (*at)(size_t, fake_ane_method *) = GET(int (*)(size_t, fake_ane_method *),
-                                               "fake_ane_method_at");
-    for (size_t i = 0; at(i, &m); i++) {
+    for (size_t i = 0; GET(fake_ane_method_at)(i, &m); i++) {
         const char *p = m.encoding;
         long total = -1, offset = 0, want = 0;
         for (bool result = true; *p; result = false) {
