@@ -345,9 +345,10 @@ static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
 
 static void calls_are_refused_as_told_in_words(void **state)
 {
-    obj pool = GET(push_fn, "objc_autoreleasePoolPush")(), e = NULL;
-    void (*tell)(const char *) = GET(void (*)(const char *), "fake_ane_tell");
-    GET(send_fn, "fake_ane_reset")();
+    void *pool = GET(objc_autoreleasePoolPush)();
+    obj e = NULL;
+    void (*tell)(const char *) = GET(fake_ane_tell);
+    GET(fake_ane_reset)();
     obj m = model_of(PROGRAM);
     obj x = surface(BYTES), y = surface(BYTES), r = request_on(x, y, 0);
     stage(*state, m, PROGRAM);
@@ -362,12 +363,12 @@ static void calls_are_refused_as_told_in_words(void **state)
     error_is(e, "power_lost");
     tell(""); /* nothing any more */
     assert_true(evaluate(m, r, NULL));
-    assert_true(SEND(_Bool, (obj, obj, unsigned, obj *), m, "unloadWithQoS:error:", 21,
-                     NULL));
+    assert_true(
+        SEND(_Bool, (obj, SEL, unsigned, obj *), m, "unloadWithQoS:error:", 21, NULL));
     give(x);
     give(y);
-    GET(give_fn, "objc_autoreleasePoolPop")(pool);
-    GET(send_fn, "fake_ane_reset")();
+    GET(objc_autoreleasePoolPop)(pool);
+    GET(fake_ane_reset)();
 }
 
 /* Runs last: a row that no test meets guards nothing. */
@@ -448,8 +449,8 @@ int main(void)
                                         test_dir_teardown),
         cmocka_unit_test_setup_teardown(slots_indices_and_calls_told_to_fail_are_refused,
                                         folder, test_dir_teardown),
-        cmocka_unit_test_setup_teardown(calls_are_refused_as_told_in_words,
-                                        folder, test_dir_teardown),
+        cmocka_unit_test_setup_teardown(calls_are_refused_as_told_in_words, folder,
+                                        test_dir_teardown),
         cmocka_unit_test(every_refusal_was_met),
         cmocka_unit_test(every_row_is_what_the_runtime_answers),
         cmocka_unit_test(encodings_add_up),

@@ -32,8 +32,9 @@ static rc weight_dict(ane_engine *e, const dev_source *src, ane_id *out)
 {
     const ane_sys *a = &e->sys;
     size_t n = (size_t)src->n_files;
-    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys)), *values = keys + n;
+    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys));
     if (!keys) return E_MEMORY;
+    ane_id *values = keys + n;
     rc r = OK;
     for (size_t i = 0; i < n && r == OK; i++) {
         r = ane_make_text(a, src->files[i].path, &keys[i]);
