@@ -150,6 +150,13 @@ fake: $(FAKE)
 ONFAKE  := $(if $(DARWIN),,$(filter $(B)/tests/fake_% $(B)/tests/ane_driver% $(B)/tests/dev_conformance%,$(UNITBIN)))
 $(ONFAKE): $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a $(FAKE)
 	$(TESTCC) -DFAKE_LIB='"$(FAKE)"' -Itests/fake $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
+# Stand-ins for Accelerate, one for each set of symbols (tests/blas).
+BLASES  := $(patsubst %,$(B)/libaccelerate_%.so,0 1 5 7 13)
+$(B)/libaccelerate_%.so: tests/blas/accelerate.c $(B)/flags.txt
+	$(call say,$@)
+	$(Q)$(CC) $(CFLAGS) $(STRICT) -DHAS=$* -shared $< -o $@
+$(B)/tests/kern_blas_test: tests/unit/kern_blas_test.c $(B)/libanneal.a $(BLASES)
+	$(TESTCC) -DBLAS_LIB='"$(B)/libaccelerate_%d.so"' $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a
 	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) $(CMOCKA) -o $@
 

@@ -14,8 +14,11 @@ rc machine_open(const config *c, machine *out)
                         config_text(c, OPT_device_isa), &out->k),
               "opening the host's kernels");
     const char *state = config_text(c, OPT_device_state);
-    rc e = dev_open_at(config_text(c, OPT_device_uri), out->k, *state ? state : NULL,
-                       &out->dev);
+    const char *blas = config_text(c, OPT_device_blas);
+    rc e = strcmp(blas, "auto") ? kern_use_blas(out->k, blas, NULL) : OK;
+    if (!e)
+        e = dev_open_at(config_text(c, OPT_device_uri), out->k, *state ? state : NULL,
+                        &out->dev);
     if (e) machine_close(out);
     return e;
 }

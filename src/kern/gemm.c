@@ -195,7 +195,7 @@ rc kern_gemm_reserve(kern *k, size_t m, size_t n, size_t kk)
     p.tasks_m = 1;
     size_t alone = gemm_own_floats(&p) - gemm_part_floats(&p) + OWN_FLOATS;
     if (own < alone && gemm_a_floats(&p) <= OWN_FLOATS) own = alone;
-    if (k->sgemm && shared < (m + n) * kk) shared = (m + n) * kk;
+    if (k->library.name && shared < (m + n) * kk) shared = (m + n) * kk;
     pool_hold(k->pool);
     rc code = kern_scratch_grow(&k->shared, mem_mul(shared, sizeof(float)));
     for (int i = 0; i < k->n_threads && code == OK; i++)

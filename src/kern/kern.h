@@ -25,10 +25,14 @@ rc kern_open(int threads, const char *isa, kern **out);
 void kern_close(kern *k);
 const char *kern_isa(const kern *k);
 int kern_threads(const kern *k);
-/* The BLAS that fp32 products without a tail go to ("accelerate", "cblas"), or
- * NULL. Only with isa "auto", on macOS or in a build that asked for one; the
- * bits of such products are the library's. */
+/* The BLAS that fp32 products without a tail go to ("accelerate", "accelerate32",
+ * "cblas"), or NULL. kern_open takes one only with isa "auto", on macOS or in a
+ * build that asked for one; the bits of such products are the library's. */
 const char *kern_blas(const kern *k);
+/* Take another: "auto", "own" (none), or one of those names (E_CONFIG if absent).
+ * `lib` stands in for the library it is looked for in; NULL = the system's. Not
+ * while a product runs; what was reserved must be reserved again. */
+rc kern_use_blas(kern *k, const char *which, const char *lib);
 
 /* Run fn(ctx, i) for i in [0, n) on the pool; the caller works too and returns
  * when all are done. May be called from several threads at once: the calls

@@ -87,7 +87,7 @@ rc kern_open(int threads, const char *isa, kern **out)
     if (!k) return E_MEMORY;
     k->table = table;
     k->n_threads = threads;
-    if (!isa || !strcmp(isa, "auto")) k->sgemm = blas_find(&k->blas);
+    if (!isa || !strcmp(isa, "auto")) blas_find("auto", NULL, &k->library);
     k->own = mem_take(mem_mul((size_t)threads, sizeof *k->own));
     rc code = k->own ? pool_open(threads, &k->pool) : E_MEMORY;
     if (code != OK) {
@@ -116,7 +116,15 @@ const char *kern_isa(const kern *k)
 
 const char *kern_blas(const kern *k)
 {
-    return k->blas;
+    return k->library.name;
+}
+
+rc kern_use_blas(kern *k, const char *which, const char *lib)
+{
+    kern_library found;
+    TRY(blas_find(which, lib, &found));
+    k->library = found;
+    return OK;
 }
 
 int kern_threads(const kern *k)

@@ -97,12 +97,23 @@ typedef struct {
 } kern_scratch;
 rc kern_scratch_grow(kern_scratch *s, size_t bytes);
 
+/* cblas_sgemm with sizes of either width; the enums of cblas.h are ints. */
+typedef void kern_sgemm(int order, int turn_a, int turn_b, int m, int n, int k,
+                        float alpha, const float *a, int a_stride, const float *b,
+                        int b_stride, float beta, float *c, int c_stride);
+typedef void kern_sgemm_wide(int order, int turn_a, int turn_b, long m, long n, long k,
+                             float alpha, const float *a, long a_stride, const float *b,
+                             long b_stride, float beta, float *c, long c_stride);
+/* One of both, with its name; all NULL = our own kernels. See blas.h. */
+typedef struct {
+    const char *name;
+    kern_sgemm *narrow;
+    kern_sgemm_wide *wide;
+} kern_library;
+
 struct kern {
     const kern_table *table;
-    /* A BLAS for the host's products, or NULL; see blas.h. */
-    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *,
-                  int, float, float *, int);
-    const char *blas;
+    kern_library library; /* a BLAS for the host's products */
     int n_threads;
     pool *pool;
     /* All scratch belongs to whoever holds the pool. */

@@ -60,6 +60,7 @@ void report_start(run *r)
     event_int(e, "step", r->s.step);
     event_text(e, "device", r->s.device);
     event_text(e, "isa", r->s.isa);
+    event_text(e, "blas", *r->s.blas ? r->s.blas : "own");
     event_int(e, "threads", r->s.threads);
     event_text(e, "data", r->job->data_dir);
     event_int(e, "tokens", (int64_t)r->facts.tokens);

@@ -76,6 +76,8 @@ static rc describe_device(run *r)
     TRY(dev_caps_of(r->job->dev, &caps));
     snprintf(r->s.device, sizeof r->s.device, "%s", caps.uri);
     snprintf(r->s.isa, sizeof r->s.isa, "%s", kern_isa(r->job->k));
+    const char *blas = kern_blas(r->job->k);
+    snprintf(r->s.blas, sizeof r->s.blas, "%s", blas ? blas : "");
     r->s.threads = kern_threads(r->job->k);
     r->s.steps = r->o.steps;
     r->s.lr = r->o.lr;
@@ -89,6 +91,9 @@ static void note_changes(run *r, const train_state *had)
         report_note(r, "device was %s and is now %s", had->device, now->device);
     if (strcmp(had->isa, now->isa))
         report_note(r, "instruction set was %s and is now %s", had->isa, now->isa);
+    if (strcmp(had->blas, now->blas))
+        report_note(r, "the host's BLAS was %s and is now %s",
+                    *had->blas ? had->blas : "own", *now->blas ? now->blas : "own");
     if (had->threads != now->threads)
         report_note(r, "device.threads was %d and is now %d", had->threads, now->threads);
     if (had->steps != now->steps)

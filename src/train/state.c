@@ -5,7 +5,8 @@
  *
  * 64-bit patterns (seed, checksums) are hexadecimal texts, because JSON
  * readers may keep numbers as doubles. A number that is not finite is left
- * out. Reals are written with 17 digits, which read back as the same bits. */
+ * out, and so is an empty text of a kind that may be empty. Reals are written with 17
+ * digits, which read back as the same bits. */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -17,7 +18,7 @@
 
 enum { FORMAT = 1, STATE_LIMIT = 1 << 20, PIECE = 1 << 20 };
 
-typedef enum { INT64, INT, REAL, HEX, TEXT } field_kind;
+typedef enum { INT64, INT, REAL, HEX, TEXT, MAYBE } field_kind;
 typedef struct {
     const char *key;
     field_kind kind;
@@ -28,13 +29,17 @@ typedef struct {
 #name, kind, offsetof(train_state, name), sizeof(((train_state *)0)->name) \
     }
 static const field fields[] = {
-    AT(INT64, step),         AT(INT64, updates),      AT(INT64, example),
-    AT(REAL, loss_scale),    AT(INT64, good_steps),   AT(REAL, loss),
-    AT(REAL, held_out),      AT(REAL, nats_per_byte), AT(INT64, held_out_step),
-    AT(REAL, best_held_out), AT(INT64, best_step),    AT(REAL, wall_s),
-    AT(HEX, data_checksum),  AT(HEX, seed),           AT(INT, batch),
-    AT(INT, accum),          AT(TEXT, device),        AT(TEXT, isa),
-    AT(INT, threads),        AT(INT64, steps),        AT(REAL, lr),
+    AT(INT64, step),          AT(INT64, updates),
+    AT(INT64, example),       AT(REAL, loss_scale),
+    AT(INT64, good_steps),    AT(REAL, loss),
+    AT(REAL, held_out),       AT(REAL, nats_per_byte),
+    AT(INT64, held_out_step), AT(REAL, best_held_out),
+    AT(INT64, best_step),     AT(REAL, wall_s),
+    AT(HEX, data_checksum),   AT(HEX, seed),
+    AT(INT, batch),           AT(INT, accum),
+    AT(TEXT, device),         AT(TEXT, isa),
+    AT(MAYBE, blas),          AT(INT, threads),
+    AT(INT64, steps),         AT(REAL, lr),
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -77,6 +82,7 @@ static json_t *field_json(const field *f, const train_state *s)
         memcpy(&bits, p, sizeof bits);
         return hex_text(bits);
     case TEXT:
+    case MAYBE:
         return json_string(p);
     }
     return NULL;
@@ -85,6 +91,7 @@ static json_t *field_json(const field *f, const train_state *s)
 static bool field_left_out(const field *f, const train_state *s)
 {
     double real;
+    if (f->kind == MAYBE) return !*((const char *)s + f->at);
     if (f->kind != REAL) return false;
     memcpy(&real, (const char *)s + f->at, sizeof real);
     return !isfinite(real);
@@ -113,9 +120,10 @@ static bool field_read(const field *f, const json_t *j, train_state *s)
         return good;
     }
     case TEXT:
+    case MAYBE:
         snprintf(p, f->size, "%s", json_is_string(j) ? json_string_value(j) : "");
     }
-    return json_is_string(j);
+    return json_is_string(j) || (!j && f->kind == MAYBE);
 }
 
 static json_t *files_json(int n, const state_file *files)

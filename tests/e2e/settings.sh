@@ -37,6 +37,8 @@ complains "text shorter than a window" 2 "the text has 6 tokens to train on, one
 complains "text that is not there" 1 "gone.txt" train tiny.conf data.text=gone.txt
 complains "device that does not exist" 3 "emu" explain tiny.conf -d warp:m4
 complains "chip that does not exist" 3 "m4" explain tiny.conf -d emu:m44
+[ "$(uname)" = Darwin ] || complains "a library that is not on this machine" 2 "the BLAS 'accelerate' is not on this machine" \
+    explain tiny.conf device.blas=accelerate
 complains "no such model" 1 "no run or model" eval nothing
 complains "program that is not there" 1 "gone.mil" run gone.mil
 printf 'device.uri = ane:lib=./mine.so\n' >lib.conf
