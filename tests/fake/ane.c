@@ -389,6 +389,30 @@ bool client_unload(id self, SEL op, id model, id options, unsigned qos, id *erro
     return true;
 }
 
+/* The same with a wider QoS, should a system have it so. */
+bool client_compile_wide(id self, SEL op, id model, id options, unsigned long qos,
+                         id *error)
+{
+    return client_compile(self, op, model, options, (unsigned)qos, error);
+}
+
+bool client_load_wide(id self, SEL op, id model, id options, unsigned long qos, id *error)
+{
+    return client_load(self, op, model, options, (unsigned)qos, error);
+}
+
+bool client_evaluate_wide(id self, SEL op, id model, id options, id request,
+                          unsigned long qos, id *error)
+{
+    return client_evaluate(self, op, model, options, request, (unsigned)qos, error);
+}
+
+bool client_unload_wide(id self, SEL op, id model, id options, unsigned long qos,
+                        id *error)
+{
+    return client_unload(self, op, model, options, (unsigned)qos, error);
+}
+
 bool client_compiled(id self, SEL op, id model)
 {
     return fake_is(model, CLASS_model) && ((fake_model *)model)->artefact;
@@ -398,6 +422,11 @@ bool client_compiled(id self, SEL op, id model)
 bool info_has(id self, SEL op)
 {
     return !fake_is_absent();
+}
+
+bool info_virtual(id self, SEL op)
+{
+    return fake_is_absent(); /* what has no engine here is a virtual machine */
 }
 
 unsigned info_engines(id self, SEL op)

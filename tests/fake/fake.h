@@ -43,6 +43,8 @@ void fake_ane_absent(int absent);
  * the model's attributes say so; 1: backwards, and the attributes say so; 2: by
  * the alphabet, without attributes. */
 void fake_ane_symbols(int how);
+/* A system whose client takes the quality of service as an NSUInteger. */
+void fake_ane_wide(int wide);
 /* A system that changed: the class or selector is not there; the selector has
  * another encoding. NULL = as usual. The text must stay valid. */
 void fake_ane_hide(const char *class_or_selector);

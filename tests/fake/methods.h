@@ -31,10 +31,19 @@ bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
 bool client_evaluate(id self, SEL op, id model, id options, id request, unsigned qos,
                      id *error);
 bool client_unload(id self, SEL op, id model, id options, unsigned qos, id *error);
+bool client_compile_wide(id self, SEL op, id model, id options, unsigned long qos,
+                         id *error);
+bool client_load_wide(id self, SEL op, id model, id options, unsigned long qos,
+                      id *error);
+bool client_evaluate_wide(id self, SEL op, id model, id options, id request,
+                          unsigned long qos, id *error);
+bool client_unload_wide(id self, SEL op, id model, id options, unsigned long qos,
+                        id *error);
 bool client_compiled(id self, SEL op, id model);
 id model_make(id self, SEL op, id url, id key);
 unsigned long model_state(id self, SEL op);
 bool info_has(id self, SEL op);
+bool info_virtual(id self, SEL op);
 unsigned info_engines(id self, SEL op);
 unsigned info_cores(id self, SEL op);
 id info_sub_type(id self, SEL op);

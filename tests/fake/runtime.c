@@ -151,9 +151,11 @@ bool fake_is(id o, fake_class_id c)
 static Method method_of(Class c, SEL s)
 {
     if (!s || fake_is_hidden(s->name)) return NULL;
-    for (; c; c = c->super)
-        for (size_t i = 0; i < METHODS; i++)
-            if (methods[i].owner == c && methods[i].sel == s) return &methods[i];
+    for (Method found = NULL; c; c = c->super) {
+        for (size_t i = 0; i < METHODS && (!found || fake_is_wide()); i++)
+            if (methods[i].owner == c && methods[i].sel == s) found = &methods[i];
+        if (found) return found;
+    }
     return NULL;
 }
 

@@ -13,7 +13,7 @@ enum { COMPILES = 119, PROGRAMS = 128, DEPTH = 127 };
 static atomic_ullong calls, fail_call, evaluations, misuses;
 static atomic_llong live;
 static _Atomic(const char *) hidden, recoded, encoding, misuse;
-static atomic_bool absent;
+static atomic_bool absent, wide;
 static atomic_int symbols;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -114,9 +114,19 @@ bool fake_is_absent(void)
     return atomic_load(&absent);
 }
 
+bool fake_is_wide(void)
+{
+    return atomic_load(&wide);
+}
+
 int fake_symbols(void)
 {
     return atomic_load(&symbols);
+}
+
+FAKE_EXPORT void fake_ane_wide(int is)
+{
+    atomic_store(&wide, is != 0);
 }
 
 FAKE_EXPORT void fake_ane_symbols(int how)
@@ -246,6 +256,7 @@ FAKE_EXPORT void fake_ane_reset(void)
     fake_ane_hide(NULL);
     fake_ane_recode(NULL, NULL);
     fake_ane_absent(0);
+    fake_ane_wide(0);
     fake_ane_symbols(0);
     fake_told_nothing();
     engine_close();

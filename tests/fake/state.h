@@ -9,7 +9,8 @@ bool fake_is_hidden(const char *name);
 const char *fake_encoding(const char *selector, const char *usual);
 void fake_count_object(int by);
 bool fake_is_absent(void);
-int fake_symbols(void); /* fake_ane_symbols */
+bool fake_is_wide(void); /* the last row of a selector counts, not the first */
+int fake_symbols(void);  /* fake_ane_symbols */
 
 /* Rows of refusals.def. */
 typedef enum {

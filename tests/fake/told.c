@@ -5,6 +5,7 @@
  *   absent                  no engine, as on a virtual machine
  *   hide=NAME               a class or selector that is not there
  *   recode=SELECTOR,TYPES   a selector with another encoding
+ *   wide                    fake_ane_wide
  *   symbols=N               fake_ane_symbols
  *   limits=COMPILES,PROGRAMS
  *   engine=URI              fake_ane_engine
@@ -93,6 +94,7 @@ static void take_word(char *word)
     if (value) *value++ = 0;
     char *rest = strcmp(word, "refuse") && strcmp(word, "engine") ? rest_of(value) : NULL;
     if (!strcmp(word, "absent") && !value) fake_ane_absent(1);
+    else if (!strcmp(word, "wide") && !value) fake_ane_wide(1);
     else if (!value) not_understood(word);
     else if (!strcmp(word, "hide")) fake_ane_hide(value);
     else if (!strcmp(word, "recode") && rest) fake_ane_recode(value, rest);
