@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # deps.sh [ROLE...] - install what is missing for building (build), testing
-# (test), the demo's text (demo) and the checks of a change (check). Says what
-# and why; uses sudo if not root; where it may not, stops with the command to
-# type. Says nothing and changes nothing when all is there.
+# (test), the demo's text (demo), the checks of a change (check) and running
+# programs for arm64 under an emulator (arm64). Says what and why; uses sudo if
+# not root; where it may not, stops with the command to type. Says nothing and
+# changes nothing when all is there.
 set -u
 roles=${*:-build test}
 
@@ -26,6 +27,8 @@ check|tool clang|clang|clang|llvm|a second compiler, and the fuzzer
 check|linker ld64.lld|lld|lld|lld|links for macOS from another system
 check|tool llvm-ar|llvm|llvm|llvm|archives and lists objects for macOS
 check|tool clang-format|clang-format|clang-tools-extra|clang-format|checks the layout of the source
+arm64|tool qemu-aarch64|qemu-user|qemu-user|-|runs programs for arm64 Linux
+arm64|tool aarch64-linux-gnu-gcc|gcc-aarch64-linux-gnu libc6-dev-arm64-cross|-|-|compiles for arm64 Linux
 check|tool git|git|git|git|lists the files of the project
 '
 

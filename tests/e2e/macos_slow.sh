@@ -81,26 +81,100 @@ same "the library for iPadOS wants nothing beyond the list" \
 same "it is for iPadOS" "$(platform "$out/ios/src/base/str.o")" "ios 16.0"
 
 # The program itself, on the loader of tests/macho: Apple's calling convention,
-# its thread-local variables and its bindings, without a Mac.
-cc=aarch64-linux-gnu-gcc
-why=
-command -v $cc >/dev/null || why="$cc is not installed"
-command -v qemu-aarch64 >/dev/null || why="qemu-aarch64 is not installed"
+# its thread-local variables and its bindings, without a Mac. Every library of
+# Apple's that it opens is tests/fake, so `ane` is a device there.
+. tests/e2e/lib/arm64.sh
+why=$(arm64_lacks)
 if [ -n "$why" ]; then
     skip "running the program for macOS" "$why"
     exit 0
 fi
-check "the loader is compiled" $cc -std=gnu11 -O1 -static -pthread -Wall -Wextra -Werror \
-    tests/macho/loader.c tests/macho/libsystem.c -lm -o "$TMPDIR/loader"
-mac() { qemu-aarch64 "$TMPDIR/loader" "$bin" "$@" 2>&1; }
-# like_here "what" WORD...: the same text and exit code as the program built here
-like_here() {
+check "the loader is compiled without a warning" arm64_make loader
+loader=$B/arm64/loader
+export LOADER_WITH=qemu-aarch64 # to start a child as it was started itself
+same "the loader has every name that the program imports" \
+    "$(qemu-aarch64 "$loader" --missing "$bin")" ""
+cd "$TMPDIR" || exit 1
+mac() { qemu-aarch64 "$loader" "$bin" "$@" 2>&1; }
+# The same device here is the fake in a library; the answers name it otherwise.
+fake=$B/libfakeane.so
+here() { "$ANNEAL" "$@" 2>&1; }
+# alike "what" WORD...: the same text and exit code as here
+alike() {
     local name=$1
     shift
-    same "$name" "$(mac "$@"; echo $?)" "$("$ANNEAL" "$@" 2>&1; echo $?)"
+    same "$name" "$(mac "$@"; echo $?)" "$(here "$@"; echo $?)"
 }
-like_here "the program for macOS runs and says its version" --version
-like_here "it lists the devices" device ls
-like_here "it tells what it knows of a chip" device info emu:m4
-like_here "a wrong word is the same error with the same exit code" trian
-like_here "the software engine keeps the same rules there" device check emu:m4
+# on_fake "what" ROUTE WORD...: the same with ane:ROUTE, the fake standing in
+on_fake() {
+    local name=$1 route=$2
+    shift 2
+    same "$name" "$(mac "$@" "ane:$route"; echo $?)" \
+        "$(here "$@" "ane:$route,lib=$fake" | sed "s|,lib=$fake||g"; echo "${PIPESTATUS[0]}")"
+}
+alike "the program for macOS runs and says its version" --version
+alike "it lists the devices" device ls
+alike "it tells what it knows of a chip" device info emu:m4
+alike "a wrong word is the same error with the same exit code" trian
+alike "so is a file that is not there" data nothing-here -o out
+alike "the software engine keeps the same rules there" device check emu:m4
+for route in client memory; do
+    on_fake "device check ane:$route finds the same as here" $route device check
+done
+has "a program for macOS that finds no engine says so" \
+    "$(FAKE_ANE=absent mac device check ane)" "no Neural Engine"
+has "and that a method is gone, which one" \
+    "$(FAKE_ANE='hide=objectWithIOSurface:' mac device check ane)" "objectWithIOSurface:"
+
+# Training. Where both sides count in plain C, in one order, every bit agrees:
+# the checkpoints are compared. With the kernels of each processor sums are
+# taken in another order, which changes the last bits of an fp32 sum, and shows
+# where that tips a rounding to fp16 to the next number, 2^-11 away at most. A
+# loss is a mean over many such numbers, so it must agree to one part in 2^11.
+cat "$OLDPWD"/docs/*.md | head -c 40000 >words.txt
+cat >tiny.conf <<'R'
+data.text = words.txt
+model.layers = 2
+model.dim = 32
+model.heads = 2
+model.kv_heads = 1
+model.seq = 32
+train.steps = 20
+train.batch = 2
+train.warmup = 5
+train.lr = 3e-3
+train.eval_every = 10
+train.checkpoint_every = 10
+R
+plain='device.isa=scalar' # for the host's part; the engine's is in its URI
+model() { cksum <"runs/$1/step-00000020/model.safetensors"; }
+losses() { sed -n 's/.*"kind":"\(step\|eval\)","step":\([0-9]*\),"\(loss\|held_out\)":\([0-9.]*\).*/\1 \2 \4/p' "runs/$1/events.jsonl"; }
+# near RUN RUN: all losses of both agree to one part in 2^11, and there are 22
+near() {
+    paste -d ' ' <(losses "$1") <(losses "$2") | awk '
+        { d = $3 - $6; if ($1 != $4 || $2 != $5 || d < -$3 / 2048 || d > $3 / 2048) bad = 1 }
+        END { exit bad || NR != 22 }'
+}
+check "here, in plain C" here train tiny.conf -n here-plain -d emu:m4,isa=scalar $plain --show none
+check "here, as fast as it goes" here train tiny.conf -n here -d emu:m4 --show none
+check "the program for macOS trains 20 steps on emu" \
+    mac train tiny.conf -n emu-plain -d emu:m4,isa=scalar $plain --show none
+same "to the same bits as here, in plain C" "$(model emu-plain)" "$(model here-plain)"
+check "with the kernels for 64-bit ARM" mac train tiny.conf -n emu -d emu:m4 --show none
+check "the losses are near those of here" near emu here
+for route in client memory; do
+    check "it trains 20 steps on ane:$route, the engine of the fake in plain C" \
+        env FAKE_ANE='engine=emu:m4,faithful,compiles=0,isa=scalar' \
+        qemu-aarch64 "$loader" "$bin" train tiny.conf -n $route-plain -d ane:$route $plain --show none
+    same "to the same bits as here on emu ($route)" "$(model $route-plain)" "$(model here-plain)"
+    check "with the kernels for 64-bit ARM ($route)" \
+        mac train tiny.conf -n $route -d ane:$route --show none
+    check "the losses are near those of here ($route)" near $route here
+    same "and the bits those of emu there ($route)" "$(model $route)" "$(model emu)"
+done
+check "stopping after 10 steps" mac train tiny.conf -n parts -d ane --stop-after 10 --show none
+check "leaves a checkpoint" test -f runs/parts/step-00000010/model.safetensors
+check "from which it goes on" mac train parts --show none
+same "to the bits of 20 steps at once" "$(model parts)" "$(model client)"
+same "with the losses of 20 steps at once" "$(losses parts | grep step)" "$(losses client | grep step)"
+alike "a run made there is read here" checkpoint ls parts

@@ -2,101 +2,151 @@
  *
  * Most are the same function. The rest differ in one of three ways: numbers
  * (flags of open, clocks, names of sysconf), layouts (struct stat), or the way
- * of the arguments behind "...": Apple's arm64 puts all of them on the stack in
- * slots of eight bytes, while Linux begins in registers. A va_list whose
- * register areas are used up reads exactly those slots. */
-#define _GNU_SOURCE
+ * of the arguments behind "..." (loader.h). Files are in files.c, threads and
+ * processes in process.c; here is what remains, and the search through all. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <math.h>
+#include <jansson.h>
 #include <locale.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <strings.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 #include "loader.h"
 
-typedef struct {
-    void *stack, *x_end, *v_end;
-    int32_t x_left, v_left; /* 0: no registers left, all is on the stack */
-} va_words;
-_Static_assert(sizeof(va_words) == sizeof(va_list), "a va_list of arm64 Linux");
-
-#define WITH_STACK(v, stack) \
-    va_list v;               \
-    memcpy(&v, &(va_words){stack, NULL, NULL, 0, 0}, sizeof v)
-
+/* ---- a variable number of arguments ---------------------------------------------- */
 int loader_printf(const char *format, void *stack);
 int loader_printf(const char *format, void *stack)
 {
     WITH_STACK(v, stack);
     return vprintf(format, v);
 }
+STACK_TO(printf, 1);
 int loader_fprintf(FILE *f, const char *format, void *stack);
 int loader_fprintf(FILE *f, const char *format, void *stack)
 {
     WITH_STACK(v, stack);
     return vfprintf(f, format, v);
 }
+STACK_TO(fprintf, 2);
 int loader_snprintf(char *p, size_t n, const char *format, void *stack);
 int loader_snprintf(char *p, size_t n, const char *format, void *stack)
 {
     WITH_STACK(v, stack);
     return vsnprintf(p, n, format, v);
 }
+STACK_TO(snprintf, 3);
 int loader_sscanf(const char *text, const char *format, void *stack);
 int loader_sscanf(const char *text, const char *format, void *stack)
 {
     WITH_STACK(v, stack);
     return vsscanf(text, format, v);
 }
-
-/* Hand the stack over as the next plain argument. */
-#define STACK_TO(name, reg)                                               \
-    __asm__(".text\n.global from_" #name "\nfrom_" #name ":\n mov x" #reg \
-            ", sp\n b loader_" #name "\n");                               \
-    void from_##name(void)
-STACK_TO(printf, 1);
-STACK_TO(fprintf, 2);
-STACK_TO(snprintf, 3);
 STACK_TO(sscanf, 2);
+int loader_fscanf(FILE *f, const char *format, void *stack);
+int loader_fscanf(FILE *f, const char *format, void *stack)
+{
+    WITH_STACK(v, stack);
+    return vfscanf(f, format, v);
+}
+STACK_TO(fscanf, 2);
+
+json_t *loader_json_pack(const char *format, void *stack);
+json_t *loader_json_pack(const char *format, void *stack)
+{
+    WITH_STACK(v, stack);
+    return json_vpack_ex(NULL, 0, format, v);
+}
+STACK_TO(json_pack, 1);
+json_t *loader_json_pack_ex(json_error_t *e, size_t how, const char *format, void *stack);
+json_t *loader_json_pack_ex(json_error_t *e, size_t how, const char *format, void *stack)
+{
+    WITH_STACK(v, stack);
+    return json_vpack_ex(e, how, format, v);
+}
+STACK_TO(json_pack_ex, 3);
+int loader_json_unpack(json_t *j, const char *format, void *stack);
+int loader_json_unpack(json_t *j, const char *format, void *stack)
+{
+    WITH_STACK(v, stack);
+    return json_vunpack_ex(j, NULL, 0, format, v);
+}
+STACK_TO(json_unpack, 2);
+int loader_json_unpack_ex(json_t *j, json_error_t *e, size_t how, const char *format,
+                          void *stack);
+int loader_json_unpack_ex(json_t *j, json_error_t *e, size_t how, const char *format,
+                          void *stack)
+{
+    WITH_STACK(v, stack);
+    return json_vunpack_ex(j, e, how, format, v);
+}
+STACK_TO(json_unpack_ex, 4);
+json_t *loader_json_sprintf(const char *format, void *stack);
+json_t *loader_json_sprintf(const char *format, void *stack)
+{
+    WITH_STACK(v, stack);
+    return json_vsprintf(format, v);
+}
+STACK_TO(json_sprintf, 1);
 
 /* Apple passes a va_list as a pointer to the slots. */
 static int from_vsnprintf(char *p, size_t n, const char *format, void *slots)
 {
     return loader_snprintf(p, n, format, slots);
 }
-
-static int from_clock_gettime(unsigned clock, struct timespec *out)
+static int from_vfprintf(FILE *f, const char *format, void *slots)
 {
-    return clock_gettime(clock == 6 ? CLOCK_MONOTONIC : CLOCK_REALTIME, out);
+    return loader_fprintf(f, format, slots);
 }
+static int from_vprintf(const char *format, void *slots)
+{
+    return loader_printf(format, slots);
+}
+
+/* ---- numbers ------------------------------------------------------------------- */
+typedef struct {
+    int darwin, linux_one;
+} pair;
+
+static int linux_of(const pair *list, int darwin)
+{
+    for (; list->darwin >= 0; list++)
+        if (list->darwin == darwin) return list->linux_one;
+    return -1;
+}
+
+static int from_clock_gettime(int clock, struct timespec *out)
+{
+    static const pair clocks[] = {
+        {0, CLOCK_REALTIME},           {4, CLOCK_MONOTONIC_RAW},
+        {6, CLOCK_MONOTONIC},          {12, CLOCK_PROCESS_CPUTIME_ID},
+        {16, CLOCK_THREAD_CPUTIME_ID}, {-1, -1},
+    };
+    return clock_gettime(linux_of(clocks, clock), out);
+}
+
 static long from_sysconf(int what)
 {
-    errno = EINVAL;
-    return what == 29   ? sysconf(_SC_PAGESIZE)
-           : what == 58 ? sysconf(_SC_NPROCESSORS_ONLN)
-                        : -1;
+    static const pair words[] = {
+        {5, _SC_OPEN_MAX},          {29, _SC_PAGESIZE},    {57, _SC_NPROCESSORS_CONF},
+        {58, _SC_NPROCESSORS_ONLN}, {200, _SC_PHYS_PAGES}, {-1, -1},
+    };
+    return sysconf(linux_of(words, what));
 }
 
-/* No library of Apple's is here: what is optional must do without. */
-static void *from_dlopen(const char *path, int how)
+static char *from_setlocale(int part, const char *name)
 {
-    (void)path, (void)how;
-    return NULL;
-}
-static const char *from_dlerror(void)
-{
-    return "not on this system";
+    static const pair parts[] = {
+        {0, LC_ALL},     {1, LC_COLLATE}, {2, LC_CTYPE},    {3, LC_MONETARY},
+        {4, LC_NUMERIC}, {5, LC_TIME},    {6, LC_MESSAGES}, {-1, -1},
+    };
+    return setlocale(linux_of(parts, part), name);
 }
 
+/* ---- what clang calls on its own account ------------------------------------------ */
 typedef struct {
     double sin, cos;
 } two;
@@ -111,75 +161,89 @@ static two_floats from_sincosf(float x)
 {
     return (two_floats){sinf(x), cosf(x)};
 }
+static void from_pattern4(char *to, const char *pattern, size_t n)
+{
+    for (size_t i = 0; i < n; i++) to[i] = pattern[i & 3];
+}
+static void from_pattern8(char *to, const char *pattern, size_t n)
+{
+    for (size_t i = 0; i < n; i++) to[i] = pattern[i & 7];
+}
 static void from_pattern16(char *to, const char *pattern, size_t n)
 {
     for (size_t i = 0; i < n; i++) to[i] = pattern[i & 15];
 }
 
-/* A Darwin mutex made by its initialiser holds a signature, ours zeros. */
-static int from_lock(pthread_mutex_t *m)
+static void overrun(void)
 {
-    uint64_t sign;
-    memcpy(&sign, m, sizeof sign);
-    if (sign == 0x32AAABA7) memset(m, 0, sizeof *m);
-    return pthread_mutex_lock(m);
+    fputs("loader: the guard of the stack was overwritten\n", stderr);
+    abort();
 }
 
-/* Only the signals whose numbers differ and that the command asks for. */
-static void (*from_signal(int sig, void (*run)(int)))(int)
+/* All names are bound before the program starts. */
+static void bound_late(void)
 {
-    return signal(sig == 25 ? SIGXFSZ : sig, run);
+    fputs("loader: a name was to be bound late\n", stderr);
+    abort();
 }
 
 static uint64_t guard = 0x5aa5c33c0ff0a55a;
 void loader_tlv_thunk(void);
 
-#define SAME(f) {"_" #f, (void *)f},
-static const struct {
-    const char *name;
-    void *is;
-} names[] = {
+static const loader_name names[] = {
     /* clang-format off */
-    SAME(atexit) SAME(calloc) SAME(close) SAME(cos) SAME(cosf) SAME(erfc) SAME(exp)
-    SAME(exp2) SAME(fclose) SAME(ferror) SAME(fflush) SAME(fopen) SAME(fputc) SAME(fputs)
-    SAME(fread) SAME(free) SAME(fsync) SAME(fwrite) SAME(getenv) SAME(geteuid)
-    SAME(isalnum) SAME(isalpha) SAME(isatty) SAME(iscntrl) SAME(isxdigit) SAME(ldexp)
-    SAME(ldexpf) SAME(localeconv) SAME(log) SAME(log2) SAME(logf) SAME(memchr)
-    SAME(memcmp) SAME(memcpy) SAME(memmove) SAME(memset) SAME(bzero) SAME(nanosleep)
-    SAME(pow) SAME(pread) SAME(putchar) SAME(puts) SAME(pwrite) SAME(qsort) SAME(read)
-    SAME(sin) SAME(sinf) SAME(strcat) SAME(strchr) SAME(strcmp) SAME(strcpy)
-    SAME(strcspn) SAME(strerror) SAME(strlen) SAME(strncmp) SAME(strpbrk) SAME(strrchr)
-    SAME(strspn) SAME(strstr) SAME(strtod) SAME(strtol) SAME(strtoll) SAME(tanh)
-    SAME(tolower) SAME(toupper) SAME(write)
-    SAME(pthread_cond_broadcast) SAME(pthread_cond_destroy) SAME(pthread_cond_init)
-    SAME(pthread_cond_signal) SAME(pthread_cond_wait) SAME(pthread_create)
-    SAME(pthread_join) SAME(pthread_mutex_destroy) SAME(pthread_mutex_init)
-    SAME(pthread_mutex_unlock)
+    SAME(acos) SAME(asin) SAME(atan) SAME(atan2) SAME(atof) SAME(atoi) SAME(bsearch)
+    SAME(bzero) SAME(calloc) SAME(ceil) SAME(copysign) SAME(cos) SAME(cosf) SAME(erf)
+    SAME(erfc) SAME(erff) SAME(exp) SAME(exp2) SAME(exp2f) SAME(expf) SAME(expm1)
+    SAME(fabs) SAME(floor) SAME(fmod) SAME(free) SAME(gettimeofday) SAME(gmtime_r)
+    SAME(hypot) SAME(isalnum) SAME(isalpha) SAME(iscntrl) SAME(isdigit) SAME(isgraph)
+    SAME(islower) SAME(isprint) SAME(ispunct) SAME(isspace) SAME(isupper)
+    SAME(isxdigit) SAME(ldexp) SAME(ldexpf) SAME(localeconv) SAME(localtime_r) SAME(log)
+    SAME(log10) SAME(log1p) SAME(log2) SAME(log2f) SAME(logf) SAME(lround) SAME(malloc)
+    SAME(memchr) SAME(memcmp) SAME(memcpy) SAME(memmem) SAME(memmove) SAME(memset)
+    SAME(nanosleep) SAME(pow) SAME(powf) SAME(qsort) SAME(realloc) SAME(rint)
+    SAME(round) SAME(sin) SAME(sinf) SAME(sqrt) SAME(strcasecmp) SAME(strcat)
+    SAME(strchr) SAME(strcmp) SAME(strcpy) SAME(strcspn) SAME(strdup) SAME(strftime)
+    SAME(strlen) SAME(strncasecmp) SAME(strncmp) SAME(strndup) SAME(strnlen)
+    SAME(strpbrk) SAME(strrchr) SAME(strspn) SAME(strstr) SAME(strtod) SAME(strtok_r)
+    SAME(strtol) SAME(strtoll) SAME(strtoul) SAME(strtoull) SAME(tan) SAME(tanh)
+    SAME(tanhf) SAME(time) SAME(tolower) SAME(toupper) SAME(trunc)
+    OURS(clock_gettime) OURS(fprintf) OURS(fscanf) OURS(json_pack) OURS(json_pack_ex)
+    OURS(json_sprintf) OURS(json_unpack) OURS(json_unpack_ex) OURS(printf)
+    OURS(setlocale) OURS(snprintf) OURS(sscanf) OURS(sysconf) OURS(vfprintf)
+    OURS(vprintf) OURS(vsnprintf)
     /* clang-format on */
-    {"_pthread_mutex_lock", (void *)from_lock},
-    {"_printf", (void *)from_printf},
-    {"_fprintf", (void *)from_fprintf},
-    {"_snprintf", (void *)from_snprintf},
-    {"_sscanf", (void *)from_sscanf},
-    {"_vsnprintf", (void *)from_vsnprintf},
-    {"_clock_gettime", (void *)from_clock_gettime},
-    {"_sysconf", (void *)from_sysconf},
-    {"_signal", (void *)from_signal},
-    {"_dlopen", (void *)from_dlopen},
-    {"_dlerror", (void *)from_dlerror},
-    {"_memset_pattern16", (void *)from_pattern16},
-    {"___sincos_stret", (void *)from_sincos},
-    {"___sincosf_stret", (void *)from_sincosf},
-    {"___error", (void *)__errno_location},
-    {"___stdoutp", &stdout},
-    {"___stderrp", &stderr},
-    {"___stack_chk_guard", &guard},
-    {"__tlv_bootstrap", (void *)loader_tlv_thunk},
+    {"memset_pattern4", (void *)from_pattern4},
+    {"memset_pattern8", (void *)from_pattern8},
+    {"memset_pattern16", (void *)from_pattern16},
+    {"__exp10", (void *)exp10},
+    {"__sincos_stret", (void *)from_sincos},
+    {"__sincosf_stret", (void *)from_sincosf},
+    {"__stdinp", &stdin},
+    {"__stdoutp", &stdout},
+    {"__stderrp", &stderr},
+    {"__stack_chk_fail", (void *)overrun},
+    {"__stack_chk_guard", &guard},
+    {"_tlv_bootstrap", (void *)loader_tlv_thunk},
+    {NULL, NULL},
 };
 
+void *loader_find(const loader_name *list, const char *name)
+{
+    for (; list->name; list++)
+        if (!strcmp(list->name, name)) return list->is;
+    return NULL;
+}
+
+/* Ours come first: of jansson's names some are here, since their arguments
+ * come another way. */
 void *libsystem_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(names[i].name, name)) return names[i].is;
-    return NULL;
+    if (!strcmp(name, "dyld_stub_binder")) return (void *)bound_late;
+    if (*name++ != '_') return NULL;
+    const loader_name *const lists[] = {names, files_names, process_names, library_names};
+    void *found = NULL;
+    for (size_t i = 0; !found && i < sizeof lists / sizeof *lists; i++)
+        found = loader_find(lists[i], name);
+    return found;
 }

@@ -11,6 +11,7 @@
  * The layout of the file is that of Apple's public mach-o/loader.h. An import
  * that nobody provides becomes a function that names it and ends the program. */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,6 @@
 #include <unistd.h>
 #include "loader.h"
 
-#define MAGIC 0xfeedfacfu
 #define CPU_ARM64 0x0100000cu
 #define IS_PROGRAM 2u
 #define LC_SEGMENT 0x19u
@@ -71,6 +71,14 @@ static void die(const char *what, const char *name)
     _exit(120);
 }
 
+static const char *program;
+static bool only_missing; /* name what is missing, run nothing */
+
+const char *loader_program(void)
+{
+    return program;
+}
+
 static void missing(const char *name)
 {
     die("called, but nobody provides it", name);
@@ -106,6 +114,7 @@ static void *name_and_stop(const char *name)
 static uint64_t import(const char *name)
 {
     void *p = libsystem_find(name);
+    if (!p && only_missing) puts(name);
     return (uint64_t)(p ? p : name_and_stop(name));
 }
 
@@ -259,7 +268,7 @@ static void note_tlv(const segment *s)
 static void read_commands(const char *path)
 {
     const header *h = (const header *)image.file;
-    if (h->magic != MAGIC || h->cpu != CPU_ARM64 || h->type != IS_PROGRAM)
+    if (h->magic != MACHO_MAGIC || h->cpu != CPU_ARM64 || h->type != IS_PROGRAM)
         die("not a program for macOS arm64", path);
     const uint8_t *p = image.file + sizeof *h;
     image.low = UINT64_MAX;
@@ -302,20 +311,26 @@ static void protect_segments(void)
     __builtin___clear_cache(image.base, image.base + (image.high - image.low));
 }
 
+/* loader --missing PROGRAM: the names that nobody provides, one a line. */
 int main(int argc, char **argv, char **env)
 {
     struct stat st;
-    if (argc < 2) die("usage", "loader PROGRAM [WORD...]");
-    int fd = open(argv[1], O_RDONLY);
-    if (fd < 0 || fstat(fd, &st)) die("cannot read", argv[1]);
+    only_missing = argc > 2 && !strcmp(argv[1], "--missing");
+    if (only_missing) argv++, argc--;
+    if (argc < 2) die("usage", "loader [--missing] PROGRAM [WORD...]");
+    program = argv[1];
+    int fd = open(program, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st)) die("cannot read", program);
     image.file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (image.file == MAP_FAILED) die("cannot read", argv[1]);
-    read_commands(argv[1]);
+    if (image.file == MAP_FAILED) die("cannot read", program);
+    close(fd);
+    read_commands(program);
     map_segments();
     const dyld_info *d = image.info;
     rebase(image.file + d->rebase, d->n_rebase);
     bind(image.file + d->bind, d->n_bind, 0);
     bind(image.file + d->lazy, d->n_lazy, 1);
+    if (only_missing) return 0;
     protect_segments();
     union {
         void *at;
