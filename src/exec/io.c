@@ -175,13 +175,32 @@ static int whole(const exec *x, const char *param)
     return found;
 }
 
+/* Those of the first n buffers, all of them whatever fails; the first error. */
+static rc unmap_weights(exec *x, int n)
+{
+    err_saved first = {.code = OK};
+    for (int i = 0; i < n; i++) {
+        if (x->p->buffers[i].home != PLAN_WEIGHT) continue;
+        rc r = exec_unmap(x, i);
+        if (r != OK && first.code == OK) err_save(r, &first);
+    }
+    return first.code == OK ? OK : err_restore(&first);
+}
+
 /* All weight surfaces stay mapped until exec_halves_end or the next step. */
 rc exec_halves_begin(exec *x)
 {
     if (x->halves_open) return OK;
     for (int i = 0; i < x->p->n_buffers; i++) {
         void *p;
-        if (x->p->buffers[i].home == PLAN_WEIGHT) TRY(exec_map(x, i, &p));
+        if (x->p->buffers[i].home != PLAN_WEIGHT) continue;
+        rc r = exec_map(x, i, &p);
+        if (r != OK) {
+            err_saved why;
+            err_save(r, &why);
+            unmap_weights(x, i);
+            return err_restore(&why);
+        }
     }
     x->halves_open = true;
     return OK;
@@ -197,9 +216,7 @@ rc exec_halves_end(exec *x)
 {
     if (!x->halves_open) return OK;
     x->halves_open = false;
-    for (int i = 0; i < x->p->n_buffers; i++)
-        if (x->p->buffers[i].home == PLAN_WEIGHT) TRY(exec_unmap(x, i));
-    return OK;
+    return unmap_weights(x, x->p->n_buffers);
 }
 
 /* ---- inputs and outputs ---- */

@@ -1,6 +1,7 @@
 /* run.c - the loop: step, evaluate, save, until the end, a limit, a stop or an
  * error. However it ends, the last thing said is an event, and unless the
- * numbers or the disk failed, the last step has a checkpoint. */
+ * numbers or the disk failed, the last step has a checkpoint: also when the
+ * device was lost, since the masters are the host's. */
 #include <math.h>
 #include "base/clock.h"
 #include "train/internal.h"
@@ -114,9 +115,16 @@ static rc finish(run *r, train_result *out)
     return OK;
 }
 
+/* A device that was lost in the last evaluation leaves it to be made. */
+static bool evaluated(const run *r)
+{
+    return r->s.held_out_step == r->s.step ||
+           !dataset_held_windows(r->data, r->mo->config.seq);
+}
+
 static rc go(run *r, train_result *out)
 {
-    if (r->s.step >= r->o.steps) {
+    if (r->s.step >= r->o.steps && evaluated(r)) {
         report_note(r, "the run is finished: step %lld of %lld", (long long)r->s.step,
                     (long long)r->o.steps);
         report_done(r);
@@ -128,7 +136,23 @@ static rc go(run *r, train_result *out)
     report_doubts(r);
     while (r->s.step < r->o.steps && !asked_to_stop(r) && !limit_reached(r))
         TRY(one_round(r));
+    if (r->saved_step == r->o.steps && !evaluated(r)) r->saved_step = -1; /* with it */
     return finish(r, out);
+}
+
+/* The device failed, the run did not: keep what was trained. */
+static rc keep_last(run *r, rc bad)
+{
+    bool lost = err_exit(bad) == err_exit(E_DEVICE) || bad == E_MEMORY;
+    if (!lost || r->s.step <= r->began_step || r->saved_step == r->s.step || spoilt(r))
+        return bad;
+    err_saved why;
+    err_save(bad, &why);
+    rc kept = save(r);
+    bad = err_restore(&why);
+    if (kept != OK) return bad;
+    return err_hint(bad, "step %lld is saved; the same command goes on",
+                    (long long)r->s.step);
 }
 
 static void fill_result(const run *r, train_result *out)
@@ -145,7 +169,10 @@ rc train_run(const train_job *job, train_result *out)
     run r;
     *out = (train_result){0};
     rc bad = run_open(job, &r);
-    if (bad == OK) bad = go(&r, out);
+    if (bad == OK) {
+        bad = go(&r, out);
+        if (bad != OK) bad = keep_last(&r, bad);
+    }
     if (bad != OK && bad != E_STOPPED) {
         err_saved saved;
         err_save(bad, &saved);

@@ -73,6 +73,7 @@ rc step_apply(run *r, double lr, double grad_scale)
                          .bias1 = (float)(1 - pow(r->o.beta1, t)),
                          .bias2 = (float)(1 - pow(r->o.beta2, t))};
     TRY(exec_halves_begin(r->step.exec));
+    rc bad = OK; /* the masters are made whole even if the device is lost */
     for (int i = 0; i < r->mo->n_params; i++) {
         const model_param *p = &r->mo->params[i];
         size_t at = p->offset;
@@ -80,9 +81,13 @@ rc step_apply(run *r, double lr, double grad_scale)
         a.weight_decay = p->decay ? (float)r->o.weight_decay : 0;
         kern_adamw(r->job->k, p->count, r->mo->weights + at, r->m + at, r->v + at,
                    r->grads + at, w16, &a);
-        if (!w16) TRY(exec_stage_param(r->step.exec, p->name));
+        if (!w16 && bad == OK) bad = exec_stage_param(r->step.exec, p->name);
     }
-    return exec_halves_end(r->step.exec);
+    if (bad == OK) return exec_halves_end(r->step.exec);
+    err_saved why;
+    err_save(bad, &why);
+    exec_halves_end(r->step.exec);
+    return err_restore(&why);
 }
 
 /* The weight of a scope ("layer.3 backward") farthest from zero: where numbers
@@ -177,11 +182,19 @@ static rc overflowed(run *r, const pass *p)
     return OK;
 }
 
+/* Whatever a device does, r->s and the masters are those of a whole number of
+ * steps when this returns, so that they can be saved. */
 rc run_step(run *r)
 {
     double before = clock_ms(), lr = train_lr(&r->o, r->s.step);
+    train_state was = r->s;
     pass p = {0};
-    TRY(micro_batches(r, &p));
+    rc bad = micro_batches(r, &p);
+    if (bad == OK) bad = exec_halves_begin(r->step.exec);
+    if (bad != OK) {
+        r->s = was;
+        return bad;
+    }
     double unscale = 1 / (r->s.loss_scale * r->o.accum);
     double squares = kern_sum_squares(r->job->k, r->mo->n_floats, r->grads);
     double norm = sqrt(squares) * unscale;
@@ -192,11 +205,13 @@ rc run_step(run *r)
     r->overflows = r->hopeless = 0;
     r->s.updates++;
     double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;
-    TRY(step_apply(r, lr, unscale * clip));
+    err_saved why;
+    bad = step_apply(r, lr, unscale * clip);
+    err_save(bad, &why); /* the update is made, and counts */
     double ms = clock_ms() - before;
     report_step(r, norm, lr, ms);
     scale_after(&r->o, false, &r->s);
     r->step_ms += ms;
     r->tokens += (double)r->o.batch * r->o.accum * r->mo->config.seq;
-    return OK;
+    return bad == OK ? OK : err_restore(&why);
 }

@@ -12,6 +12,7 @@ typedef struct {
     train_job job;
     str said;         /* events, one a line */
     long fail_memory; /* which allocation of a training fails; 0 = none */
+    long fail_run;    /* which run on the device does; 0 = none */
 } bench;
 
 static void hear(void *ctx, const char *line, size_t n)
@@ -86,9 +87,11 @@ static int teardown(void **state)
 static rc train(bench *b, int threads, train_result *out)
 {
     train_job job = b->job;
+    char uri[40];
     str_clear(&b->said);
+    snprintf(uri, sizeof uri, "emu:m4,fail=%ld", b->fail_run);
     assert_ok(kern_open(threads, NULL, &job.k));
-    assert_ok(dev_open("emu:m4", job.k, &job.dev));
+    assert_ok(dev_open(b->fail_run ? uri : "emu:m4", job.k, &job.dev));
     mem_fail_at(b->fail_memory);
     rc r = train_run(&job, out);
     mem_fail_at(0);
@@ -320,6 +323,42 @@ static void memory_that_runs_out_loses_nothing(void **state)
     assert_ok(train(b, 2, &r));
 }
 
+/* In a forward pass, a backward pass, an evaluation, the last evaluation: the
+ * masters are the host's, so the last whole step is there and goes on. */
+static void a_device_that_fails_loses_no_step(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    loaded want = straight(b);
+    rc bad = E_DEVICE;
+    int unsaved = 0, at_the_end = 0;
+    b->job.options.checkpoint_every = 0;
+    for (b->fail_run = 3; bad != OK; b->fail_run += 29) {
+        assert_true(b->fail_run < 5000);
+        bad = train(b, 2, &r);
+        if (bad == OK) break;
+        assert_int_equal(bad, E_DEVICE);
+        assert_text_has(b->said.p, "\"kind\":\"failed\"");
+        if (r.step) {
+            assert_int_equal(newest(b), r.step);
+            assert_text_has(err_text(), "is saved; the same command goes on");
+        }
+        unsaved += !r.step;
+        at_the_end += r.step == 20;
+        long n = b->fail_run;
+        b->fail_run = 0;
+        assert_ok(train(b, 2, &r));
+        assert_true(r.finished && isfinite(r.held_out));
+        loaded had = load(b, 20);
+        expect_same_bits(&want, &had);
+        unload(&had);
+        assert_ok(file_remove_tree(b->run));
+        b->fail_run = n;
+    }
+    assert_true(unsaved > 0 && at_the_end > 0);
+    unload(&want);
+}
+
 static void what_may_not_change_is_refused_by_name(void **state)
 {
     bench *b = *state;
@@ -414,6 +453,7 @@ int main(void)
         RUN(a_damaged_checkpoint_is_passed_over),
         RUN(a_disk_that_fails_loses_nothing),
         RUN(memory_that_runs_out_loses_nothing),
+        RUN(a_device_that_fails_loses_no_step),
         RUN(what_may_not_change_is_refused_by_name),
         RUN(a_run_in_use_refuses_a_second_training),
         RUN(a_stop_saves_the_state),
