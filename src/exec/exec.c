@@ -16,8 +16,7 @@ static rc open_programs(exec *x)
         const plan_program *q = &p->programs[i];
         dev_source source = {q->name, q->mil, q->mil_bytes, q->files, q->n_files};
         dev_ports ports;
-        TRY_WHILE(dev_load(x->d, &source, &x->programs[i]), "loading program %s",
-                  q->name);
+        TRY(dev_load(x->d, &source, &x->programs[i])); /* its error names it */
         TRY(dev_ports_of(x->programs[i], &ports));
         bool same = ports.n_in == q->n_in && ports.n_out == q->n_out;
         for (int j = 0; same && j < q->n_in; j++)

@@ -7,10 +7,14 @@
 
 enum { UTF8 = 0x08000100, SINT64 = 4 }; /* kCFStringEncodingUTF8, kCFNumberSInt64Type */
 
-static rc made(const ane_sys *a, const void *r, ane_id *out)
+/* The system says no more than that: it may be memory, or a text that is not
+ * UTF-8. It is the device that failed, not our own memory. */
+static rc made(const ane_sys *a, const void *r, const char *what, ane_id *out)
 {
     *out = NULL;
-    if (!r) return err_fail(E_MEMORY, "the system could not make a value");
+    if (!r)
+        return err_hint(err_fail(E_DEVICE, "the system could not make %s", what),
+                        "its memory may be used up; end other programs and try again");
     atomic_fetch_add(&((ane_sys *)a)->live, 1);
     *out = (ane_id)(uintptr_t)r;
     return OK;
@@ -32,18 +36,18 @@ void *ane_keep(const ane_sys *a, ane_ref r)
 
 rc ane_make_text(const ane_sys *a, const char *utf8, ane_id *out)
 {
-    return made(a, a->CFStringCreateWithCString(NULL, utf8, UTF8), out);
+    return made(a, a->CFStringCreateWithCString(NULL, utf8, UTF8), "a text", out);
 }
 
 rc ane_make_data(const ane_sys *a, const void *bytes, size_t n, ane_id *out)
 {
     if (n > LONG_MAX) return err_fail(E_MEMORY, "%zu bytes are too many to hand over", n);
-    return made(a, a->CFDataCreate(NULL, bytes, (long)n), out);
+    return made(a, a->CFDataCreate(NULL, bytes, (long)n), "data", out);
 }
 
 rc ane_make_number(const ane_sys *a, int64_t v, ane_id *out)
 {
-    return made(a, a->CFNumberCreate(NULL, SINT64, &v), out);
+    return made(a, a->CFNumberCreate(NULL, SINT64, &v), "a number", out);
 }
 
 rc ane_make_array(const ane_sys *a, const ane_id *items, size_t n, ane_id *out)
@@ -51,7 +55,8 @@ rc ane_make_array(const ane_sys *a, const ane_id *items, size_t n, ane_id *out)
     const void **list = mem_take(mem_mul(n ? n : 1, sizeof *list));
     if (!list) return E_MEMORY;
     for (size_t i = 0; i < n; i++) list[i] = items[i];
-    rc r = made(a, a->CFArrayCreate(NULL, list, (long)n, a->kCFTypeArrayCallBacks), out);
+    rc r = made(a, a->CFArrayCreate(NULL, list, (long)n, a->kCFTypeArrayCallBacks),
+                "a list", out);
     mem_drop(list);
     return r;
 }
@@ -66,7 +71,7 @@ rc ane_make_dict(const ane_sys *a, const ane_id *keys, const ane_id *values, siz
                 a->CFDictionaryCreate(NULL, list, list + n, (long)n,
                                       a->kCFTypeDictionaryKeyCallBacks,
                                       a->kCFTypeDictionaryValueCallBacks),
-                out);
+                "a dictionary", out);
     mem_drop(list);
     return r;
 }
@@ -76,7 +81,7 @@ rc ane_make_folder_url(const ane_sys *a, const char *path, ane_id *out)
     return made(a,
                 a->CFURLCreateFromFileSystemRepresentation(
                     NULL, (const unsigned char *)path, (long)strlen(path), 1),
-                out);
+                "a path", out);
 }
 
 bool ane_get_text(const ane_sys *a, ane_ref r, char *out, size_t size)

@@ -34,7 +34,10 @@ static rc make_iosurface(ane_device *d, size_t bytes, ane_surface *s)
     if (r == OK) {
         s->surface = a->IOSurfaceCreate((ane_dict)dict);
         if (!s->surface)
-            r = err_fail(E_MEMORY, "the system makes no surface of %zu bytes", bytes);
+            r = err_hint(
+                err_fail(E_DEVICE, "the system makes no surface of %zu bytes", bytes),
+                "memory that the engine can see is used up: a smaller "
+                "train.batch needs less");
         else atomic_fetch_add(&d->e.sys.live, 1);
     }
     ane_drop(a, size);
