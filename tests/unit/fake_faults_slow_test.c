@@ -1,0 +1,121 @@
+/* Any call into the engine's framework may fail in the middle of a training:
+ * compile, load, evaluate, unload, the making of any object or surface, a lock.
+ * For call 1, 2, 3 ... of a whole run: the run ends with an error that says
+ * what failed (exit code 3), nothing of the framework's is kept, nothing is
+ * left staged, and the same command goes on to the very bits of a run that
+ * never failed. */
+#include "fake_help.h"
+
+static const char *const routes[] = {"ane:client,compiles=0,lib=" FAKE_LIB,
+                                     "ane:memory,compiles=0,lib=" FAKE_LIB};
+
+static void expect_good_error(rc r, uint64_t call)
+{
+    const char *first = err_first();
+    if (r != E_DEVICE && r != E_BUDGET && r != E_RULE)
+        fail_msg("call %d: %s is no refusal of a device: %s", (int)call, err_name(r),
+                 err_text());
+    if (err_exit(r) != 3) fail_msg("call %d: exit code", (int)call);
+    if (!*first || strlen(first) < 20) fail_msg("call %d: '%s'", (int)call, first);
+    /* The framework's own errors come with domain and code and what they mean. */
+    if (strstr(first, "com.apple") &&
+        (!strstr(first, ", code ") || !strstr(err_text(), "hint:")))
+        fail_msg("call %d: %s", (int)call, err_text());
+}
+
+/* The losses of a run: of each update, in order, as text. */
+static char *losses(arena *mem, const char *run)
+{
+    char *all, *out, *at;
+    size_t n;
+    assert_ok(file_read(mem, test_path(run, "events.jsonl"), SIZE_MAX, &all, &n));
+    assert_non_null(at = out = arena_take(mem, n + 1));
+    for (char *line = strtok(all, "\n"); line; line = strtok(NULL, "\n")) {
+        const char *loss = strstr(line, "\"loss\":"), *step = strstr(line, "\"step\":");
+        if (!strstr(line, "\"kind\":\"step\"") || !loss || !step) continue;
+        at += sprintf(at, "%.*s %.*s\n", (int)strcspn(step, ",}"), step,
+                      (int)strcspn(loss, ",}"), loss);
+    }
+    return out;
+}
+
+typedef struct {
+    const bench *b;
+    const char *whole; /* a run that nothing disturbed */
+    char *losses;
+    device *d;
+    int64_t live;
+} scene;
+
+/* One run in which the n-th call fails. False if it went well all the same. */
+static bool one_failure(const scene *s, uint64_t n)
+{
+    arena *mem = arena_new();
+    train_result result;
+    char *run = copy_path(s->b->dir, "run");
+    fake.fail_at(n);
+    rc r = train_small(s->b, s->d, run, NULL, &result);
+    fake.fail_at(0);
+    bool failed = r != OK;
+    if (failed) expect_good_error(r, n);
+    err_clear();
+    if (fake.live_objects() != s->live || fake.loaded())
+        fail_msg("call %d: %d objects more, %d programs loaded", (int)n,
+                 (int)(fake.live_objects() - s->live), fake.loaded());
+    expect_nothing_staged(s->b);
+    expect_no_misuse();
+    if (failed) assert_ok(train_small(s->b, s->d, run, NULL, &result));
+    assert_int_equal(result.step, UPDATES);
+    expect_same_end(s->whole, run);
+    /* Every update was counted once, none from a run that failed. */
+    if (strcmp(losses(mem, run), s->losses))
+        fail_msg("call %d: had\n%s, wanted\n%s", (int)n, losses(mem, run), s->losses);
+    assert_ok(file_remove_tree(run));
+    arena_free(mem);
+    free(run);
+    return failed;
+}
+
+static void any_call_may_fail(const bench *b, const char *uri)
+{
+    scene s = {.b = b, .whole = test_path(b->dir, "whole")};
+    arena *mem = arena_new();
+    train_result result;
+    uint64_t failed = 0, skip = 1;
+    const char *every = getenv("EVERY"); /* by hand: each EVERY-th call only */
+    if (every) skip = strtoul(every, NULL, 10);
+    s.whole = copy_path(b->dir, "whole");
+    assert_ok(dev_open(uri, b->k, &s.d));
+    s.live = fake.live_objects();
+    uint64_t before = fake.calls();
+    assert_ok(train_small(b, s.d, s.whole, NULL, &result));
+    uint64_t n = fake.calls() - before;
+    s.losses = losses(mem, s.whole);
+    assert_int_equal(fake.live_objects(), s.live);
+    for (uint64_t i = 1; i <= n; i += skip) failed += one_failure(&s, i);
+    print_message("%s: %d calls, %d ended the run\n", uri, (int)n, (int)failed);
+    assert_true(failed > n / skip / 2);
+    dev_close(s.d);
+    free((char *)s.whole);
+    arena_free(mem);
+}
+
+static void any_call_of_a_training_by_the_client_may_fail(void **state)
+{
+    any_call_may_fail(*state, routes[0]);
+}
+
+static void any_call_of_a_training_in_memory_may_fail(void **state)
+{
+    any_call_may_fail(*state, routes[1]);
+}
+
+int main(void)
+{
+#define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
+    const struct CMUnitTest tests[] = {
+        ON_BENCH(any_call_of_a_training_by_the_client_may_fail),
+        ON_BENCH(any_call_of_a_training_in_memory_may_fail),
+    };
+    return cmocka_run_group_tests(tests, open_fake, NULL);
+}

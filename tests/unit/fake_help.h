@@ -1,0 +1,184 @@
+/* fake_help.h - what tests that train on the fake framework share: its
+ * controls, a folder that shows what was left staged, and a model so small
+ * that it can be trained a thousand times. */
+#ifndef FAKE_HELP_H
+#define FAKE_HELP_H
+
+#include <dlfcn.h>
+#include "dev_help.h"
+#include "base/arena.h"
+#include "base/str.h"
+#include "data/data.h"
+#include "fake.h"
+#include "train/train.h"
+
+#define FAKE_CONTROLS(X)                 \
+    X(uint64_t, calls, (void))           \
+    X(uint64_t, misuses, (void))         \
+    X(uint64_t, evaluations, (void))     \
+    X(int64_t, live_objects, (void))     \
+    X(int, loaded, (void))               \
+    X(int, most_in_flight, (void))       \
+    X(const char *, last_misuse, (void)) \
+    X(void, fail_at, (uint64_t))         \
+    X(void, reset, (void))               \
+    X(void, tell, (const char *))        \
+    X(void, limits, (int compiles, int loads))
+static struct {
+#define X(result, name, types) result(*name) types;
+    FAKE_CONTROLS(X)
+#undef X
+} fake;
+
+/* POSIX lets a function's address travel through void *; ISO C has no cast. */
+static inline int open_fake(void **state)
+{
+    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL), *p;
+    (void)state;
+    if (!lib) return -1;
+#define X(result, name, types)                           \
+    if (!(p = dlsym(lib, "fake_ane_" #name))) return -1; \
+    memcpy(&fake.name, &p, sizeof p);
+    FAKE_CONTROLS(X)
+#undef X
+    return 0;
+}
+
+/* ---- a folder of its own, also for staging ---- */
+typedef struct {
+    char *dir, *staging, *data;
+    kern *k;
+} bench;
+
+static inline char *copy_path(const char *dir, const char *name)
+{
+    char *p = malloc(strlen(dir) + strlen(name) + 2);
+    if (!p) abort();
+    sprintf(p, "%s/%s", dir, name);
+    return p;
+}
+
+/* Stories of 20,000 bytes as tokens. */
+static inline rc make_data(const bench *b)
+{
+    char *path = copy_path(b->dir, "text.txt");
+    const char *paths[] = {path};
+    str text = {0};
+    data_facts facts;
+    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
+    rc r = data_stories(1, 20000, &text);
+    if (r == OK) r = file_replace(path, text.p, text.n);
+    if (r == OK) r = data_build(1, paths, &o, b->data, &facts);
+    str_free(&text);
+    free(path);
+    return r;
+}
+
+static inline int bench_setup(void **state)
+{
+    static char usual[512];
+    bench *b = calloc(1, sizeof *b);
+    if (!b || kern_open(2, NULL, &b->k) != OK) return -1;
+    /* Thousands of checkpoints are saved: in memory where that can be. */
+    if (!*usual && access("/dev/shm", W_OK) == 0) strcpy(usual, "/dev/shm");
+    if (!*usual)
+        snprintf(usual, sizeof usual, "%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    setenv("TMPDIR", usual, 1);
+    b->dir = test_mkdir();
+    b->staging = copy_path(b->dir, "staging");
+    b->data = copy_path(b->dir, "data");
+    fake.reset();
+    fake.limits(1 << 20, 128);
+    *state = b;
+    if (file_make_dirs(b->staging) || make_data(b)) return -1;
+    return setenv("TMPDIR", b->staging, 1);
+}
+
+static inline int bench_teardown(void **state)
+{
+    bench *b = *state;
+    fake.reset();
+    kern_close(b->k);
+    test_rmdir(b->dir);
+    free(b->staging);
+    free(b->data);
+    free(b);
+    return 0;
+}
+
+static inline void expect_no_misuse(void)
+{
+    if (fake.misuses()) fail_msg("%s", fake.last_misuse());
+}
+
+/* Not even a lock. */
+static inline void expect_nothing_staged(const bench *b)
+{
+    arena *mem = arena_new();
+    char **names;
+    size_t n;
+    assert_ok(file_list(mem, b->staging, &names, &n));
+    if (n) fail_msg("%s was left staged", names[0]);
+    arena_free(mem);
+}
+
+/* ---- training ---- */
+/* Two layers, UPDATES updates, a checkpoint after each. */
+enum { UPDATES = 2 };
+static inline rc train_small(const bench *b, device *d, const char *run, train_job *with,
+                             train_result *result)
+{
+    train_job job = with ? *with : (train_job){0};
+    job.options = (train_options){.steps = UPDATES,
+                                  .batch = 2,
+                                  .accum = 1,
+                                  .lr = 3e-3,
+                                  .min_lr = 3e-4,
+                                  .warmup = 2,
+                                  .weight_decay = 0.1,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.95,
+                                  .clip = 1,
+                                  .scale_dynamic = true,
+                                  .seed = 5,
+                                  .eval_windows = 2,
+                                  .checkpoint_every = 1};
+    job.model = (model_config){.layers = 2,
+                               .dim = 32,
+                               .heads = 4,
+                               .kv_heads = 2,
+                               .hidden = 64,
+                               .seq = 32,
+                               .tied = true,
+                               .rope_interleaved = true};
+    job.data_dir = b->data;
+    job.run_dir = run;
+    job.recipe_text = "model.dim = 32\n";
+    job.k = b->k;
+    job.dev = d;
+    return train_run(&job, result);
+}
+
+static inline void expect_same_file(const char *a, const char *b, const char *name)
+{
+    arena *mem = arena_new();
+    char *x, *y;
+    size_t n, m;
+    assert_ok(file_read(mem, test_path(a, name), SIZE_MAX, &x, &n));
+    assert_ok(file_read(mem, test_path(b, name), SIZE_MAX, &y, &m));
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    arena_free(mem);
+}
+
+/* Weights and moments after the last update. */
+static inline void expect_same_end(const char *run, const char *other)
+{
+    char a[512], b[512]; /* mkdtemp folders are short */
+    snprintf(a, sizeof a, "%s/step-%08d", run, UPDATES);
+    snprintf(b, sizeof b, "%s/step-%08d", other, UPDATES);
+    expect_same_file(a, b, "model.safetensors");
+    expect_same_file(a, b, "optim.safetensors");
+}
+
+#endif
