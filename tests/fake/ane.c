@@ -3,8 +3,11 @@
  *
  * A model is made (1), compiled (2), loaded (3), and after unload compiled
  * again; runs are taken in state 3 only (maderix/ANE probes). */
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "bundle.h"
 #include "engine.h"
 #include "methods.h"
 #include "sha256.h"
@@ -16,12 +19,15 @@ static const char *text_of(id string)
     return ((fake_bytes *)string)->p;
 }
 
+static bool entries_are_sound(id weights);
+
 /* ---- descriptor ---- */
 /* NSString for the text gives nil (maderix/ANE api_exploration). */
 id descriptor_make(id self, SEL op, id mil, id weights, id options)
 {
     if (fake_fails() || !fake_is(mil, CLASS_data)) return NULL;
     if (weights && !fake_is(weights, CLASS_dictionary)) return NULL;
+    if (weights && !entries_are_sound(weights)) return NULL;
     id o = fake_new(CLASS_descriptor);
     fake_descriptor *d = (fake_descriptor *)o;
     d->mil = objc_retain(mil);
@@ -38,26 +44,65 @@ void fake_drop_descriptor(id o)
     objc_release(d->options);
 }
 
-/* ---- identifier: SHA-256 of text, options, weights (maderix/ANE issue 24) ---- */
+/* ---- identifier ----
+ * SHA-256 of the text, of the weights, of the options, in capitals. Of the
+ * weights: four bytes of zero, then the *first* value of each entry in the order
+ * of the outer keys; names do not enter it (decompiled framework of iOS 17 to
+ * 26; the order of the three: measured by a program on macOS 27). */
 static int by_text(const void *a, const void *b)
 {
     return strcmp(text_of(*(const id *)a), text_of(*(const id *)b));
 }
 
+/* The outer keys, sorted; new memory. */
+static id *sorted_keys(const fake_dictionary *w)
+{
+    id *keys = fake_take((w->n + 1) * sizeof *keys);
+    if (w->n) memcpy(keys, w->k, w->n * sizeof *keys);
+    qsort(keys, w->n, sizeof *keys, by_text);
+    return keys;
+}
+
+static id first_key(id entry)
+{
+    return ((const fake_dictionary *)entry)->k[fake_first(entry)];
+}
+
+static id first_value(id entry)
+{
+    return ((const fake_dictionary *)entry)->v[fake_first(entry)];
+}
+
+/* The framework sends -bytes to the first value and appends the first key to a
+ * path. With anything but data and a text that is an exception, which ends
+ * the process; here it is counted. An empty entry gives no descriptor. */
+static bool entries_are_sound(id weights)
+{
+    const fake_dictionary *w = (const fake_dictionary *)weights;
+    for (size_t i = 0; i < w->n; i++) {
+        if (!fake_is(w->k[i], CLASS_string) || !fake_is(w->v[i], CLASS_dictionary)) {
+            fake_misuse("weights that are no dictionaries by name: an exception");
+            return false;
+        }
+        if (!((const fake_dictionary *)w->v[i])->n) return false;
+        if (fake_is(first_value(w->v[i]), CLASS_data) &&
+            fake_is(first_key(w->v[i]), CLASS_string))
+            continue;
+        fake_misuse("the first value of a weight entry is no data: an exception");
+        return false;
+    }
+    return true;
+}
+
 static void hash_weights(sha256 *h, id weights)
 {
     const fake_dictionary *w = (const fake_dictionary *)weights;
-    if (!w || !w->n) return;
-    id *keys = fake_take(w->n * sizeof *keys);
-    memcpy(keys, w->k, w->n * sizeof *keys);
-    qsort(keys, w->n, sizeof *keys, by_text);
+    sha256_add(h, "\0\0\0", 4);
+    if (!w) return;
+    id *keys = sorted_keys(w);
     for (size_t i = 0; i < w->n; i++) {
-        id entry = fake_lookup_value(weights, text_of(keys[i]));
-        id data = fake_is(entry, CLASS_dictionary) ? fake_lookup_value(entry, "data")
-                                                   : NULL;
-        sha256_add(h, text_of(keys[i]), ((fake_bytes *)keys[i])->n);
-        if (fake_is(data, CLASS_data))
-            sha256_add(h, text_of(data), ((fake_bytes *)data)->n);
+        id data = first_value(fake_lookup_value(weights, text_of(keys[i])));
+        sha256_add(h, text_of(data), ((fake_bytes *)data)->n);
     }
     free(keys);
 }
@@ -68,13 +113,14 @@ static id identifier(const fake_descriptor *d)
     for (int i = 0; i < 3; i++) {
         sha256 h;
         sha256_start(&h);
-        id part = i == 0 ? d->mil : i == 1 ? d->options : NULL;
+        id part = i == 0 ? d->mil : i == 2 ? d->options : NULL;
         if (fake_is(part, CLASS_data))
             sha256_add(&h, text_of(part), ((fake_bytes *)part)->n);
-        if (i == 2) hash_weights(&h, d->weights);
+        if (i == 1) hash_weights(&h, d->weights);
         sha256_hex(&h, text + 65 * i);
         text[65 * i + 64] = i < 2 ? '_' : 0;
     }
+    for (char *p = text; *p; p++) *p = (char)toupper((unsigned char)*p);
     return fake_string(text);
 }
 
@@ -97,6 +143,7 @@ void fake_drop_memory(id o)
     engine_unload(m->program);
     objc_release(m->descriptor);
     objc_release(m->hex);
+    objc_release(m->url);
 }
 
 id memory_hex(id self, SEL op)
@@ -115,6 +162,51 @@ static char *staging(const fake_memory *m)
     return dir;
 }
 
+/* saveModelFiles: the text as net.plist, and of each entry the first value under
+ * the first key's name. Nothing is written where the model has a URL already,
+ * and it has one afterwards. */
+static fake_refusal save_files(fake_memory *m, const char *dir)
+{
+    const fake_descriptor *d = (fake_descriptor *)m->descriptor;
+    const fake_dictionary *w = (const fake_dictionary *)d->weights;
+    bool ok = bundle_make(dir) && bundle_write(dir, "net.plist", d->mil);
+    for (size_t i = 0; ok && i < w->n; i++)
+        ok = bundle_write(dir, text_of(first_key(w->v[i])), first_value(w->v[i]));
+    if (!ok) return REFUSE_not_saved;
+    m->url = fake_bytes_new(CLASS_url, dir, strlen(dir));
+    return REFUSALS;
+}
+
+/* macOS 27 compares each named file with the hash of its contents, so two
+ * entries that name different contents alike cannot both be right, and a name
+ * that is not in the folder is missing. */
+static bool hashes_hold(const fake_memory *m)
+{
+    const fake_descriptor *d = (fake_descriptor *)m->descriptor;
+    const fake_dictionary *w = (const fake_dictionary *)d->weights;
+    for (size_t i = 0; i < w->n; i++)
+        if (!bundle_has(text_of(m->url), text_of(first_key(w->v[i])),
+                        first_value(w->v[i])))
+            return false;
+    return true;
+}
+
+static fake_refusal compile_memory(fake_memory *m)
+{
+    fake_refusal why = REFUSALS;
+    fake_artefact *a = NULL;
+    char *dir = staging(m);
+    if (!m->url) why = save_files(m, dir);
+    free(dir);
+    if (why == REFUSALS && fake_system() >= 27 &&
+        (bundle_has_links(text_of(m->url)) || !hashes_hold(m)))
+        why = REFUSE_invalid_model;
+    if (why == REFUSALS) why = engine_compile(text_of(m->url), "model.mil", &a);
+    if (why == REFUSALS) engine_keep(a, text_of(m->hex));
+    engine_forget(a);
+    return why;
+}
+
 bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
 {
     fake_memory *m = (fake_memory *)self;
@@ -124,34 +216,29 @@ bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
     /* Only this route uses up the budget; a compile that succeeds is never
      * given back. */
     if (!fake_count_compile()) return fake_refuse(REFUSE_over_budget, error);
-    fake_artefact *a = NULL;
-    char *dir = staging(m);
-    fake_refusal why = engine_compile(dir, "model.mil", &a);
-    if (why == REFUSALS && !engine_save(a, dir, text_of(m->hex))) why = REFUSE_no_weights;
-    engine_forget(a);
-    free(dir);
+    fake_refusal why = compile_memory(m);
     if (why != REFUSALS) {
         fake_uncount_compile();
         return fake_refuse(why, error);
     }
+    m->compiled = true;
     if (atomic_load(&m->state) == MADE) atomic_store(&m->state, COMPILED);
     return true;
 }
 
-/* A directory that an earlier compile has filled will do (maderix/ANE PR 22). */
+/* By the identifier, from the service; the folder is not looked at. */
 bool memory_load(id self, SEL op, unsigned qos, id options, id *error)
 {
     fake_memory *m = (fake_memory *)self;
     if (fake_told(FAKE_LOAD, error)) return false;
     if (m->program) return true;
     fake_artefact *a = NULL;
-    char *dir = staging(m);
-    bool there = engine_restore(dir, text_of(m->hex), &a);
-    free(dir);
-    if (!there) return fake_refuse(REFUSE_not_compiled, error);
+    if (!engine_recall(text_of(m->hex), &a))
+        return fake_refuse(REFUSE_not_compiled, error);
     fake_refusal why = engine_load(a, &m->program);
     engine_forget(a);
     if (why != REFUSALS) return fake_refuse(why, error);
+    if (!m->compiled) fake_count_recalled();
     atomic_store(&m->state, LOADED);
     return true;
 }
@@ -180,6 +267,9 @@ bool memory_unload(id self, SEL op, unsigned qos, id *error)
     if (m->program) atomic_store(&m->state, COMPILED);
     engine_unload(m->program);
     m->program = NULL;
+    char *dir = staging(m); /* localModelPath, wherever the model's URL is */
+    bundle_remove(dir);
+    free(dir);
     return true;
 }
 
@@ -198,11 +288,25 @@ id memory_attributes(id self, SEL op)
 bool memory_compiled(id self, SEL op)
 {
     fake_artefact *a = NULL;
-    char *dir = staging((fake_memory *)self);
-    bool there = engine_restore(dir, text_of(((fake_memory *)self)->hex), &a);
+    bool there = engine_recall(text_of(((fake_memory *)self)->hex), &a);
     engine_forget(a);
-    free(dir);
     return there;
+}
+
+void memory_purge(id self, SEL op)
+{
+    engine_purge(text_of(((fake_memory *)self)->hex));
+}
+
+void memory_set_url(id self, SEL op, id url)
+{
+    fake_memory *m = (fake_memory *)self;
+    if (url && !fake_is(url, CLASS_url)) {
+        fake_misuse("setModelURL: of something not a URL");
+        return;
+    }
+    objc_release(m->url);
+    m->url = objc_retain(url);
 }
 
 /* Accepted and without effect, as on the chip. */
@@ -341,6 +445,23 @@ static const char *mil_file(id options)
     return mil && fake_is(name, CLASS_string) ? text_of(name) : NULL;
 }
 
+/* The service knows a model in a folder by the folder and the key. */
+static char *service_name(const fake_model *m)
+{
+    const fake_bytes *u = (fake_bytes *)m->url, *k = (fake_bytes *)m->key;
+    char *name = fake_take(u->n + k->n + 2);
+    snprintf(name, u->n + k->n + 2, "%s\n%s", u->p, k->p);
+    return name;
+}
+
+static bool recall_model(const fake_model *m, fake_artefact **out)
+{
+    char *name = service_name(m);
+    bool there = engine_recall(name, out);
+    free(name);
+    return there;
+}
+
 bool client_compile(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
     if (fake_told(FAKE_COMPILE, error)) return false;
@@ -348,8 +469,14 @@ bool client_compile(id self, SEL op, id model, id options, unsigned qos, id *err
     fake_model *m = (fake_model *)model;
     const char *file = mil_file(options);
     fake_artefact *a = NULL;
-    fake_refusal why = file ? engine_compile(text_of(m->url), file, &a) : REFUSE_no_text;
+    fake_refusal why = file ? REFUSALS : REFUSE_no_text;
+    if (why == REFUSALS && fake_system() >= 27 && bundle_has_links(text_of(m->url)))
+        why = REFUSE_invalid_model;
+    if (why == REFUSALS) why = engine_compile(text_of(m->url), file, &a);
     if (why != REFUSALS) return fake_refuse(why, error);
+    char *name = service_name(m);
+    engine_keep(a, name);
+    free(name);
     engine_forget(m->artefact);
     m->artefact = a;
     if (atomic_load(&m->state) == MADE) atomic_store(&m->state, COMPILED);
@@ -360,11 +487,14 @@ bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
     if (fake_told(FAKE_LOAD, error)) return false;
     fake_model *m = (fake_model *)model;
-    if (!fake_is(model, CLASS_model) || !m->artefact)
-        return fake_refuse(REFUSE_not_compiled, error);
+    if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_not_compiled, error);
     if (m->program) return true;
+    bool compiled = m->artefact != NULL;
+    if (!compiled && !recall_model(m, &m->artefact))
+        return fake_refuse(REFUSE_not_compiled, error);
     fake_refusal why = engine_load(m->artefact, &m->program);
     if (why != REFUSALS) return fake_refuse(why, error);
+    if (!compiled) fake_count_recalled();
     atomic_store(&m->state, LOADED);
     return true;
 }
@@ -415,7 +545,21 @@ bool client_unload_wide(id self, SEL op, id model, id options, unsigned long qos
 
 bool client_compiled(id self, SEL op, id model)
 {
-    return fake_is(model, CLASS_model) && ((fake_model *)model)->artefact;
+    fake_artefact *a = NULL;
+    bool there = fake_is(model, CLASS_model) && recall_model((fake_model *)model, &a);
+    engine_forget(a);
+    return there;
+}
+
+void client_purge(id self, SEL op, id model)
+{
+    if (!fake_is(model, CLASS_model)) {
+        fake_misuse("purge of something not a model");
+        return;
+    }
+    char *name = service_name((fake_model *)model);
+    engine_purge(name);
+    free(name);
 }
 
 /* ---- facts about the device: those of an M4 ---- */

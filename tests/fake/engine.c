@@ -1,8 +1,6 @@
 /* engine.c - artefacts and programs on the software engine; see engine.h.
  *
- * net.plist is the program's identifier, a newline, and the MIL text; data is,
- * for each weight file, two 8-byte numbers (length of the path, of the
- * contents), the path, the contents. The real files are the compiler's own. */
+ * What is kept of an artefact is in kept.c. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +9,6 @@
 #include "base/str.h"
 #include "dev/device.h"
 #include "engine.h"
-
-struct fake_artefact {
-    arena *mem;
-    const char *mil;
-    size_t mil_bytes;
-    mil_blob_file *files;
-    int n_files;
-};
 
 struct fake_program {
     dev_program *program;
@@ -98,7 +88,7 @@ static fake_refusal compile(fake_artefact *a, const char *dir, const char *name)
     return check(a) == OK ? REFUSALS : REFUSE_bad_program;
 }
 
-static fake_artefact *artefact_new(void)
+fake_artefact *engine_artefact(void)
 {
     fake_artefact *a = fake_take(sizeof *a);
     a->mem = arena_new();
@@ -114,89 +104,12 @@ void engine_forget(fake_artefact *a)
 
 fake_refusal engine_compile(const char *dir, const char *text, fake_artefact **out)
 {
-    fake_artefact *a = artefact_new();
+    fake_artefact *a = engine_artefact();
     fake_refusal r = compile(a, dir, text);
     if (r == REFUSALS) *out = a;
     else engine_forget(a);
     err_clear();
     return r;
-}
-
-/* ---- artefacts on disk ---- */
-static bool write_all(arena *mem, const char *dir, const char *name, const str *s)
-{
-    file *f;
-    const char *path = file_join(mem, dir, name);
-    if (str_done(s) != OK || !path || file_create(path, &f) != OK) return false;
-    if (file_write(f, str_text(s), s->n) == OK) return file_close(f) == OK;
-    file_drop(f);
-    return false;
-}
-
-bool engine_save(const fake_artefact *a, const char *dir, const char *name)
-{
-    str plist = {0}, data = {0};
-    str_add(&plist, name);
-    str_addc(&plist, '\n');
-    str_addn(&plist, a->mil, a->mil_bytes);
-    for (int i = 0; i < a->n_files; i++) {
-        uint64_t n[2] = {strlen(a->files[i].path), a->files[i].size};
-        str_addn(&data, (const char *)n, sizeof n);
-        str_addn(&data, a->files[i].path, n[0]);
-        str_addn(&data, a->files[i].bytes, n[1]);
-    }
-    bool ok = write_all(a->mem, dir, "net.plist", &plist) &&
-              (!a->n_files || write_all(a->mem, dir, "data", &data));
-    str_free(&plist);
-    str_free(&data);
-    err_clear();
-    return ok;
-}
-
-/* One weight file from `*at`; false at a malformed one. */
-static bool take_file(fake_artefact *a, const char *p, size_t n, size_t *at)
-{
-    uint64_t size[2];
-    if (n - *at < sizeof size) return false;
-    memcpy(size, p + *at, sizeof size);
-    *at += sizeof size;
-    if (size[0] > n - *at || size[1] > n - *at - size[0]) return false;
-    mil_blob_file *all = arena_array(a->mem, (size_t)a->n_files + 1, sizeof *all);
-    if (!all) return false;
-    if (a->n_files) memcpy(all, a->files, (size_t)a->n_files * sizeof *all);
-    all[a->n_files++] = (mil_blob_file){arena_textn(a->mem, p + *at, size[0]),
-                                        p + *at + size[0], size[1]};
-    a->files = all;
-    *at += size[0] + size[1];
-    return true;
-}
-
-static bool restore(fake_artefact *a, const char *dir, const char *name)
-{
-    char *plist, *data;
-    size_t n, at = 0, len = strlen(name);
-    const char *path = file_join(a->mem, dir, "net.plist");
-    if (!path || file_read(a->mem, path, SIZE_MAX, &plist, &n) != OK) return false;
-    if (n <= len || memcmp(plist, name, len) || plist[len] != '\n') return false;
-    a->mil = plist + len + 1;
-    a->mil_bytes = n - len - 1;
-    path = file_join(a->mem, dir, "data");
-    if (!path) return false;
-    if (!file_exists(path)) return !strstr(a->mil, "BLOBFILE");
-    if (file_read(a->mem, path, SIZE_MAX, &data, &n) != OK) return false;
-    while (at < n)
-        if (!take_file(a, data, n, &at)) return false;
-    return true;
-}
-
-bool engine_restore(const char *dir, const char *name, fake_artefact **out)
-{
-    fake_artefact *a = artefact_new();
-    bool ok = restore(a, dir, name);
-    if (ok) *out = a;
-    else engine_forget(a);
-    err_clear();
-    return ok;
 }
 
 /* ---- programs ---- */

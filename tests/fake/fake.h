@@ -45,6 +45,16 @@ void fake_ane_absent(int absent);
 void fake_ane_symbols(int how);
 /* A system whose client takes the quality of service as an NSUInteger. */
 void fake_ane_wide(int wide);
+/* Dictionaries give their keys: 0, as Core Foundation does; 1, backwards. */
+void fake_ane_keys(int how);
+/* The system's version; from 27 on files in memory models are compared with
+ * hashes, and folders with links in them are refused. Default 26. */
+void fake_ane_system(int major);
+/* What the system's service keeps of compiled programs. NULL: for as long as
+ * this process; a folder: there, so that another process finds it. */
+void fake_ane_daemon(const char *folder);
+/* Programs that were loaded without being compiled before, by that model. */
+uint64_t fake_ane_recalled(void);
 /* A system that changed: the class or selector is not there; the selector has
  * another encoding. NULL = as usual. The text must stay valid. */
 void fake_ane_hide(const char *class_or_selector);

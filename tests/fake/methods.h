@@ -16,6 +16,8 @@ unsigned long memory_state(id self, SEL op);
 id memory_attributes(id self, SEL op);
 id model_attributes(id self, SEL op);
 bool memory_compiled(id self, SEL op);
+void memory_purge(id self, SEL op);
+void memory_set_url(id self, SEL op, id url);
 signed char memory_depth(id self, SEL op);
 void memory_set_depth(id self, SEL op, signed char depth);
 unsigned memory_mask(id self, SEL op);
@@ -40,6 +42,7 @@ bool client_evaluate_wide(id self, SEL op, id model, id options, id request,
 bool client_unload_wide(id self, SEL op, id model, id options, unsigned long qos,
                         id *error);
 bool client_compiled(id self, SEL op, id model);
+void client_purge(id self, SEL op, id model);
 id model_make(id self, SEL op, id url, id key);
 unsigned long model_state(id self, SEL op);
 bool info_has(id self, SEL op);
@@ -58,6 +61,7 @@ id object_autorelease(id self, SEL op);
 unsigned long object_count(id self, SEL op);
 bool object_kind(id self, SEL op, Class c);
 bool object_responds(id self, SEL op, SEL s);
+id dictionary_keys(id self, SEL op);
 const char *string_text(id self, SEL op);
 unsigned long bytes_length(id self, SEL op);
 const void *data_bytes(id self, SEL op);

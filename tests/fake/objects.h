@@ -59,11 +59,12 @@ typedef struct fake_program fake_program;
 /* A model by either route. state: 1 made, 2 compiled, 3 loaded. */
 typedef struct {
     struct objc_object o;
-    id descriptor, hex;
+    id descriptor, hex, url; /* url: where its files are, NULL = not saved yet */
     atomic_int state;
     signed char depth;
     unsigned stats_mask;
     fake_program *program;
+    bool compiled; /* this model was */
 } fake_memory;
 
 typedef struct {
@@ -101,6 +102,7 @@ id fake_string(const char *text);
 id fake_bytes_new(fake_class_id c, const void *p, size_t n);
 bool fake_equal(id a, id b);
 id fake_lookup_value(id dictionary, const char *key); /* borrowed, NULL if none */
+size_t fake_first(id dictionary);                     /* index of its first key, n > 0 */
 int64_t fake_whole(id number);
 id fake_number_new(int64_t v);
 id fake_array_new(size_t n); /* of nil; fill .v with objects it then owns */

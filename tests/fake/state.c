@@ -14,7 +14,8 @@ static atomic_ullong calls, fail_call, evaluations, misuses;
 static atomic_llong live;
 static _Atomic(const char *) hidden, recoded, encoding, misuse;
 static atomic_bool absent, wide;
-static atomic_int symbols;
+static atomic_int symbols, keys, version = 26;
+static atomic_ullong recalled;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t room = PTHREAD_COND_INITIALIZER;
@@ -132,6 +133,36 @@ FAKE_EXPORT void fake_ane_wide(int is)
 FAKE_EXPORT void fake_ane_symbols(int how)
 {
     atomic_store(&symbols, how);
+}
+
+FAKE_EXPORT void fake_ane_keys(int how)
+{
+    atomic_store(&keys, how);
+}
+
+bool fake_keys_turned(void)
+{
+    return atomic_load(&keys) == 1;
+}
+
+FAKE_EXPORT void fake_ane_system(int major)
+{
+    atomic_store(&version, major);
+}
+
+int fake_system(void)
+{
+    return atomic_load(&version);
+}
+
+void fake_count_recalled(void)
+{
+    atomic_fetch_add(&recalled, 1);
+}
+
+FAKE_EXPORT uint64_t fake_ane_recalled(void)
+{
+    return atomic_load(&recalled);
 }
 
 FAKE_EXPORT void fake_ane_hide(const char *class_or_selector)
@@ -258,6 +289,10 @@ FAKE_EXPORT void fake_ane_reset(void)
     fake_ane_absent(0);
     fake_ane_wide(0);
     fake_ane_symbols(0);
+    fake_ane_keys(0);
+    fake_ane_system(26);
+    fake_ane_daemon(NULL);
+    atomic_store(&recalled, 0);
     fake_told_nothing();
     engine_close();
 }

@@ -11,6 +11,9 @@ void fake_count_object(int by);
 bool fake_is_absent(void);
 bool fake_is_wide(void); /* the last row of a selector counts, not the first */
 int fake_symbols(void);  /* fake_ane_symbols */
+bool fake_keys_turned(void);
+int fake_system(void);
+void fake_count_recalled(void);
 
 /* Rows of refusals.def. */
 typedef enum {

@@ -7,6 +7,9 @@
  *   recode=SELECTOR,TYPES   a selector with another encoding
  *   wide                    fake_ane_wide
  *   symbols=N               fake_ane_symbols
+ *   keys=N                  fake_ane_keys
+ *   system=N                fake_ane_system
+ *   daemon=FOLDER           fake_ane_daemon
  *   limits=COMPILES,PROGRAMS
  *   engine=URI              fake_ane_engine
  *   fail=N                  the N-th call fails, once
@@ -99,6 +102,9 @@ static void take_word(char *word)
     else if (!strcmp(word, "hide")) fake_ane_hide(value);
     else if (!strcmp(word, "recode") && rest) fake_ane_recode(value, rest);
     else if (!strcmp(word, "symbols")) fake_ane_symbols((int)number(value, word));
+    else if (!strcmp(word, "keys")) fake_ane_keys((int)number(value, word));
+    else if (!strcmp(word, "system")) fake_ane_system((int)number(value, word));
+    else if (!strcmp(word, "daemon")) fake_ane_daemon(value);
     else if (!strcmp(word, "limits"))
         fake_ane_limits((int)number(value, word), (int)number(rest, word));
     else if (!strcmp(word, "engine")) fake_ane_engine(value);
@@ -146,10 +152,13 @@ __attribute__((destructor)) static void tell(void)
 {
     FILE *f = *tell_path ? fopen(tell_path, "w") : NULL;
     if (!f) return;
-    fprintf(f, "objects %lld\nloaded %d\ncompiles %d\nevaluations %llu\ncalls %llu\n",
+    fprintf(f,
+            "objects %lld\nloaded %d\ncompiles %d\nevaluations %llu\ncalls %llu\n"
+            "recalled %llu\n",
             (long long)fake_ane_live_objects(), fake_ane_loaded(), fake_ane_compiles(),
             (unsigned long long)fake_ane_evaluations(),
-            (unsigned long long)fake_ane_calls());
+            (unsigned long long)fake_ane_calls(),
+            (unsigned long long)fake_ane_recalled());
     fprintf(f, "misuses %llu %s\n", (unsigned long long)fake_ane_misuses(),
             fake_ane_last_misuse());
     fclose(f);

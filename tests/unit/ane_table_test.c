@@ -68,7 +68,8 @@ static void every_row_can_be_used(void **state)
     }
     assert_int_equal(n, ANE_SELS);
     for (int c = 0; c < ANE_CLASSES; c++)
-        assert_true(str_starts(ane_class_name(c), "_ANE"));
+        assert_true(str_starts(ane_class_name(c), "_ANE") ||
+                    str_starts(ane_class_name(c), "NS"));
     for (int i = 0; ane_sym_at(i); i++)
         for (int j = 0; j < i; j++) {
             assert_string_not_equal(ane_sym_at(i)->name, ane_sym_at(j)->name);
@@ -158,6 +159,11 @@ static void words_are_read_in_any_order(void **state)
     assert_false(p.no_rules);
     assert_ok(ane_params_parse("rules=none", &p));
     assert_true(p.no_rules);
+    assert_int_equal(p.weights, ANE_WEIGHTS_BY_TRIAL);
+    assert_ok(ane_params_parse("memory,weights=files", &p));
+    assert_int_equal(p.weights, ANE_WEIGHTS_FILES);
+    assert_ok(ane_params_parse("weights=pairs", &p));
+    assert_int_equal(p.weights, ANE_WEIGHTS_PAIRS);
 }
 
 static void words_it_does_not_know_are_refused(void **state)
@@ -175,6 +181,7 @@ static void words_it_does_not_know_are_refused(void **state)
         {"staging=", "path"},
         {"compiles=some", "whole number"},
         {"rules=some", "rules=some"},
+        {"weights=some", "did you mean 'weights="},
     };
     ane_params p;
     char longer[512];
@@ -189,20 +196,22 @@ static void words_it_does_not_know_are_refused(void **state)
 }
 
 /* ---- budget ---- */
-static void what_was_not_used_is_given_back(void **state)
+static void compiles_are_used_up_and_slots_are_given_back(void **state)
 {
     int compiles, programs;
-    assert_ok(ane_budget_take(2, 2));
-    assert_ok(ane_budget_take(2, 2));
-    assert_fails(ane_budget_take(2, 0), E_BUDGET, "2 programs of 2");
-    assert_fails(ane_budget_take(0, 2), E_BUDGET, "all 2 program slots");
-    ane_budget_give(false, true);
-    assert_fails(ane_budget_take(2, 2), E_BUDGET, "compile budget");
-    ane_budget_give(true, true);
+    assert_ok(ane_budget_compile(2));
+    assert_ok(ane_budget_compile(2));
+    assert_fails(ane_budget_compile(2), E_BUDGET, "2 programs of 2");
+    assert_ok(ane_budget_slot(2));
+    assert_ok(ane_budget_slot(2));
+    assert_fails(ane_budget_slot(2), E_BUDGET, "all 2 program slots");
+    ane_budget_free_slot();
+    assert_fails(ane_budget_compile(2), E_BUDGET, "compile budget");
+    assert_ok(ane_budget_compile(0));
+    ane_budget_free_slot();
     ane_budget_now(&compiles, &programs);
-    assert_int_equal(compiles, 1);
+    assert_int_equal(compiles, 3);
     assert_int_equal(programs, 0);
-    ane_budget_give(true, false);
 }
 
 int main(void)
@@ -219,7 +228,7 @@ int main(void)
         cmocka_unit_test(a_library_without_the_symbols_is_named_with_the_first),
         cmocka_unit_test(words_are_read_in_any_order),
         cmocka_unit_test(words_it_does_not_know_are_refused),
-        cmocka_unit_test(what_was_not_used_is_given_back),
+        cmocka_unit_test(compiles_are_used_up_and_slots_are_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,6 +150,26 @@ static obj model_of(const char *mil)
     return m;
 }
 
+/* { name: data } behind "@model_path/weights/w.bin". */
+static obj one_entry(const char *name, const char *contents)
+{
+    obj at = text(name), data = data_of(contents), inner = dict(1, &at, &data);
+    obj key = text("@model_path/weights/w.bin");
+    return dict(1, &key, &inner);
+}
+
+static obj model_with(const char *mil, obj weights)
+{
+    obj data = data_of(mil);
+    obj d = SEND(obj, (obj, SEL, obj, obj, obj), cls("_ANEInMemoryModelDescriptor"),
+                 "modelWithMILText:weights:optionsPlist:", data, weights, NULL);
+    assert_non_null(d);
+    give(data);
+    give(weights);
+    return SEND(obj, (obj, SEL, obj), cls("_ANEInMemoryModel"),
+                "inMemoryModelWithDescriptor:", d);
+}
+
 static void stage(const char *dir, obj model, const char *mil)
 {
     char path[1024];
@@ -301,6 +321,15 @@ static void what_is_put_together_wrongly_is_refused(void **state)
     m = model_of(WEIGHED);
     stage(*state, m, WEIGHED);
     refuses(m, COMPILE, "no_weights");
+    m = model_with(WEIGHED, one_entry("weights/w.bin", "w")); /* no such folder */
+    refuses(m, COMPILE, "not_saved");
+    GET(fake_ane_system)(27);
+    obj url = object(GET(CFURLCreateFromFileSystemRepresentation)(
+        NULL, *state, (long)strlen(*state), 1));
+    SEND(void, (obj, SEL, obj), m, "setModelURL:", url);
+    refuses(m, COMPILE, "invalid_model"); /* the named file is not there */
+    GET(fake_ane_system)(26);
+    give(url);
     give(none);
     give(words);
     give(data);

@@ -62,8 +62,10 @@ static rc choose_route(ane_device *d, const ane_route *forced)
 static void name_it(ane_device *d, const ane_params *p)
 {
     dev_caps *c = &d->soft.caps;
-    snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s", d->e.route->name,
+    static const char *const weights[] = {"", ",weights=pairs", ",weights=files"};
+    snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s%s", d->e.route->name,
              *p->lib ? ",lib=" : "", p->lib, *p->staging ? ",staging=" : "", p->staging,
+             weights[p->weights],
              p->no_rules         ? ",rules=none"
              : p->soft.rules_all ? ",rules=all"
                                  : "");
@@ -88,6 +90,7 @@ static rc start(ane_device *d, ane_params *p)
     if (p->soft.compiles_max < 0) p->soft.compiles_max = p->soft.profile->compiles_max;
     d->e.compiles_max = p->soft.compiles_max;
     d->e.programs_max = p->soft.profile->programs_max;
+    d->e.weights = p->weights;
     snprintf(d->e.staging, sizeof d->e.staging, "%s", p->staging);
     TRY(ane_engine_open(&d->e));
     d->soft.hardware = true;

@@ -34,6 +34,7 @@ typedef struct {
     char lib[ANE_WORD];     /* "" = the system's own */
     char staging[ANE_WORD]; /* "" = the user's temporary folder */
     const ane_route *route; /* NULL = by trial */
+    ane_weights weights;    /* BY_TRIAL unless told */
     bool no_rules;          /* let the chip refuse, not the tables */
 } ane_params;
 rc ane_params_parse(const char *text, ane_params *out);

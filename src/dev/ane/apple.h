@@ -132,8 +132,9 @@ void ane_drop(const ane_sys *a, ane_ref r);
 void *ane_keep(const ane_sys *a, ane_ref r);
 
 /* ---- wrappers: ane_msg_ID(a, self, ...), self not NULL ---- */
-#define ANE_RESULT_OBJECT(a, x) ane_keep(a, x)
-#define ANE_RESULT_PLAIN(a, x) (x)
+#define ANE_RESULT_OBJECT(a, x) return ane_keep(a, x)
+#define ANE_RESULT_PLAIN(a, x) return (x)
+#define ANE_RESULT_NONE(a, x) x
 #define CLASS(id, need, name)
 #define SEL(id, need, kind, owner, selector, encoding, result, ret, params, types, args, \
             source)                                                                      \
@@ -142,7 +143,7 @@ void *ane_keep(const ane_sys *a, ane_ref r);
         ane_sel sel = a->sel[ANE_SEL_##id];                                              \
         ret(*call) types = (ret(*) types)a->class_getMethodImplementation(               \
             a->object_getClass(self), sel);                                              \
-        return ANE_RESULT_##result(a, call args);                                        \
+        ANE_RESULT_##result(a, call args);                                               \
     }
 #include "dev/ane/selectors.def"
 #undef CLASS

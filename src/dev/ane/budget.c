@@ -10,32 +10,37 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int compiled, loaded;
 
-rc ane_budget_take(int compiles_max, int programs_max)
+rc ane_budget_compile(int max)
 {
     rc r = OK;
     pthread_mutex_lock(&lock);
-    if (compiles_max && compiled >= compiles_max) {
+    if (max && compiled >= max)
         r = err_hint(err_fail(E_BUDGET,
                               "the compile budget is used up: this process has compiled "
                               "%d programs of %d",
-                              compiled, compiles_max),
+                              compiled, max),
                      "share equal programs, or start a new process");
-    } else if (programs_max && loaded >= programs_max) {
-        r = err_hint(err_fail(E_BUDGET, "all %d program slots are taken", programs_max),
-                     "unload a program first");
-    } else {
-        compiled++;
-        loaded++;
-    }
+    else compiled++;
     pthread_mutex_unlock(&lock);
     return r;
 }
 
-void ane_budget_give(bool compile, bool slot)
+rc ane_budget_slot(int max)
+{
+    rc r = OK;
+    pthread_mutex_lock(&lock);
+    if (max && loaded >= max)
+        r = err_hint(err_fail(E_BUDGET, "all %d program slots are taken", max),
+                     "unload a program first");
+    else loaded++;
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+void ane_budget_free_slot(void)
 {
     pthread_mutex_lock(&lock);
-    compiled -= compile;
-    loaded -= slot;
+    loaded--;
     pthread_mutex_unlock(&lock);
 }
 

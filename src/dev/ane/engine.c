@@ -48,8 +48,10 @@ rc ane_engine_open(ane_engine *e)
     if (r == OK) r = ane_make_number(a, 0, &e->zero);
     if (r == OK) r = make_options(e);
     a->objc_autoreleasePoolPop(pool);
-    if (r == OK) ane_stage_sweep(e->temp);
-    return r;
+    if (r != OK) return r;
+    ane_stage_sweep(e->temp);
+    if (*e->staging) ane_stage_sweep(e->staging);
+    return OK;
 }
 
 rc ane_engine_use(ane_engine *e, const ane_route *route)
@@ -63,6 +65,7 @@ rc ane_engine_use(ane_engine *e, const ane_route *route)
         if (!e->client)
             return err_fail(E_DEVICE, "the system gives no connection to the engine");
     }
+    if (route == &ane_memory_route) TRY(ane_weights_open(e));
     e->route = route;
     return OK;
 }
@@ -105,7 +108,6 @@ static rc compile(ane_engine *e, ane_model *m)
 {
     const ane_sys *a = &e->sys;
     ane_id error = NULL;
-    m->asked = true;
     void *pool = a->objc_autoreleasePoolPush();
     rc r = e->route->compile(e, m, &error)
                ? OK
@@ -136,22 +138,70 @@ static rc load(ane_engine *e, ane_model *m)
     return r;
 }
 
+static rc make(ane_engine *e, const dev_source *src, ane_model *m)
+{
+    void *pool = e->sys.objc_autoreleasePoolPush();
+    rc r = e->route->make(e, src, m);
+    e->sys.objc_autoreleasePoolPop(pool);
+    return r;
+}
+
+static void unmake(ane_engine *e, ane_model *m)
+{
+    void *pool = e->sys.objc_autoreleasePoolPush();
+    ane_drop(&e->sys, m->object);
+    m->object = NULL;
+    e->sys.objc_autoreleasePoolPop(pool);
+}
+
+/* *refused: it was the compile that failed, and not for a rule or a limit. */
+static rc compile_and_load(ane_engine *e, const dev_source *src, ane_model *m,
+                           bool *refused)
+{
+    ane_stage stage;
+    bool linked = *e->staging && !strcmp(m->dir, m->fixed);
+    TRY(ane_budget_compile(e->compiles_max));
+    TRY(ane_stage_open(&stage, m->dir, linked ? e->staging : NULL, ANE_STAGE_WAIT_MS));
+    rc r = ane_stage_write(&stage, src);
+    if (r == OK) {
+        r = compile(e, m);
+        *refused = r == E_DEVICE;
+    }
+    if (r == OK) r = load(e, m);
+    ane_stage_close(&stage);
+    return r;
+}
+
+/* The same with the weights given in the other form, once, where it is not yet
+ * known which the system takes. */
+static rc try_other(ane_engine *e, const dev_source *src, ane_model *m, rc first)
+{
+    int several = src->n_files > 1;
+    bool refused;
+    err_saved why;
+    err_save(first, &why);
+    unmake(e, m);
+    m->form = e->other[several];
+    rc r = make(e, src, m);
+    if (r == OK) r = compile_and_load(e, src, m, &refused);
+    if (r != OK) return err_restore(&why);
+    err_clear();
+    e->form[several] = m->form;
+    return OK;
+}
+
 static rc bring_up(ane_engine *e, const dev_source *src, const dev_ports *ports,
                    ane_model *m)
 {
-    const ane_sys *a = &e->sys;
-    ane_stage stage;
-    void *pool = a->objc_autoreleasePoolPush();
-    rc r = e->route->make(e, src, m);
-    a->objc_autoreleasePoolPop(pool);
-    if (r != OK) return r;
-    TRY(ane_stage_open(&stage, m->dir, *e->staging ? e->staging : NULL,
-                       ANE_STAGE_WAIT_MS));
-    r = ane_stage_write(&stage, src);
-    if (r == OK) r = compile(e, m);
-    if (r == OK) r = load(e, m);
-    ane_stage_close(&stage);
-    return r == OK ? ane_describe(e, m, ports) : r;
+    int several = src->n_files > 1;
+    bool refused = false;
+    m->form = e->form[several];
+    TRY(make(e, src, m));
+    rc r = compile_and_load(e, src, m, &refused);
+    if (refused && src->n_files && e->other[several]) r = try_other(e, src, m, r);
+    TRY(r);
+    if (src->n_files) e->other[several] = ANE_WEIGHTS_BY_TRIAL;
+    return ane_describe(e, m, ports);
 }
 
 static void drop_bindings(ane_engine *e, ane_model *m)
@@ -172,7 +222,7 @@ static void take_down(ane_engine *e, ane_model *m)
     void *pool = a->objc_autoreleasePoolPush();
     drop_bindings(e, m);
     bool gone = !m->loaded || e->route->unload(e, m, &error);
-    ane_budget_give(!m->asked, gone);
+    if (gone) ane_budget_free_slot();
     ane_drop(a, m->object);
     a->objc_autoreleasePoolPop(pool);
     mem_drop(m->in_at);
@@ -202,7 +252,7 @@ static rc make_model(ane_engine *e, const dev_source *src, const dev_ports *port
     m->out_at = m->in_at + m->n_in;
     m->refs = 1;
     memcpy(m->key, key, sizeof m->key);
-    rc r = ane_budget_take(e->compiles_max, e->programs_max);
+    rc r = ane_budget_slot(e->programs_max);
     if (r != OK) {
         mem_drop(m->in_at);
         mem_drop(m);

@@ -26,6 +26,9 @@ typedef struct ane_engine ane_engine;
 typedef struct ane_model ane_model;
 typedef struct ane_binding ane_binding;
 
+/* How weight files are given to an in-memory model: weights.c. */
+typedef enum { ANE_WEIGHTS_BY_TRIAL, ANE_WEIGHTS_PAIRS, ANE_WEIGHTS_FILES } ane_weights;
+
 typedef struct {
     const char *name; /* the word in a URI */
     ane_need need;
@@ -50,6 +53,9 @@ struct ane_engine {
     char temp[ANE_PATH];    /* the user's temporary folder */
     char staging[ANE_PATH]; /* "" or another folder to write to */
     int compiles_max, programs_max;
+    /* As asked for; what is used for programs of one file [0] and of several
+     * [1]; what to try once if that is refused (BY_TRIAL = nothing more). */
+    ane_weights weights, form[2], other[2];
     /* The first program is only a trial: if what it says of its ports makes no
      * sense, programs are not asked for it (silent) and the alphabet holds,
      * which the trial's numbers then prove or refute. */
@@ -73,9 +79,11 @@ struct ane_model {
     uint64_t key[2]; /* XXH3-128 of the text and the weight files */
     int refs;
     ane_id object;
-    char dir[ANE_PATH];
-    int busy;           /* a run is on the engine; guarded by the queue's lock */
-    bool asked, loaded; /* asked: the compiler was */
+    char dir[ANE_PATH];   /* of its files */
+    char fixed[ANE_PATH]; /* memory route: where the system looks by itself */
+    ane_weights form;
+    int busy; /* a run is on the engine; guarded by the queue's lock */
+    bool loaded;
     /* Where port i of the alphabet is bound. */
     int n_in, n_out;
     int *in_at, *out_at;
@@ -103,6 +111,12 @@ rc ane_model_run(ane_engine *e, ane_model *m, const ane_id *objects,
 /* A surface goes: forget the requests that hold it. */
 void ane_forget_surface(ane_engine *e, const void *key);
 
+/* ---- weights.c ---- */
+/* Settle e->form and e->other; E_DEVICE if the form asked for cannot be. */
+rc ane_weights_open(ane_engine *e);
+/* { "@model_path/weights/x.bin": entry, ... } */
+rc ane_weight_dict(ane_engine *e, const dev_source *src, ane_weights form, ane_id *out);
+
 /* ---- ports.c ---- */
 /* What the loaded program says of its ports: fill in_at and out_at. Without a
  * description they are bound by the alphabet. E_RULE if it reads rows at a
@@ -113,10 +127,11 @@ rc ane_read_ports(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
                   int *in_at, int *out_at);
 
 /* ---- budget.c: what this process has used up, whatever opened it ---- */
-/* Take a compile and a slot; a max of 0 is none. What was not used is given
- * back; a compile that was asked for is used, whatever came of it. */
-rc ane_budget_take(int compiles_max, int programs_max);
-void ane_budget_give(bool compile, bool slot);
+/* Take a compile, just before it is asked for: it is used whatever comes of it.
+ * Take a program slot. A max of 0 is none. */
+rc ane_budget_compile(int max);
+rc ane_budget_slot(int max);
+void ane_budget_free_slot(void);
 void ane_budget_now(int *compiles, int *programs);
 
 #endif

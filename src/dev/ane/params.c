@@ -20,19 +20,21 @@ static rc take_word(const char *word, ane_params *p)
         return path_word(word, word + 4, p->lib, sizeof p->lib);
     else if (str_starts(word, "staging="))
         return path_word(word, word + 8, p->staging, sizeof p->staging);
+    else if (!strcmp(word, "weights=pairs")) p->weights = ANE_WEIGHTS_PAIRS;
+    else if (!strcmp(word, "weights=files")) p->weights = ANE_WEIGHTS_FILES;
     else if (!strcmp(word, "rules=none")) p->no_rules = true;
     else if (str_starts(word, "rules=") || str_starts(word, "compiles=") ||
              str_starts(word, "fail="))
         return soft_params_word("ane", false, word, &p->soft);
     else {
-        static const char *const known[] = {"memory",    "client",    "lib=",
-                                            "staging=",  "rules=all", "rules=none",
-                                            "compiles=", "fail="};
+        static const char *const known[] = {
+            "memory",     "client",    "lib=",  "staging=",      "rules=all",
+            "rules=none", "compiles=", "fail=", "weights=pairs", "weights=files"};
         rc r = err_fail(E_DEVICE, "device 'ane' does not know the word '%s'", word);
         const char *near = err_nearest(word, known, sizeof known / sizeof *known);
         if (near) return err_hint(r, "did you mean '%s'?", near);
-        return err_hint(r, "words: memory, client, staging=FOLDER, rules=all|none, "
-                           "compiles=N");
+        return err_hint(r, "words: memory, client, staging=FOLDER, weights=pairs|files, "
+                           "rules=all|none, compiles=N");
     }
     return OK;
 }

@@ -4,58 +4,38 @@
  * issue 54): the in-memory model writes the text as net.plist into its folder,
  * makes an _ANEModel there, and asks the shared client to compile it with the
  * identifier in the options; loading asks the service for the compiled program
- * by that identifier; unloading removes the folder. It does not write the
- * weight files where the text names them, which is why they are staged here. */
+ * by that identifier; unloading removes the folder. Where it writes the weight
+ * files depends on how they are given (weights.c), which is why they are
+ * staged here. A model that was told its place (setModelURL:) writes nothing
+ * itself, and its folder can be anywhere. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/str.h"
 #include "dev/ane/model.h"
 
 /* ---- in memory ---- */
-/* { "offset": 0, "data": the whole file } */
-static rc weight_entry(ane_engine *e, const mil_blob_file *f, ane_id *out)
+static rc name_folder(char out[ANE_PATH], const char *folder, const char *name)
 {
-    const ane_sys *a = &e->sys;
-    ane_id keys[2] = {NULL, NULL}, values[2] = {e->zero, NULL};
-    rc r = ane_make_text(a, "offset", &keys[0]);
-    if (r == OK) r = ane_make_text(a, "data", &keys[1]);
-    if (r == OK) r = ane_make_data(a, f->bytes, f->size, &values[1]);
-    if (r == OK) r = ane_make_dict(a, keys, values, 2, out);
-    ane_drop(a, keys[0]);
-    ane_drop(a, keys[1]);
-    ane_drop(a, values[1]);
-    return r;
+    int n = snprintf(out, ANE_PATH, "%s%s%s", folder, str_ends(folder, "/") ? "" : "/",
+                     name);
+    if (n > 0 && n < ANE_PATH) return OK;
+    return err_fail(E_IO, "the path of the staging folder %.60s... is too long", folder);
 }
 
-/* { "@model_path/weights/x.bin": entry, ... }; empty, never nil, without. */
-static rc weight_dict(ane_engine *e, const dev_source *src, ane_id *out)
+/* The place that the system fixes, or another: told, or by a link. */
+static rc memory_place(ane_engine *e, ane_model *m, const char *name)
 {
     const ane_sys *a = &e->sys;
-    size_t n = (size_t)src->n_files;
-    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys));
-    if (!keys) return E_MEMORY;
-    ane_id *values = keys + n;
-    rc r = OK;
-    for (size_t i = 0; i < n && r == OK; i++) {
-        r = ane_make_text(a, src->files[i].path, &keys[i]);
-        if (r == OK) r = weight_entry(e, &src->files[i], &values[i]);
-    }
-    if (r == OK) r = ane_make_dict(a, keys, values, n, out);
-    for (size_t i = 0; i < n; i++) {
-        ane_drop(a, keys[i]);
-        ane_drop(a, values[i]);
-    }
-    mem_drop(keys);
-    return r;
-}
-
-static rc name_folder(ane_engine *e, ane_model *m, const char *name)
-{
-    int n = snprintf(m->dir, sizeof m->dir, "%s%s%s", e->temp,
-                     str_ends(e->temp, "/") ? "" : "/", name);
-    if (n > 0 && (size_t)n < sizeof m->dir) return OK;
-    return err_fail(E_IO, "the path of the temporary folder %.60s... is too long",
-                    e->temp);
+    ane_id url = NULL;
+    TRY(name_folder(m->fixed, e->temp, name));
+    snprintf(m->dir, sizeof m->dir, "%s", m->fixed);
+    if (!*e->staging || !ane_has(a, ANE_SEL_memory_place)) return OK;
+    TRY(name_folder(m->dir, e->staging, name));
+    TRY(ane_make_folder_url(a, m->dir, &url));
+    ane_msg_memory_place(a, m->object, url);
+    ane_drop(a, url);
+    return OK;
 }
 
 static rc memory_make(ane_engine *e, const dev_source *src, ane_model *m)
@@ -64,7 +44,7 @@ static rc memory_make(ane_engine *e, const dev_source *src, ane_model *m)
     ane_id text = NULL, weights = NULL, descriptor = NULL, id = NULL;
     char name[512];
     rc r = ane_make_data(a, src->mil, src->mil_bytes, &text);
-    if (r == OK) r = weight_dict(e, src, &weights);
+    if (r == OK) r = ane_weight_dict(e, src, m->form, &weights);
     if (r == OK) {
         descriptor = ane_msg_descriptor(a, a->class_of[ANE_CLASS_DESCRIPTOR], text,
                                         weights, NULL);
@@ -80,7 +60,7 @@ static rc memory_make(ane_engine *e, const dev_source *src, ane_model *m)
         if (!ane_get_text(a, id, name, sizeof name) || !*name || strchr(name, '/'))
             r = err_fail(E_DEVICE, "the system gives no identifier for the program");
     }
-    if (r == OK) r = name_folder(e, m, name);
+    if (r == OK) r = memory_place(e, m, name);
     ane_drop(a, text);
     ane_drop(a, weights);
     ane_drop(a, descriptor);
@@ -103,12 +83,15 @@ static bool memory_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id 
     return ane_msg_memory_evaluate(&e->sys, m->object, ANE_QOS, e->none, request, error);
 }
 
-/* The system removes the folder of the program when it unloads it. Another
- * process may just be staging the same one, so this waits for its lock. */
+/* The system removes the folder it has fixed for the program when it unloads
+ * it. Another process may just be staging the same one, so if there is one, this
+ * waits for its lock. */
 static bool memory_unload(ane_engine *e, ane_model *m, ane_id *error)
 {
     ane_stage s;
-    bool held = ane_stage_open(&s, m->dir, NULL, ANE_STAGE_WAIT_MS) == OK;
+    struct stat st;
+    bool held = !lstat(m->fixed, &st) &&
+                ane_stage_open(&s, m->fixed, NULL, ANE_STAGE_WAIT_MS) == OK;
     bool done = ane_msg_memory_unload(&e->sys, m->object, ANE_QOS, error);
     if (held) ane_stage_close(&s);
     return done;
@@ -135,7 +118,7 @@ static rc client_make(ane_engine *e, const dev_source *src, ane_model *m)
     (void)src;
     snprintf(name, sizeof name, "anneal-%016llx%016llx", (unsigned long long)m->key[1],
              (unsigned long long)m->key[0]);
-    rc r = name_folder(e, m, name);
+    rc r = name_folder(m->dir, *e->staging ? e->staging : e->temp, name);
     if (r == OK) r = ane_make_folder_url(a, m->dir, &url);
     if (r == OK) r = ane_make_text(a, name, &key);
     if (r == OK) {

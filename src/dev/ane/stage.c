@@ -80,8 +80,7 @@ rc ane_stage_open(ane_stage *s, const char *dir, const char *elsewhere, double w
     return OK;
 }
 
-/* "@model_path/weights/w.bin" -> "weights/w.bin", nothing that leads away. */
-static rc inside(const char *path, const char **rest)
+rc ane_stage_name(const char *path, const char **rest)
 {
     size_t n = strlen(WEIGHTS_PREFIX);
     *rest = path + n;
@@ -106,7 +105,7 @@ static rc write_weights(ane_stage *s, arena *mem, const dev_source *src)
 {
     for (int i = 0; i < src->n_files; i++) {
         const char *rest;
-        TRY(inside(src->files[i].path, &rest));
+        TRY(ane_stage_name(src->files[i].path, &rest));
         char *path = arena_printf(mem, "%s/%s", s->real, rest);
         if (!path) return E_MEMORY;
         char *slash = strrchr(path, '/');

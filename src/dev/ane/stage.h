@@ -27,6 +27,9 @@ typedef struct {
  * (E_BUSY then). `elsewhere`, unless NULL, is a folder to write to (a RAM disk,
  * say): `dir` becomes a link into it. Writes nothing yet. */
 rc ane_stage_open(ane_stage *s, const char *dir, const char *elsewhere, double wait_ms);
+/* Where a weight file lies in the folder: "@model_path/weights/w.bin" ->
+ * "weights/w.bin"; E_FORMAT for what would lead out of it. */
+rc ane_stage_name(const char *path, const char **rest);
 /* Write model.mil and the weight files, all or nothing. */
 rc ane_stage_write(ane_stage *s, const dev_source *src);
 /* Remove the folder and the lock, whatever is there of them. */

@@ -1,7 +1,8 @@
 /* trial.c - the tiny program by which a route proves itself when the device is
- * opened: two inputs declared against the alphabet, their difference and their
- * sum. A route that compiles nothing, runs nothing, or binds otherwise is found
- * here, not in the middle of a training run.
+ * opened: two inputs declared against the alphabet, their difference, and their
+ * sum with numbers of a weight file. A route that compiles nothing, runs nothing,
+ * finds no weights or binds otherwise is found here, not in the middle of a
+ * training run.
  *
  * The same program settles whether the surfaces of a side must have one size
  * (rule uniform_surfaces, which sources dispute): it is run once more with one
@@ -15,13 +16,18 @@
 enum { ELEMENTS = 32 * 32, A = 0, B, DIFFERENCE, SUM, PORTS };
 enum { LARGER = 2 * 49152 };
 #define TENSOR "tensor<fp16, [1, 32, 1, 32]>"
+#define WEIGHT "tensor<fp16, [1, 32, 1, 1]>"
+#define FILE_NAME "@model_path/weights/trial.bin"
 
 static const char *const texts[2] = {
     "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-component-MIL\", "
     "\"3510.2.1\"}, {\"coremlc-version\", \"3505.4.1\"}})]\n"
     "{\n    func main<ios18>(" TENSOR " b_in, " TENSOR " a_in) {\n"
     "        " TENSOR " minus = sub(x = a_in, y = b_in)[name = string(\"minus\")];\n"
-    "        " TENSOR " plus = add(x = a_in, y = b_in)[name = string(\"plus\")];\n"
+    "        " TENSOR " sum = add(x = a_in, y = b_in)[name = string(\"sum\")];\n"
+    "        " WEIGHT " w = const()[name = string(\"w\"), val = " WEIGHT
+    "(BLOBFILE(path = string(\"" FILE_NAME "\"), offset = uint64(64)))];\n"
+    "        " TENSOR " plus = add(x = sum, y = w)[name = string(\"plus\")];\n"
     "    } -> (plus, minus);\n}\n",
     /* M1 and M2 are surer of the older spelling (maderix/ANE PR 6). */
     "program(1.0)\n[buildInfo = dict<tensor<string, []>, tensor<string, []>>({{\"coremlc-"
@@ -29,15 +35,26 @@ static const char *const texts[2] = {
     "{\n    func main<ios16>(" TENSOR " b_in, " TENSOR " a_in) {\n"
     "        " TENSOR " minus = sub(x = a_in, y = b_in)[name = tensor<string, "
     "[]>(\"minus\")];\n"
-    "        " TENSOR " plus = add(x = a_in, y = b_in)[name = tensor<string, "
-    "[]>(\"plus\")];\n"
+    "        " TENSOR
+    " sum = add(x = a_in, y = b_in)[name = tensor<string, []>(\"sum\")];\n"
+    "        " WEIGHT " w = const()[name = tensor<string, []>(\"w\"), val = " WEIGHT
+    "(BLOBFILE(path = tensor<string, []>(\"" FILE_NAME
+    "\"), offset = tensor<uint64, []>(64)))];\n"
+    "        " TENSOR
+    " plus = add(x = sum, y = w)[name = tensor<string, []>(\"plus\")];\n"
     "    } -> (plus, minus);\n}\n",
 };
+
+/* Of channel c. */
+static double weight(int c)
+{
+    return c % 5;
+}
 
 static double value_at(int port, int i)
 {
     double a = i % 100, b = i % 7; /* a - b is never b - a in all places */
-    return port == A ? a : port == B ? b : port == SUM ? a + b : a - b;
+    return port == A ? a : port == B ? b : port == SUM ? a + b + weight(i / 32) : a - b;
 }
 
 static rc fill(dev_surface *s, int port)
@@ -107,6 +124,19 @@ static rc run_both_ways(ane_device *d, ane_model *m)
     return OK;
 }
 
+static rc make_weights(mil_blob_writer **blob, mil_blob_file *weights)
+{
+    half w[32];
+    uint64_t at;
+    const void *bytes;
+    for (int c = 0; c < 32; c++) w[c] = half_from_double(weight(c));
+    TRY(mil_blob_new(blob));
+    TRY(mil_blob_add(*blob, MIL_FP16, w, sizeof w, &at));
+    TRY(mil_blob_bytes(*blob, &bytes, &weights->size));
+    weights->bytes = bytes;
+    return OK;
+}
+
 rc ane_trial(ane_device *d)
 {
     static const mil_type type = {
@@ -115,12 +145,16 @@ rc ane_trial(ane_device *d)
                    out[] = {{"minus", type}, {"plus", type}};
     const dev_ports ports = {2, 2, in, out};
     const char *text = texts[d->soft.params.profile->old_mil];
-    dev_source src = {"trial", text, strlen(text), NULL, 0};
+    mil_blob_file weights = {.path = FILE_NAME};
+    dev_source src = {"trial", text, strlen(text), &weights, 1};
     ane_model *m = NULL;
+    mil_blob_writer *blob = NULL;
     d->e.trial = true;
-    rc r = ane_model_get(&d->e, &src, &ports, &m);
+    rc r = make_weights(&blob, &weights);
+    if (r == OK) r = ane_model_get(&d->e, &src, &ports, &m);
     if (r == OK) r = run_both_ways(d, m);
     ane_model_put(&d->e, m);
+    mil_blob_free(blob);
     d->e.trial = false;
     return r;
 }

@@ -1,0 +1,221 @@
+/* How weights reach the engine: in the form that programs on chips use while
+ * that is safe, in the other where the system takes no other; numbers are those
+ * of the files either way. */
+#include <dlfcn.h>
+#include "dev_help.h"
+#include "base/str.h"
+#include "fake.h"
+
+#define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
+
+static struct {
+    uint64_t (*misuses)(void);
+    const char *(*last_misuse)(void);
+    int64_t (*live)(void);
+    int (*loaded)(void), (*compiles)(void);
+    void (*reset)(void), (*limits)(int, int), (*keys)(int), (*system)(int);
+    void (*hide)(const char *), (*tell)(const char *);
+} fake;
+
+#define FIND(field, name)                  \
+    do {                                   \
+        void *p = dlsym(lib, name);        \
+        if (!p) return -1;                 \
+        memcpy(&fake.field, &p, sizeof p); \
+    } while (0)
+
+static int open_fake(void **state)
+{
+    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
+    if (!lib) return -1;
+    FIND(misuses, "fake_ane_misuses");
+    FIND(last_misuse, "fake_ane_last_misuse");
+    FIND(live, "fake_ane_live_objects");
+    FIND(loaded, "fake_ane_loaded");
+    FIND(compiles, "fake_ane_compiles");
+    FIND(reset, "fake_ane_reset");
+    FIND(limits, "fake_ane_limits");
+    FIND(keys, "fake_ane_keys");
+    FIND(system, "fake_ane_system");
+    FIND(hide, "fake_ane_hide");
+    FIND(tell, "fake_ane_tell");
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    char *dir = test_mkdir();
+    setenv("TMPDIR", dir, 1);
+    fake.reset();
+    fake.limits(1 << 20, 128);
+    *state = dir;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    int bad = fake.loaded() || fake.live() || fake.misuses();
+    if (bad)
+        print_error("%d loaded, %lld objects left; %s\n", fake.loaded(),
+                    (long long)fake.live(), fake.last_misuse());
+    fake.reset();
+    unsetenv("TMPDIR");
+    test_rmdir(*state);
+    return bad ? -1 : 0;
+}
+
+static device *opened(const char *uri)
+{
+    device *d = NULL;
+    rc r = dev_open(uri, NULL, &d);
+    if (r != OK) fail_msg("%s: %s", uri, err_text());
+    return d;
+}
+
+/* ---- a program of two files: x * w + v ---- */
+#define BLOB(name)                                                                    \
+    "        " ROW32 " " name " = const()[name = string(\"" name "\"), val = " ROW32  \
+    "(BLOBFILE(path = string(\"@model_path/weights/" name ".bin\"), offset = uint64(" \
+    "64)))];\n"
+static const char two_files[] = PROGRAM(
+    ROW32 " in_a",
+    BLOB("w") BLOB("v") LET(ROW32, "scaled", "mul(x = in_a, y = w)")
+        LET(ROW32, "made", "add(x = scaled, y = v)"),
+    "made");
+
+static void fill(mil_blob_writer **w, mil_blob_file *f, double value)
+{
+    half data[128];
+    uint64_t offset;
+    for (int i = 0; i < 128; i++) data[i] = half_from_double(value);
+    assert_ok(mil_blob_new(w));
+    assert_ok(mil_blob_add(*w, MIL_FP16, data, sizeof data, &offset));
+    assert_ok(mil_blob_bytes(*w, &f->bytes, &f->size));
+}
+
+/* Compiles it with these values and looks at its numbers. */
+static rc run_two_files(device *d, double w, double v)
+{
+    mil_blob_file f[] = {{.path = "@model_path/weights/w.bin"},
+                         {.path = "@model_path/weights/v.bin"}};
+    mil_blob_writer *blob[2];
+    dev_program *p = NULL;
+    fill(&blob[0], &f[0], w);
+    fill(&blob[1], &f[1], v);
+    rc r = try_load(d, two_files, f, 2, &p);
+    if (r == OK) {
+        dev_surface *x = surface(d, 4, 32, 0), *y = surface(d, 4, 32, 0);
+        put_ramp(x, 128, 0, 1);
+        assert_ok(run_and_wait(p, &x, 1, &y, 1, NULL));
+        assert_ramp(y, 128, v, w);
+        dev_drop(x);
+        dev_drop(y);
+        dev_unload(p);
+    }
+    for (int i = 0; i < 2; i++) mil_blob_free(blob[i]);
+    return r;
+}
+
+static int compiles_of(device *d, double w, double v)
+{
+    int before = fake.compiles();
+    assert_ok(run_two_files(d, w, v));
+    return fake.compiles() - before;
+}
+
+/* ---- what holds ---- */
+static void either_form_gives_the_numbers_of_the_files(void **state)
+{
+    static const char *const uris[] = {MEMORY, MEMORY ",weights=pairs",
+                                       MEMORY ",weights=files",
+                                       "ane:client,lib=" FAKE_LIB ",compiles=0"};
+    for (size_t i = 0; i < COUNT_OF(uris); i++) {
+        device *d = opened(uris[i]);
+        assert_ok(run_two_files(d, 2, 3));
+        dev_close(d);
+    }
+}
+
+/* Nobody promises the order of a dictionary; the wrong one would end the
+ * process, so it is looked at first. */
+static void where_data_is_not_first_files_are_named(void **state)
+{
+    device *d;
+    fake.keys(1);
+    d = opened(MEMORY);
+    assert_ok(run_two_files(d, 2, 3));
+    dev_close(d);
+    assert_fails(dev_open(MEMORY ",weights=pairs", NULL, &d), E_DEVICE, "offset");
+    fake.keys(0);
+    fake.hide("allKeys"); /* cannot be looked at */
+    d = opened(MEMORY);
+    assert_ok(run_two_files(d, 2, 3));
+    dev_close(d);
+}
+
+static void a_system_that_compares_files_gets_them_by_name(void **state)
+{
+    fake.system(27);
+    device *d = opened(MEMORY);
+    /* The trial has one file, which pairs can give. With several it is found out
+     * once; refused compiles count against our budget, not the fake's. */
+    dev_sample s[3];
+    assert_ok(dev_sample_of(d, &s[0]));
+    assert_int_equal(compiles_of(d, 2, 3), 1);
+    assert_ok(dev_sample_of(d, &s[1]));
+    assert_int_equal(compiles_of(d, 4, 5), 1);
+    assert_ok(dev_sample_of(d, &s[2]));
+    assert_near(s[1].value[DEV_LOADS] - s[0].value[DEV_LOADS], 2, 0);
+    assert_near(s[2].value[DEV_LOADS] - s[1].value[DEV_LOADS], 1, 0);
+    dev_close(d);
+    d = opened(MEMORY ",weights=pairs");
+    assert_fails(run_two_files(d, 2, 3), E_DEVICE, "invalid model");
+    dev_close(d);
+}
+
+/* A program that is told its place by us is not told by a link. */
+static void staging_elsewhere_uses_no_link_where_the_system_can_be_told(void **state)
+{
+    char uri[600], ram[500];
+    device *d;
+    snprintf(ram, sizeof ram, "%s/ram", (char *)*state);
+    assert_ok(file_make_dirs(ram));
+    snprintf(uri, sizeof uri, MEMORY ",staging=%s", ram);
+    for (int system = 26; system <= 27; system++) {
+        fake.system(system);
+        d = opened(uri);
+        assert_ok(run_two_files(d, 2, 3));
+        dev_close(d);
+    }
+    fake.hide("setModelURL:");
+    assert_fails(dev_open(uri, NULL, &d), E_DEVICE, "invalid model");
+    fake.system(26);
+    d = opened(uri);
+    assert_ok(run_two_files(d, 2, 3));
+    dev_close(d);
+    assert_ok(file_remove(ram)); /* empty again */
+}
+
+/* Where neither form helps, the reason given is that of the first. */
+static void a_refusal_for_other_reasons_stays_what_it_was(void **state)
+{
+    device *d;
+    fake.tell("refuse=compile,invalid_model");
+    assert_fails(dev_open(MEMORY, NULL, &d), E_DEVICE, "invalid model");
+    fake.tell("refuse=compile,bad_program");
+    assert_fails(dev_open(MEMORY, NULL, &d), E_RULE, "InvalidMILProgram");
+}
+
+int main(void)
+{
+#define ON_FAKE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        ON_FAKE(either_form_gives_the_numbers_of_the_files),
+        ON_FAKE(where_data_is_not_first_files_are_named),
+        ON_FAKE(a_system_that_compares_files_gets_them_by_name),
+        ON_FAKE(staging_elsewhere_uses_no_link_where_the_system_can_be_told),
+        ON_FAKE(a_refusal_for_other_reasons_stays_what_it_was),
+    };
+    alarm(120);
+    return cmocka_run_group_tests(tests, open_fake, NULL);
+}
