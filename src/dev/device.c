@@ -48,6 +48,26 @@ static rc no_device(const char *uri, const char *word)
                                                                   : ":m4");
 }
 
+static rc no_driver(const char *uri)
+{
+    char word[32];
+    size_t n = strcspn(uri, ":");
+    if (n >= sizeof word) n = sizeof word - 1;
+    memcpy(word, uri, n);
+    word[n] = 0;
+    return no_device(uri, word);
+}
+
+const dev_driver *dev_driver_of(const char *uri, const char **params)
+{
+    size_t n = strcspn(uri, ":");
+    *params = uri[n] ? uri + n + 1 : "";
+    for (size_t i = 0; i < dev_driver_count(); i++)
+        if (strlen(drivers[i]->name) == n && !strncmp(drivers[i]->name, uri, n))
+            return drivers[i];
+    return NULL;
+}
+
 rc dev_open(const char *uri, kern *k, device **out)
 {
     return dev_open_at(uri, k, NULL, out);
@@ -60,19 +80,19 @@ rc dev_open_at(const char *uri, kern *k, const char *state, device **out)
     if (!uri || !*uri) return no_device("", "");
     /* The software M4, until a real engine proves itself on this machine. */
     if (!strcmp(uri, "auto")) uri = "emu:m4";
-    char word[32];
-    size_t n = strcspn(uri, ":");
-    if (n >= sizeof word) n = sizeof word - 1;
-    memcpy(word, uri, n);
-    word[n] = 0;
-    for (size_t i = 0; i < dev_driver_count(); i++)
-        if (!strcmp(drivers[i]->name, word)) {
-            const char *params = uri + strcspn(uri, ":");
-            TRY_WHILE(drivers[i]->open(*params ? params + 1 : "", k, state, out),
-                      "opening device '%s'", uri);
-            return OK;
-        }
-    return no_device(uri, word);
+    const char *params;
+    const dev_driver *driver = dev_driver_of(uri, &params);
+    if (!driver) return no_driver(uri);
+    TRY_WHILE(driver->open(params, k, state, out), "opening device '%s'", uri);
+    return OK;
+}
+
+rc dev_facts_of(const char *uri, dev_fact_sink *put, void *ctx)
+{
+    const char *params;
+    const dev_driver *driver = dev_driver_of(uri, &params);
+    if (!driver) return no_driver(uri);
+    return driver->facts ? driver->facts(params, put, ctx) : OK;
 }
 
 void dev_close(device *d)

@@ -90,7 +90,19 @@ typedef struct {
     const dev_port *in, *out;
 } dev_ports;
 
+/* What is known of a driver's machine without opening a device: a row each of
+ * what it is ("machine": chip, build, ...) and of what the driver stands on
+ * ("symbol", "class", "method", ...), what was expected of it and what is
+ * there. All texts live for the call. */
+typedef struct {
+    const char *kind, *name;
+    const char *expected, *had; /* "" = nothing in particular, absent */
+    bool ok;                    /* as expected, or absent and not needed */
+} dev_fact;
+typedef void dev_fact_sink(void *ctx, const dev_fact *f);
+
 typedef struct dev_driver dev_driver;
+struct dev_sight;
 struct dev_driver {
     const char *name;  /* the word before ':' in "emu:m4" */
     const char *form;  /* how its URIs look: "emu:MODEL" */
@@ -119,6 +131,15 @@ struct dev_driver {
     /* Doubts about a loaded program (disputed rules it breaks), static for its
      * life; may be NULL. */
     size_t (*warnings)(dev_program *p, const char *const **out);
+    /* ---- real chips; software devices leave them out ---- */
+    /* It drives a chip that may not be as the tables say, and code of others
+     * that may end the process: rules are probed in processes of their own. */
+    bool chip;
+    /* params as for open; nothing is opened. */
+    rc (*facts)(const char *params, dev_fact_sink *put, void *ctx);
+    /* Questions that only the driver can put (checks.def, CHIP), by their id;
+     * *out is a dev_sight (probe.h), with its value NaN. May be NULL. */
+    rc (*ask)(device *d, const char *id, struct dev_sight *out);
 };
 /* Every driver's device/program/surface begins with these. */
 struct device {
@@ -167,6 +188,11 @@ rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types,
 /* What a program does that some sources say the chip gets wrong: one line per
  * rule, "rule 'tile_poison' (disputed): ...". *out lives as long as p. */
 size_t dev_warnings(dev_program *p, const char *const **out);
+
+/* Facts by URI, without opening it. A driver without any gives none. */
+rc dev_facts_of(const char *uri, dev_fact_sink *put, void *ctx);
+/* The driver a URI names, and its parameters; NULL if there is none such. */
+const dev_driver *dev_driver_of(const char *uri, const char **params);
 
 /* Drivers known, for `device ls`. */
 size_t dev_driver_count(void);

@@ -1,5 +1,6 @@
 /* probe.c - break every rule on a device, and compare with what the tables
  * say of it. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "dev/probe_case.h"
@@ -15,6 +16,7 @@ const char *dev_seen_text(dev_seen s)
         [DEV_SEEN_ZEROS] = "zeros",
         [DEV_SEEN_RULE] = "as the rule says",
         [DEV_SEEN_UNKNOWN] = "could not be asked",
+        [DEV_SEEN_DIED] = "its process did not survive",
     };
     return (unsigned)s < sizeof text / sizeof *text ? text[s] : "?";
 }
@@ -22,7 +24,7 @@ const char *dev_seen_text(dev_seen s)
 rc dev_break(device *d, dev_rule r, dev_sight *out)
 {
     dev_caps caps;
-    *out = (dev_sight){.seen = DEV_SEEN_NOTHING};
+    *out = (dev_sight){.seen = DEV_SEEN_NOTHING, .value = NAN};
     TRY(dev_caps_of(d, &caps));
     const probe_case *c = probe_case_of(r);
     rc code = c->ask ? c->ask(d, &caps, out) : probe_run_case(d, &caps, r, c, out);
@@ -39,11 +41,13 @@ static bool asked(const dev_sight *s, dev_rule r)
     return limit || s->code != E_BUDGET;
 }
 
-static void conclude(const dev_caps *caps, dev_rule r, const dev_sight *s,
-                     dev_probe_result *out)
+void dev_probe_conclude(const dev_caps *caps, dev_rule r, const dev_sight *s,
+                        dev_probe_result *out)
 {
     bool arithmetic = caps->wide && !strcmp(dev_rule_at(r)->kind, "arithmetic");
     out->rule = r;
+    out->seen = s->seen;
+    out->value = s->value;
     out->holds = s->seen != DEV_SEEN_RIGHT;
     snprintf(out->detail, sizeof out->detail, "%.120s%s", s->detail,
              s->warned && !out->holds ? "; the rule is warned of" : "");
@@ -63,22 +67,45 @@ static void conclude(const dev_caps *caps, dev_rule r, const dev_sight *s,
     }
 }
 
-rc dev_probe(device *d, dev_probe_result *out, int *n)
+dev_rule dev_probe_order(int i)
 {
     static const dev_rule last[] = {RULE_program_slots, RULE_tile_poison,
                                     RULE_compile_budget};
     enum { LAST = sizeof last / sizeof *last };
-    dev_caps caps;
-    *n = 0;
-    TRY(dev_caps_of(d, &caps));
-    for (int i = 0; i < DEV_RULES + LAST; i++) {
-        dev_sight seen;
-        dev_rule r = i < DEV_RULES ? (dev_rule)i : last[i - DEV_RULES];
+    if (i >= DEV_RULES - LAST) return last[i - (DEV_RULES - LAST)];
+    for (int r = 0; r < DEV_RULES; r++) {
         bool later = false;
-        for (int k = 0; i < DEV_RULES && k < LAST; k++) later |= last[k] == r;
-        if (later) continue;
+        for (int k = 0; k < LAST; k++) later |= (dev_rule)r == last[k];
+        if (!later && i-- == 0) return (dev_rule)r;
+    }
+    return DEV_RULES;
+}
+
+void dev_profile_rules(const dev_profile *p, dev_caps *out)
+{
+    for (int r = 0; r < DEV_RULES; r++) {
+        out->rule_holds[r] = dev_rule_holds((dev_rule)r, p->family);
+        out->rule_disputed[r] = out->rule_holds[r] && dev_rule_at((dev_rule)r)->disputed;
+    }
+}
+
+rc dev_probe_table(device *d, dev_caps *out)
+{
+    TRY(dev_caps_of(d, out));
+    if (d->driver->chip && out->profile) dev_profile_rules(out->profile, out);
+    return OK;
+}
+
+rc dev_probe(device *d, dev_probe_result *out, int *n)
+{
+    dev_caps expected;
+    *n = 0;
+    TRY(dev_probe_table(d, &expected));
+    for (int i = 0; i < DEV_RULES; i++) {
+        dev_sight seen;
+        dev_rule r = dev_probe_order(i);
         TRY_WHILE(dev_break(d, r, &seen), "probing rule '%s'", dev_rule_at(r)->id);
-        conclude(&caps, r, &seen, &out[(*n)++]);
+        dev_probe_conclude(&expected, r, &seen, &out[(*n)++]);
     }
     return OK;
 }

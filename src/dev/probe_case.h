@@ -52,6 +52,10 @@ rc probe_run_case(device *d, const dev_caps *caps, dev_rule r, const probe_case 
                   dev_sight *out);
 /* "program ... (in) { body } -> (out)"; NULL-terminated ports. */
 void probe_program(str *s, const probe_case *c, const char *body);
+/* The text as the compiler of d's chip is surest to take it: on real chips of
+ * the two oldest families in the older spelling (maderix/ANE PR 6). The first
+ * error that made the text bad, or OK. */
+rc probe_spell(device *d, str *text);
 /* Record a refusal or failure from the current error. Out of memory is
  * returned; text that the driver cannot read becomes DEV_SEEN_UNKNOWN. */
 rc probe_refused(dev_sight *out, dev_seen seen, rc code, bool unsound);

@@ -17,7 +17,7 @@ static rc load(device *d, const char *name, const probe_case *c, dev_program **o
 {
     str text = {0};
     probe_program(&text, c, c->body);
-    rc r = str_done(&text);
+    rc r = probe_spell(d, &text);
     dev_source src = {name, text.p, text.n, NULL, 0};
     if (r == OK) r = dev_load(d, &src, out);
     str_free(&text);
@@ -37,6 +37,19 @@ static const probe_case plus_one = {
              0}},
     .body = "fp16 one = const()[name = string(\"one\"), val = fp16(0x1p+0)];\n" ROWS
             " out_a = add(x = in_a, y = one)[name = string(\"out_a\")];\n"};
+
+/* Program i of many that differ: equal ones are one program on a chip. */
+static rc load_another(device *d, const char *name, int i, dev_program **out)
+{
+    probe_case c = plus_one;
+    char body[256];
+    snprintf(body, sizeof body,
+             "fp16 some = const()[name = string(\"some\"), val = fp16(%d)];\n" ROWS
+             " out_a = add(x = in_a, y = some)[name = string(\"out_a\")];\n",
+             i + 2);
+    c.body = body;
+    return load(d, name, &c, out);
+}
 
 static const probe_case tiled = {
     .in = {{"in_a",
@@ -103,6 +116,21 @@ static rc read_strided(dev_program *p, dev_surface *in, dev_surface *to,
     return dev_unmap(to);
 }
 
+rc dev_probe_plain(device *d)
+{
+    dev_program *p = NULL;
+    dev_surface *in = NULL, *to = NULL;
+    rc r = load(d, "plain", &plus_one, &p);
+    if (r == OK) r = probe_surface(d, &rows, &in);
+    if (r == OK) r = probe_surface(d, &rows, &to);
+    if (r == OK) r = probe_fill(in, &rows);
+    if (r == OK) r = run_once(p, in, to);
+    dev_unload(p);
+    dev_drop(in);
+    dev_drop(to);
+    return r;
+}
+
 rc probe_packed(device *d, const dev_caps *caps, dev_sight *out)
 {
     probe_port wide = rows;
@@ -159,10 +187,12 @@ rc probe_budget(device *d, const dev_caps *caps, dev_sight *out)
     int most = (caps->compiles_max ? caps->compiles_max : 119) + 16;
     for (int i = 0; i < most; i++) {
         dev_program *p = NULL;
-        rc r = load(d, "compile_budget", &plus_one, &p);
+        rc r = load_another(d, "compile_budget", i, &p);
+        out->value = i;
         if (r != OK) return probe_refused(out, DEV_SEEN_RULE, r, false);
         dev_unload(p);
     }
+    out->value = most;
     say(out, DEV_SEEN_RIGHT, "%d programs were compiled in a row", most);
     return OK;
 }
@@ -180,9 +210,10 @@ rc probe_slots(device *d, const dev_caps *caps, dev_sight *out)
         return OK;
     }
     while (n < MOST && r == OK) {
-        r = load(d, "program_slots", &plus_one, &p[n]);
+        r = load_another(d, "program_slots", n, &p[n]);
         if (r == OK) n++;
     }
+    out->value = n;
     if (r == OK) say(out, DEV_SEEN_RIGHT, "%d programs were loaded at a time", n);
     else r = probe_refused(out, DEV_SEEN_RULE, r, false);
     for (int i = 0; i < n; i++) dev_unload(p[i]);

@@ -227,7 +227,7 @@ rc probe_run_case(device *d, const dev_caps *caps, dev_rule rule, const probe_ca
     while (s.n_in < PROBE_PORTS && c.in[s.n_in].name) s.n_in++;
     while (s.n_out < PROBE_PORTS && c.out[s.n_out].name) s.n_out++;
     probe_program(&text, &c, str_text(&body));
-    rc r = str_done(&body) == OK ? str_done(&text) : E_MEMORY;
+    rc r = str_done(&body) == OK ? probe_spell(d, &text) : E_MEMORY;
     if (r == OK) r = make_blobs(&s);
     if (r == OK) {
         dev_source src = {dev_rule_at(rule)->id, text.p, text.n, s.files, s.n_files};

@@ -62,11 +62,13 @@ int dev_rule_find(const char *id)
     return -1;
 }
 
-/* "all", "h13" or "h13-h14". */
 bool dev_rule_holds(dev_rule r, dev_family f)
 {
-    if ((unsigned)r >= DEV_RULES) return false;
-    const char *where = rules[r].where;
+    return (unsigned)r < DEV_RULES && dev_where(rules[r].where, f);
+}
+
+bool dev_where(const char *where, dev_family f)
+{
     if (!strcmp(where, "all")) return true;
     int first = -1, last = -1;
     const char *dash = strchr(where, '-');

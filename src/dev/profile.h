@@ -72,6 +72,8 @@ typedef struct {
 const dev_rule_row *dev_rule_at(dev_rule r);
 int dev_rule_find(const char *id); /* -1 if none */
 bool dev_rule_holds(dev_rule r, dev_family f);
+/* Is f among "all", "h13" or "h13-h14"? */
+bool dev_where(const char *where, dev_family f);
 
 /* Op support per family: may a program for family f hold this MIL op? *why
  * says why not (static). Unknown ops are not supported. */
