@@ -64,11 +64,16 @@ typedef struct {
     uint8_t rule_holds[DEV_RULES_MAX], rule_disputed[DEV_RULES_MAX];
 } dev_caps;
 
-/* Live readings. An absent reading is absent (valid bit clear), not zero. */
-enum { DEV_WATTS, DEV_BUSY, DEV_LOADS, DEV_LOADED, DEV_BYTES, DEV_READINGS };
+/* Live readings. An absent reading is absent (valid bit clear), not zero.
+ * WATTS and GBS (traffic with memory, GB/s, both ways) are the engine's, by
+ * whatever runs on it; BUSY is the part of the time since the last sample in
+ * which a run of this device was with the engine; LOADS are compiles so far,
+ * LOADED programs now, BYTES those of surfaces. */
+enum { DEV_WATTS, DEV_GBS, DEV_BUSY, DEV_LOADS, DEV_LOADED, DEV_BYTES, DEV_READINGS };
 typedef struct {
     double value[DEV_READINGS];
     unsigned valid;
+    unsigned at_least; /* valid, but the meter ends there: it may be more */
 } dev_sample;
 
 /* What one run did. */

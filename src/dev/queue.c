@@ -64,7 +64,9 @@ static bool can_start(const soft_device *d)
 static void occupy(soft_device *d, const soft_job *job, int by)
 {
     *job->program->busy += by;
+    if (by > 0 && !d->n_running) d->busy_from_ms = clock_ms();
     d->n_running += by;
+    if (!d->n_running) d->busy_ms += clock_ms() - d->busy_from_ms;
     for (int i = 0; i < job->n; i++)
         if (i < job->program->ports.n_in) job->s[i]->reading += by;
         else job->s[i]->writing += by;
@@ -91,7 +93,6 @@ static void finish(soft_device *d, const soft_job *job, rc code, const dev_stats
     }
     if (job->wrong & SOFT_POISONS) d->poisoned = true;
     p->in_flight--;
-    d->busy_ms += stats->ms;
     pthread_cond_broadcast(&d->done);
 }
 

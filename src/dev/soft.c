@@ -230,21 +230,23 @@ rc soft_supports(device *dev, const char *op, int n, const mil_type *types,
                     reason);
 }
 
-/* Busy: the share of the time since the last sample spent in runs. */
+/* Busy: the share of the time since the last sample in which at least one run
+ * was being served, those included that have not ended yet. */
 rc soft_sample(device *dev, dev_sample *out)
 {
     soft_device *d = (soft_device *)dev;
-    double now = clock_ms();
     *out = (dev_sample){0};
     pthread_mutex_lock(&d->lock);
+    double now = clock_ms();
     double gone = now - d->sampled_at_ms;
-    double busy = gone > 0 ? (d->busy_ms - d->sampled_busy_ms) / gone : 0;
+    double busy_ms = d->busy_ms + (d->n_running ? now - d->busy_from_ms : 0);
+    double busy = gone > 0 ? (busy_ms - d->sampled_busy_ms) / gone : 0;
     out->value[DEV_BUSY] = busy > 1 ? 1 : busy;
     out->value[DEV_LOADS] = d->compiles;
     out->value[DEV_LOADED] = d->loaded;
     out->value[DEV_BYTES] = (double)d->bytes;
     d->sampled_at_ms = now;
-    d->sampled_busy_ms = d->busy_ms;
+    d->sampled_busy_ms = busy_ms;
     pthread_mutex_unlock(&d->lock);
     out->valid = 1u << DEV_BUSY | 1u << DEV_LOADS | 1u << DEV_LOADED | 1u << DEV_BYTES;
     return OK;

@@ -104,7 +104,8 @@ struct soft_device {
     /* readings */
     int compiles, loaded;
     size_t bytes;
-    double busy_ms, sampled_busy_ms, sampled_at_ms;
+    double busy_ms, busy_from_ms; /* some run was on the engine; since when */
+    double sampled_busy_ms, sampled_at_ms;
 };
 
 /* Fill in a zeroed device that its driver allocated; on failure the caller

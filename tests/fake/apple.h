@@ -177,4 +177,31 @@ FAKE_EXPORT size_t IOSurfaceGetHeight(IOSurfaceRef s);
 FAKE_EXPORT size_t IOSurfaceGetBytesPerRow(IOSurfaceRef s);
 FAKE_EXPORT size_t IOSurfaceGetBytesPerElement(IOSurfaceRef s);
 
+/* ---- IOReport, which is private: as socpowerbuddy, macmon and anemon declare it ---- */
+typedef struct IOReportSubscription *IOReportSubscriptionRef;
+FAKE_EXPORT CFMutableDictionaryRef IOReportCopyChannelsInGroup(CFStringRef group,
+                                                               CFStringRef subgroup,
+                                                               uint64_t a, uint64_t b,
+                                                               uint64_t c);
+FAKE_EXPORT IOReportSubscriptionRef
+IOReportCreateSubscription(void *a, CFMutableDictionaryRef wanted,
+                           CFMutableDictionaryRef *chosen, uint64_t channel, CFTypeRef b);
+FAKE_EXPORT CFDictionaryRef IOReportCreateSamples(IOReportSubscriptionRef subscription,
+                                                  CFMutableDictionaryRef chosen,
+                                                  CFTypeRef a);
+FAKE_EXPORT CFDictionaryRef IOReportCreateSamplesDelta(CFDictionaryRef before,
+                                                       CFDictionaryRef after,
+                                                       CFTypeRef a);
+FAKE_EXPORT CFStringRef IOReportChannelGetChannelName(CFDictionaryRef channel);
+FAKE_EXPORT CFStringRef IOReportChannelGetUnitLabel(CFDictionaryRef channel);
+FAKE_EXPORT int32_t IOReportChannelGetFormat(CFDictionaryRef channel);
+FAKE_EXPORT int64_t IOReportSimpleGetIntegerValue(CFDictionaryRef channel, int32_t a);
+FAKE_EXPORT int32_t IOReportStateGetCount(CFDictionaryRef channel);
+FAKE_EXPORT CFStringRef IOReportStateGetNameForIndex(CFDictionaryRef channel, int32_t i);
+FAKE_EXPORT int64_t IOReportStateGetResidency(CFDictionaryRef channel, int32_t i);
+
+/* ---- sysctl(3) ---- */
+FAKE_EXPORT int sysctlbyname(const char *name, void *old, size_t *n_old, void *next,
+                             size_t n_next);
+
 #endif

@@ -60,6 +60,15 @@ uint64_t fake_ane_recalled(void);
 void fake_ane_hide(const char *class_or_selector);
 void fake_ane_recode(const char *selector, const char *encoding);
 
+/* The machine's meters are those of a set of channels.def: "m1", "m4" ...; NULL,
+ * as at first, none. Each evaluation moves every counter one step on, and so
+ * does a test that says so. The text must stay valid. */
+void fake_ane_meters(const char *which);
+void fake_ane_meters_move(int64_t steps);
+/* What sysctlbyname answers to a name: a text, or the number it spells; at first
+ * nothing. NULL: nothing at all again. At most 16. */
+void fake_ane_sysctl(const char *name, const char *text);
+
 /* The same and more in words; told.c lists them. A command that a test spawns
  * is told by the environment variable FAKE_ANE. Told anew, it forgets which
  * calls were to be refused; a reset forgets all. */

@@ -288,6 +288,8 @@ FAKE_EXPORT void fake_ane_reset(void)
     fake_ane_recode(NULL, NULL);
     fake_ane_absent(0);
     fake_ane_wide(0);
+    fake_ane_meters(NULL);
+    fake_ane_sysctl(NULL, NULL);
     fake_ane_symbols(0);
     fake_ane_keys(0);
     fake_ane_system(26);

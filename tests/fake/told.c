@@ -12,6 +12,8 @@
  *   daemon=FOLDER           fake_ane_daemon
  *   limits=COMPILES,PROGRAMS
  *   engine=URI              fake_ane_engine
+ *   meters=SET              fake_ane_meters
+ *   sysctl=NAME,TEXT        fake_ane_sysctl
  *   fail=N                  the N-th call fails, once
  *   refuse=CALL,ROW[,FROM]  CALL is compile, load, evaluate or unload; it is
  *                           refused with that row of refusals.def, from the
@@ -108,6 +110,8 @@ static void take_word(char *word)
     else if (!strcmp(word, "limits"))
         fake_ane_limits((int)number(value, word), (int)number(rest, word));
     else if (!strcmp(word, "engine")) fake_ane_engine(value);
+    else if (!strcmp(word, "meters")) fake_ane_meters(value);
+    else if (!strcmp(word, "sysctl") && rest) fake_ane_sysctl(value, rest);
     else if (!strcmp(word, "fail")) fake_ane_fail_at(number(value, word));
     else if (!strcmp(word, "refuse")) take_refuse(value);
     else if (!strcmp(word, "pause"))

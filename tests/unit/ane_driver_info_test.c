@@ -1,6 +1,8 @@
 /* What the driver asks the machine about itself: chip, number of engines,
- * energy. The fake framework's values stand in for Core Foundation; what the
- * system would answer is put in the table of symbols. */
+ * meters. What IOReport answers is the fake's; what sysctl does is put in the
+ * table of symbols. */
+#include <dlfcn.h>
+#include <string.h>
 #include <time.h>
 #include "test.h"
 #include "base/clock.h"
@@ -8,16 +10,25 @@
 
 static ane_sys sys;
 static const char *brand;
-static struct {
-    const char *name, *unit;
-    int64_t count;
-} channels[4];
-static int n_channels;
-static bool no_channels, no_subscription, no_samples;
+static void (*set_meters)(const char *which);
+static void (*move_meters)(int64_t steps);
+
+/* A control of the fake, by name. */
+#define control(at, name) find_control((at), sizeof *(at), name)
+static void find_control(void *at, size_t size, const char *name)
+{
+    void *p = dlsym(dlopen(FAKE_LIB, RTLD_NOW), name);
+    assert_non_null(p);
+    assert_int_equal(size, sizeof p);
+    memcpy(at, &p, sizeof p);
+}
 
 static int open_sys(void **state)
 {
-    return ane_sys_open(&sys, FAKE_LIB) == OK ? 0 : -1;
+    if (ane_sys_open(&sys, FAKE_LIB) != OK) return -1;
+    control(&set_meters, "fake_ane_meters");
+    control(&move_meters, "fake_ane_meters_move");
+    return 0;
 }
 
 /* ---- chip ---- */
@@ -81,131 +92,204 @@ static void without_a_name_the_chip_is_unknown(void **state)
     assert_fails(ane_chip(&mute, &p, &engines), E_DEVICE, "'nothing'");
 }
 
-/* ---- energy ---- */
-static ane_dict make_samples(void)
+/* ---- meters ---- */
+static ane_report *report;
+static double began, asked; /* when the last two readings were asked for */
+
+#define WATTS (1u << DEV_WATTS)
+#define GBS (1u << DEV_GBS)
+
+static void open_report(const char *which)
 {
-    ane_id list[4], keys[1], dict, array;
-    for (int i = 0; i < n_channels; i++) assert_ok(ane_make_number(&sys, i, &list[i]));
-    assert_ok(ane_make_array(&sys, list, (size_t)n_channels, &array));
-    for (int i = 0; i < n_channels; i++) ane_drop(&sys, list[i]);
-    assert_ok(ane_make_text(&sys, "IOReportChannels", &keys[0]));
-    assert_ok(ane_make_dict(&sys, keys, &array, 1, &dict));
-    ane_drop(&sys, keys[0]);
-    ane_drop(&sys, array);
-    atomic_fetch_sub(&sys.live, 1); /* the caller counts it as the system's */
-    return (ane_dict)dict;
+    set_meters(which);
+    report = ane_report_open(&sys, 0);
 }
 
-static ane_dict copy_channels(ane_string group, ane_string sub, uint64_t a, uint64_t b,
-                              uint64_t c)
+/* One interval of at least 20 ms in which the engine did `steps` runs. */
+static dev_sample interval(int64_t steps)
 {
-    char text[32];
-    assert_true(ane_get_text(&sys, group, text, sizeof text));
-    assert_string_equal(text, "Energy Model");
-    return no_channels ? NULL : make_samples();
-}
-
-static ane_subscription subscribe(void *a, ane_dict all, ane_dict *chosen, uint64_t b,
-                                  ane_ref c)
-{
-    if (no_subscription) return NULL;
-    *chosen = make_samples();
-    return (ane_subscription)(uintptr_t)make_samples();
-}
-
-static ane_dict take(ane_subscription s, ane_dict chosen, ane_ref c)
-{
-    return no_samples ? NULL : make_samples();
-}
-
-static ane_dict subtract(ane_dict before, ane_dict after, ane_ref c)
-{
-    return make_samples();
-}
-
-static int channel_of(ane_dict c)
-{
-    int64_t i = -1;
-    assert_true(ane_get_number(&sys, c, &i));
-    return (int)i;
-}
-
-/* Get rule: the text belongs to the channel. */
-static ane_string borrowed(const char *text)
-{
-    static ane_id kept[2];
-    static int turn;
-    ane_drop(&sys, kept[turn]);
-    assert_ok(ane_make_text(&sys, text, &kept[turn]));
-    ane_string s = (ane_string)kept[turn];
-    turn ^= 1;
+    dev_sample s = {0};
+    move_meters(steps);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    began = asked;
+    asked = clock_ms();
+    ane_report_read(report, steps != 0, &s);
     return s;
 }
 
-static ane_string name_of(ane_dict c)
+/* The value of a reading is `amount` by the time of the last interval: more
+ * than 20 ms, and less than from asking for the one before until now. */
+static void assert_amount(const dev_sample *s, int reading, double amount)
 {
-    return borrowed(channels[channel_of(c)].name);
+    assert_true(s->valid & 1u << reading);
+    assert_true(s->value[reading] <= amount / 0.02 * 1.0001); /* clock of 0.1 us */
+    assert_true(s->value[reading] >= amount / ((clock_ms() - began) / 1e3));
 }
 
-static ane_string unit_of(ane_dict c)
+static void a_rate_is_amount_by_time(void **state)
 {
-    return borrowed(channels[channel_of(c)].unit);
+    open_report("m1");
+    assert_non_null(report);
+    assert_string_equal(ane_report_meter(report, 0), "Energy Model: ANE0 (mJ)");
+    assert_string_equal(ane_report_meter(report, 1),
+                        "AMC Stats/Perf Counters: ANE0 DCS RD (B)");
+    assert_null(ane_report_meter(report, 2));
+    assert_int_equal(interval(1).valid, 0); /* one move may be of anything */
+    dev_sample s = interval(1);
+    assert_int_equal(s.valid, WATTS | GBS);
+    assert_int_equal(s.at_least, 0);
+    assert_amount(&s, DEV_WATTS, 0.040);
+    assert_amount(&s, DEV_GBS, 0.040); /* 30 and 10 MB, not the fabric's */
+    ane_report_close(report);
 }
 
-static int64_t value_of(ane_dict c, int which)
+static void a_counter_that_rests_with_the_engine_reads_nothing(void **state)
 {
-    return channels[channel_of(c)].count;
+    open_report("m1");
+    interval(1);
+    assert_int_equal(interval(1).valid, WATTS | GBS);
+    dev_sample s = interval(0); /* no runs */
+    assert_int_equal(s.valid, WATTS | GBS);
+    assert_near(s.value[DEV_WATTS], 0, 0);
+    assert_near(s.value[DEV_GBS], 0, 0);
+    s = (dev_sample){0};
+    ane_report_read(report, true, &s); /* there were runs: it stands still */
+    assert_int_equal(s.valid, 0);
+    assert_int_equal(interval(1).valid, 0); /* and must prove itself again */
+    assert_int_equal(interval(1).valid, WATTS | GBS);
+    ane_report_close(report);
 }
 
-static void install(void)
+static void a_counter_that_never_moves_is_absent(void **state)
 {
-    sys.IOReportCopyChannelsInGroup = copy_channels;
-    sys.IOReportCreateSubscription = subscribe;
-    sys.IOReportCreateSamples = take;
-    sys.IOReportCreateSamplesDelta = subtract;
-    sys.IOReportChannelGetChannelName = name_of;
-    sys.IOReportChannelGetUnitLabel = unit_of;
-    sys.IOReportSimpleGetIntegerValue = value_of;
-    no_channels = no_subscription = no_samples = false;
+    open_report("m4");
+    interval(1);
+    dev_sample s = interval(1);
+    assert_int_equal(s.valid, GBS); /* the energy stands still */
+    assert_amount(&s, DEV_GBS, 0.070);
+    assert_int_equal(s.at_least, 0); /* bytes count, not the histogram of one link */
+    ane_report_close(report);
 }
 
-static void watts_are_energy_by_time(void **state)
+static void where_bytes_are_refused_the_histogram_tells(void **state)
 {
-    double watts, from;
-    install();
-    n_channels = 4;
-    channels[0].name = "PCPU", channels[0].unit = "mJ", channels[0].count = 1 << 20;
-    channels[1].name = "ANE0", channels[1].unit = "mJ", channels[1].count = 30;
-    channels[2].name = "ANE1", channels[2].unit = "uJ", channels[2].count = 10000;
-    channels[3].name = "ANE2", channels[3].unit = "furlongs", channels[3].count = 5;
-    ane_report *r = ane_report_open(&sys);
-    assert_non_null(r);
-    from = clock_ms();
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-    assert_true(ane_report_watts(r, &watts));
-    double most = 0.04 / 0.02; /* J in at least 20 ms */
-    assert_true(watts > 0 && watts <= most);
-    assert_true(watts >= 0.04 / ((clock_ms() - from + 5) / 1e3) * 0.9);
-    n_channels = 1; /* no channel of the engine: absent, not zero */
-    assert_false(ane_report_watts(r, &watts));
-    no_samples = true;
-    assert_false(ane_report_watts(r, &watts));
-    ane_report_close(r);
+    open_report("m6");
+    assert_string_equal(ane_report_meter(report, 0), "PMP/DCS BW: ANE0 L0 RD (events)");
+    assert_null(ane_report_meter(report, 1));
+    interval(1);
+    dev_sample s = interval(1);
+    assert_int_equal(s.valid, GBS);
+    assert_int_equal(s.at_least, 0);
+    /* 40 moments at 9.5 GB/s on two links and 40 at 1.5, of 4444 in a second */
+    assert_amount(&s, DEV_GBS, 40 * (9.5 + 9.5 + 1.5) / 4444);
+    /* Looked at more often than that: on all the time. */
+    s = interval(1000);
+    assert_near(s.value[DEV_GBS], 9.5 + 9.5 + 1.5, 1e-9);
+    ane_report_close(report);
+}
+
+static void a_histogram_that_ends_is_a_lower_bound(void **state)
+{
+    open_report("m5max");
+    interval(1);
+    dev_sample s = interval(1);
+    assert_int_equal(s.valid, WATTS | GBS);
+    assert_int_equal(s.at_least, GBS);
+    assert_amount(&s, DEV_WATTS, 0.040); /* of both dies */
+    assert_amount(&s, DEV_GBS, 60 * 32.0 / 4444);
+    ane_report_close(report);
+}
+
+static void what_makes_no_sense_is_absent(void **state)
+{
+    static const char *const sets[] = {"odd", "anew"};
+    for (size_t i = 0; i < COUNT_OF(sets); i++) {
+        open_report(sets[i]);
+        assert_non_null(report); /* there are channels of the engine */
+        for (int k = 0; k < 4; k++) assert_int_equal(interval(1).valid, 0);
+        ane_report_close(report);
+    }
+}
+
+static void a_counter_may_go_round(void **state)
+{
+    open_report("round");
+    interval(1);
+    for (int k = 0; k < 4; k++) {
+        dev_sample s = interval(1);
+        assert_amount(&s, DEV_WATTS, 0.045);
+    }
+    ane_report_close(report);
+}
+
+static void before_its_interval_is_over_nothing_is_read(void **state)
+{
+    dev_sample s = {0};
+    set_meters("m1");
+    report = ane_report_open(&sys, 60000);
+    for (int k = 0; k < 4; k++) {
+        move_meters(1);
+        ane_report_read(report, true, &s);
+    }
+    assert_int_equal(s.valid, 0);
+    ane_report_close(report);
 }
 
 static void meters_that_are_not_there_are_absent(void **state)
 {
-    ane_sys bare = sys;
-    install();
-    bare.IOReportCreateSamples = NULL;
-    assert_null(ane_report_open(&bare));
-    no_channels = true;
-    assert_null(ane_report_open(&sys));
-    no_channels = false, no_subscription = true;
-    assert_null(ane_report_open(&sys));
-    no_subscription = false, no_samples = true;
-    assert_null(ane_report_open(&sys));
+    static const char *const needed[] = {
+        "IOReportCopyChannelsInGroup",   "IOReportCreateSubscription",
+        "IOReportCreateSamples",         "IOReportCreateSamplesDelta",
+        "IOReportChannelGetChannelName", "IOReportChannelGetUnitLabel",
+        "IOReportChannelGetFormat",      "IOReportSimpleGetIntegerValue",
+        "IOReportStateGetCount",         "IOReportStateGetNameForIndex",
+        "IOReportStateGetResidency",
+    };
+    set_meters("m1");
+    for (int i = 0; ane_sym_at(i); i++)
+        for (size_t k = 0; k < COUNT_OF(needed); k++) {
+            ane_sys bare = sys;
+            if (strcmp(ane_sym_at(i)->name, needed[k])) continue;
+            memset((char *)&bare + ane_sym_at(i)->at, 0, sizeof(void *));
+            assert_null(ane_report_open(&bare, 0));
+        }
+    set_meters(NULL);
+    assert_null(ane_report_open(&sys, 0));
+    assert_null(ane_report_meter(NULL, 0));
     ane_report_close(NULL);
+}
+
+/* Every call of the system's that can fail, in opening and in three readings:
+ * what fails is absent, and nothing stays behind. */
+static void any_call_may_fail_and_leaves_nothing(void **state)
+{
+    uint64_t (*calls)(void);
+    void (*fail_at)(uint64_t);
+    int64_t (*live)(void);
+    control(&calls, "fake_ane_calls");
+    control(&fail_at, "fake_ane_fail_at");
+    control(&live, "fake_ane_live_objects");
+    open_report("m6"); /* names of states are made, once and for all */
+    interval(1);
+    ane_report_close(report);
+    uint64_t before = calls(), n_calls = 0;
+    int64_t objects = live();
+    long held = atomic_load(&sys.live);
+    for (uint64_t n = 0; n <= n_calls; n++) {
+        fail_at(n);
+        open_report(n % 2 ? "m6" : "m1");
+        for (int k = 0; report && k < 3; k++) {
+            dev_sample s = {0};
+            move_meters(1);
+            ane_report_read(report, true, &s);
+        }
+        ane_report_close(report);
+        fail_at(0);
+        if (!n) n_calls = 2 * (calls() - before);
+        assert_int_equal(live(), objects);
+        assert_int_equal(atomic_load(&sys.live), held);
+    }
+    assert_true(n_calls > 40);
 }
 
 int main(void)
@@ -214,7 +298,15 @@ int main(void)
         cmocka_unit_test(the_processors_name_tells_the_chip),
         cmocka_unit_test(the_engines_name_tells_the_family),
         cmocka_unit_test(without_a_name_the_chip_is_unknown),
-        cmocka_unit_test(watts_are_energy_by_time),
+        cmocka_unit_test(a_rate_is_amount_by_time),
+        cmocka_unit_test(a_counter_that_rests_with_the_engine_reads_nothing),
+        cmocka_unit_test(a_counter_that_never_moves_is_absent),
+        cmocka_unit_test(where_bytes_are_refused_the_histogram_tells),
+        cmocka_unit_test(a_histogram_that_ends_is_a_lower_bound),
+        cmocka_unit_test(what_makes_no_sense_is_absent),
+        cmocka_unit_test(a_counter_may_go_round),
+        cmocka_unit_test(before_its_interval_is_over_nothing_is_read),
+        cmocka_unit_test(any_call_may_fail_and_leaves_nothing),
         cmocka_unit_test(meters_that_are_not_there_are_absent),
     };
     return cmocka_run_group_tests(tests, open_sys, NULL);

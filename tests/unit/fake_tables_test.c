@@ -11,14 +11,12 @@
 #define SAME_TYPE(a, b) __builtin_types_compatible_p(__typeof__(a), __typeof__(b))
 
 /* ---- functions and constants ---- */
-/* libSystem and IOReport are no part of the fake: ane_driver_info_test stands in
- * for them. */
 #define FAKED_OBJC(...) __VA_ARGS__
 #define FAKED_CF(...) __VA_ARGS__
 #define FAKED_NS(...) __VA_ARGS__
 #define FAKED_SURFACE(...) __VA_ARGS__
-#define FAKED_SYSTEM(...)
-#define FAKED_REPORT(...)
+#define FAKED_SYSTEM(...) __VA_ARGS__
+#define FAKED_REPORT(...) __VA_ARGS__
 
 #define LIB(id, need, path)
 #define SYM(lib, need, ret, name, types)                          \

@@ -100,7 +100,7 @@ static rc start(ane_device *d, ane_params *p)
     if (p->no_rules) memset(d->soft.caps.rule_holds, 0, sizeof d->soft.caps.rule_holds);
     TRY(choose_route(d, p->route));
     name_it(d, p);
-    d->report = ane_report_open(&d->e.sys);
+    d->report = ane_report_open(&d->e.sys, ANE_REPORT_EVERY_MS);
     return OK;
 }
 
@@ -187,11 +187,21 @@ static rc ane_sample(device *dev, dev_sample *out)
     ane_budget_now(&compiles, &programs);
     out->value[DEV_LOADS] = compiles;
     out->value[DEV_LOADED] = programs;
-    pthread_mutex_lock(&d->e.lock);
-    bool known = d->report && ane_report_watts(d->report, &out->value[DEV_WATTS]);
-    pthread_mutex_unlock(&d->e.lock);
-    if (known) out->valid |= 1u << DEV_WATTS;
-    else out->value[DEV_WATTS] = 0;
+    if (d->report) ane_report_read(d->report, out->value[DEV_BUSY] > 0, out);
+    return OK;
+}
+
+static rc ane_facts_of(const char *text, dev_fact_sink *put, void *ctx)
+{
+    ane_params p;
+    TRY(ane_params_parse(text, &p));
+    const char *lib = *p.lib ? p.lib : NULL;
+    ane_machine_facts(lib, put, ctx);
+    ane_sys *a = mem_take(sizeof *a);
+    if (!a) return E_MEMORY;
+    if (ane_sys_open(a, lib) == OK) ane_meter_facts(a, put, ctx);
+    else err_clear(); /* a machine without an engine has facts as well */
+    mem_drop(a);
     return OK;
 }
 
@@ -215,4 +225,5 @@ const dev_driver dev_ane_driver = {
     .sample = ane_sample,
     .supports = soft_supports,
     .warnings = soft_warnings,
+    .facts = ane_facts_of,
 };

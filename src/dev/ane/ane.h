@@ -11,7 +11,7 @@
 typedef struct {
     soft_device soft;
     ane_engine e;
-    ane_report *report; /* NULL: the system reports no power */
+    ane_report *report; /* NULL: the system has no meters */
 } ane_device;
 
 typedef struct {
@@ -54,6 +54,12 @@ rc ane_take_from_engine(ane_device *d, const soft_job *job);
 rc ane_chip(const ane_sys *a, const dev_profile **profile, int *engines);
 /* By the engine's name for itself, "h16g"; NULL if that is no family known. */
 const dev_profile *ane_profile_of(const char *name);
+
+/* machine.c: facts of kind "machine" (chip, build, memory ...) by the system's
+ * own words, whether or not there is an engine; `lib` as in ane_sys_open. */
+void ane_machine_facts(const char *lib, dev_fact_sink *put, void *ctx);
+/* And of kind "meter": those that an engine would be read by. */
+void ane_meter_facts(const ane_sys *a, dev_fact_sink *put, void *ctx);
 
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);

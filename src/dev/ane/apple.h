@@ -34,6 +34,7 @@ typedef const struct __CFData *ane_data;
 typedef const struct __CFNumber *ane_number;
 typedef const struct __CFArray *ane_array;
 typedef const struct __CFDictionary *ane_dict;
+typedef struct __CFDictionary *ane_mutable_dict;
 typedef const struct __CFURL *ane_url;
 typedef struct __CFError *ane_error;
 typedef struct __IOSurface *ane_iosurface;
