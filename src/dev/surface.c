@@ -49,6 +49,8 @@ rc soft_surface_bytes(const dev_shape *shape, size_t *out)
         return err_fail(E_SHAPE, "a surface of %lld elements of %s cannot be made",
                         (long long)mil_count(&t), mil_dtype_text(t.dtype));
     size_t bytes = shape->bytes ? shape->bytes : packed;
+    if (bytes > PTRDIFF_MAX / 2)
+        return err_fail(E_SHAPE, "a surface of %zu bytes cannot be made", bytes);
     if (bytes < packed)
         return err_fail(E_SHAPE,
                         "a surface of %zu bytes is too small: its tensor has %zu", bytes,

@@ -371,7 +371,7 @@ static void programs_can_be_staged_on_another_disk(void **state)
     assert_ok(file_remove(ram)); /* empty again */
     assert_nothing_staged(b);
     snprintf(uri, sizeof uri, "%s,staging=%s/none", b->uri, b->dir);
-    assert_fails(dev_open(uri, NULL, &d), E_IO, "none");
+    assert_fails(dev_open(uri, NULL, &d), E_DEVICE, "none");
 }
 
 static void readings_are_of_the_process(void **state)

@@ -156,7 +156,7 @@ static void any_failed_write_leaves_nothing(void **state)
 
 /* ---- other processes ---- */
 /* A child that stages, says so through a pipe, and waits to be killed. */
-static pid_t holder(const char *dir)
+static pid_t holder(const char *dir, const char *elsewhere)
 {
     int ready[2];
     char mark;
@@ -165,7 +165,8 @@ static pid_t holder(const char *dir)
     assert_true(child >= 0);
     if (child == 0) {
         ane_stage s;
-        if (ane_stage_open(&s, dir, NULL, 0) != OK || ane_stage_write(&s, &source) != OK)
+        if (ane_stage_open(&s, dir, elsewhere, 0) != OK ||
+            ane_stage_write(&s, &source) != OK)
             _exit(1);
         if (write(ready[1], "r", 1) != 1) _exit(1);
         for (;;) pause();
@@ -187,10 +188,10 @@ static void another_process_is_waited_for_and_not_disturbed(void **state)
 {
     const char *dir = test_path(*state, "hex");
     ane_stage s;
-    pid_t child = holder(dir);
+    pid_t child = holder(dir, NULL);
     assert_fails(ane_stage_open(&s, dir, NULL, 30), E_BUSY, "another process");
     ane_stage_close(&s); /* was not opened: nothing to take away */
-    ane_stage_sweep(*state);
+    ane_stage_sweep(*state, NULL);
     assert_file(dir, "model.mil", "program");
     end(child);
     assert_ok(ane_stage_open(&s, dir, NULL, 1000));
@@ -202,14 +203,27 @@ static void another_process_is_waited_for_and_not_disturbed(void **state)
 static void what_a_killed_process_left_is_swept(void **state)
 {
     const char *dir = test_path(*state, "hex"), *other = test_path(*state, "other");
-    pid_t child = holder(dir);
+    pid_t child = holder(dir, NULL);
     assert_ok(file_make_dirs(other)); /* not ours: no lock beside it */
     end(child);
     assert_file(dir, "model.mil", "program");
-    ane_stage_sweep(*state);
+    ane_stage_sweep(*state, NULL);
     assert_false(file_exists(dir));
     assert_true(file_is_dir(other));
     assert_ok(file_remove(other));
+    assert_empty(*state);
+}
+
+/* The link and what it leads to, but only there where we were told to write. */
+static void what_was_left_elsewhere_is_swept_too(void **state)
+{
+    const char *dir = test_path(*state, "hex"), *ram = test_path(*state, "ram");
+    assert_ok(file_make_dirs(ram));
+    end(holder(dir, ram));
+    assert_file(ram, "hex/model.mil", "program");
+    ane_stage_sweep(*state, ram);
+    assert_empty(ram);
+    assert_ok(file_remove(ram));
     assert_empty(*state);
 }
 
@@ -269,6 +283,7 @@ int main(void)
         IN_FOLDER(any_failed_write_leaves_nothing),
         IN_FOLDER(another_process_is_waited_for_and_not_disturbed),
         IN_FOLDER(what_a_killed_process_left_is_swept),
+        IN_FOLDER(what_was_left_elsewhere_is_swept_too),
         IN_FOLDER(two_processes_take_turns),
         IN_FOLDER(a_path_that_is_too_long_is_refused),
     };

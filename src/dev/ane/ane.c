@@ -78,7 +78,7 @@ static void close_all(ane_device *d)
 {
     if (d->soft.base.driver) soft_stop(&d->soft);
     ane_report_close(d->report);
-    if (d->e.zero || d->e.none) ane_engine_close(&d->e);
+    ane_engine_close(&d->e);
     mem_drop(d);
 }
 

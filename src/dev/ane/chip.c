@@ -11,6 +11,8 @@
 #include "dev/ane/ane.h"
 #include "dev/ane/facts.h"
 
+enum { ENGINES_MAX = 64 }; /* more is no answer */
+
 static const dev_profile *by_brand(const ane_sys *a)
 {
     char name[128];
@@ -48,8 +50,8 @@ static rc read_info(const ane_sys *a, char *name, size_t size, int *engines)
                                  virtual ? ": it is a virtual machine" : ""),
                         "`-d emu:m4` runs the same programs anywhere");
     }
-    if (ane_has(a, ANE_SEL_n_engines)) *engines = (int)ane_msg_n_engines(a, info);
-    if (*engines < 1) *engines = 1;
+    unsigned n = ane_has(a, ANE_SEL_n_engines) ? ane_msg_n_engines(a, info) : 1;
+    *engines = n < 1 ? 1 : n > ENGINES_MAX ? ENGINES_MAX : (int)n;
     if (!ane_has(a, ANE_SEL_sub_type)) return OK;
     ane_id text = ane_msg_sub_type(a, info);
     ane_get_text(a, text, name, size);

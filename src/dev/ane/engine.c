@@ -42,6 +42,7 @@ rc ane_engine_open(ane_engine *e)
     const ane_sys *a = &e->sys;
     if (pthread_mutex_init(&e->lock, NULL) || pthread_mutex_init(&e->loading, NULL))
         return err_fail(E_FAILED, "no lock could be made for the engine");
+    e->opened = true;
     void *pool = a->objc_autoreleasePoolPush();
     rc r = read_temp(e);
     if (r == OK) r = ane_make_dict(a, NULL, NULL, 0, &e->none);
@@ -49,8 +50,8 @@ rc ane_engine_open(ane_engine *e)
     if (r == OK) r = make_options(e);
     a->objc_autoreleasePoolPop(pool);
     if (r != OK) return r;
-    ane_stage_sweep(e->temp);
-    if (*e->staging) ane_stage_sweep(e->staging);
+    ane_stage_sweep(e->temp, *e->staging ? e->staging : NULL);
+    if (*e->staging) ane_stage_sweep(e->staging, NULL);
     return OK;
 }
 
@@ -73,6 +74,7 @@ rc ane_engine_use(ane_engine *e, const ane_route *route)
 void ane_engine_close(ane_engine *e)
 {
     const ane_sys *a = &e->sys;
+    if (!e->opened) return;
     void *pool = a->objc_autoreleasePoolPush();
     ane_drop(a, e->client);
     ane_drop(a, e->none);
@@ -154,6 +156,16 @@ static void unmake(ane_engine *e, ane_model *m)
     e->sys.objc_autoreleasePoolPop(pool);
 }
 
+/* A folder that cannot be written, or is held by another process, is one way
+ * for the engine not to be there: the caller's own files are well. */
+static rc as_device(rc r)
+{
+    err_saved why;
+    if (r != E_IO && r != E_BUSY) return r;
+    err_save(E_DEVICE, &why);
+    return err_restore(&why);
+}
+
 /* *refused: it was the compile that failed, and not for a rule or a limit. */
 static rc compile_and_load(ane_engine *e, const dev_source *src, ane_model *m,
                            bool *refused)
@@ -161,8 +173,9 @@ static rc compile_and_load(ane_engine *e, const dev_source *src, ane_model *m,
     ane_stage stage;
     bool linked = *e->staging && !strcmp(m->dir, m->fixed);
     TRY(ane_budget_compile(e->compiles_max));
-    TRY(ane_stage_open(&stage, m->dir, linked ? e->staging : NULL, ANE_STAGE_WAIT_MS));
-    rc r = ane_stage_write(&stage, src);
+    rc r = ane_stage_open(&stage, m->dir, linked ? e->staging : NULL, ANE_STAGE_WAIT_MS);
+    if (r == OK) r = ane_stage_write(&stage, src);
+    r = as_device(r);
     if (r == OK) {
         r = compile(e, m);
         *refused = r == E_DEVICE;

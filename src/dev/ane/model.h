@@ -60,6 +60,7 @@ struct ane_engine {
      * sense, programs are not asked for it (silent) and the alphabet holds,
      * which the trial's numbers then prove or refute. */
     bool trial, silent;
+    bool opened;             /* the locks are made */
     pthread_mutex_t lock;    /* models, their references and bindings */
     pthread_mutex_t loading; /* one compile at a time */
     ane_model *models;

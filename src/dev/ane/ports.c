@@ -17,7 +17,7 @@
 #include <string.h>
 #include "dev/ane/model.h"
 
-enum { NAME = 256 };
+enum { NAME = 256, SIDE_MAX = 1 << 28 }; /* no surface has such a side */
 
 /* The place of `name` in a list of symbols; outputs carry "@output". -1 if it
  * is not there. */
@@ -63,8 +63,8 @@ static rc check_port(const ane_sys *a, ane_ref live, const dev_port *p)
             planes = number_at(a, live, "Channels"),
             row = number_at(a, live, "RowStride"),
             plane = number_at(a, live, "PlaneStride");
+    if (width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX) return OK;
     int64_t packed = width * (int64_t)mil_dtype_bytes(p->type.dtype);
-    if (width < 1 || height < 1) return OK;
     if (height > 1 && row > 0 && row != packed)
         return err_fail(
             E_RULE,

@@ -10,7 +10,6 @@
  * itself, and its folder can be anywhere. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "base/str.h"
 #include "dev/ane/model.h"
 
@@ -84,14 +83,15 @@ static bool memory_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id 
 }
 
 /* The system removes the folder it has fixed for the program when it unloads
- * it. Another process may just be staging the same one, so if there is one, this
- * waits for its lock. */
+ * it. Another process may be staging the same one, or begin to, so this takes
+ * the lock even where there is no folder yet. */
 static bool memory_unload(ane_engine *e, ane_model *m, ane_id *error)
 {
     ane_stage s;
-    struct stat st;
-    bool held = !lstat(m->fixed, &st) &&
-                ane_stage_open(&s, m->fixed, NULL, ANE_STAGE_WAIT_MS) == OK;
+    err_saved before; /* taking down after an error must not hide it */
+    err_save(E_FAILED, &before);
+    bool held = ane_stage_open(&s, m->fixed, NULL, ANE_STAGE_WAIT_MS) == OK;
+    if (!held) err_restore(&before);
     bool done = ane_msg_memory_unload(&e->sys, m->object, ANE_QOS, error);
     if (held) ane_stage_close(&s);
     return done;

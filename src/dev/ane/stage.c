@@ -161,7 +161,7 @@ void ane_stage_close(ane_stage *s)
     s->locked = false;
 }
 
-void ane_stage_sweep(const char *temp)
+void ane_stage_sweep(const char *temp, const char *elsewhere)
 {
     arena *mem = arena_new();
     char **names;
@@ -173,7 +173,7 @@ void ane_stage_sweep(const char *temp)
         char *name = arena_textn(mem, names[i], len);
         char *dir = name ? file_join(mem, temp, name) : NULL;
         ane_stage s;
-        if (dir && ane_stage_open(&s, dir, NULL, 0) == OK) ane_stage_close(&s);
+        if (dir && ane_stage_open(&s, dir, elsewhere, 0) == OK) ane_stage_close(&s);
     }
     err_clear();
     arena_free(mem);

@@ -35,7 +35,8 @@ rc ane_stage_write(ane_stage *s, const dev_source *src);
 /* Remove the folder and the lock, whatever is there of them. */
 void ane_stage_close(ane_stage *s);
 
-/* Remove folders in `temp` whose lock is there and held by nobody. */
-void ane_stage_sweep(const char *temp);
+/* Remove folders in `temp` whose lock is there and held by nobody, and what they
+ * have in `elsewhere` (NULL: nothing). */
+void ane_stage_sweep(const char *temp, const char *elsewhere);
 
 #endif
