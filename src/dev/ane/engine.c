@@ -172,10 +172,10 @@ static rc compile_and_load(ane_engine *e, const dev_source *src, ane_model *m,
 {
     ane_stage stage;
     bool linked = *e->staging && !strcmp(m->dir, m->fixed);
-    TRY(ane_budget_compile(e->compiles_max));
     rc r = ane_stage_open(&stage, m->dir, linked ? e->staging : NULL, ANE_STAGE_WAIT_MS);
     if (r == OK) r = ane_stage_write(&stage, src);
     r = as_device(r);
+    if (r == OK) r = ane_budget_compile(e->compiles_max); /* asked for: used */
     if (r == OK) {
         r = compile(e, m);
         *refused = r == E_DEVICE;
