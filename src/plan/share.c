@@ -155,7 +155,7 @@ static rc emit(const plan *p, const ir_graph *g, int n_baked, const plan_baked *
     mil_emit_options o = {.old_spelling = c && c->old_mil,
                           .blob_path = "@model_path/weights/weight.bin",
                           .inline_max = 64,
-                          .blob_each = plan_keeps(p, RULE_blob_single_file)};
+                          .blob_each = plan_keeps_costly(p, RULE_blob_single_file)};
     ir_binding *bind = arena_array(mem, (size_t)n_baked + 1, sizeof *bind);
     if (!bind) return E_MEMORY;
     for (int i = 0; i < n_baked; i++) {
