@@ -137,9 +137,26 @@ id memory_make(id self, SEL op, id descriptor)
     return objc_autorelease(o);
 }
 
+/* The model inside is made by loading; it shares the program. */
+static void drop_inner(fake_memory *m)
+{
+    if (m->inner) ((fake_model *)m->inner)->program = NULL;
+    objc_release(m->inner);
+    m->inner = NULL;
+}
+
+static void make_inner(fake_memory *m)
+{
+    drop_inner(m);
+    m->inner = fake_new(CLASS_model);
+    ((fake_model *)m->inner)->program = m->program;
+    atomic_store(&((fake_model *)m->inner)->state, LOADED);
+}
+
 void fake_drop_memory(id o)
 {
     fake_memory *m = (fake_memory *)o;
+    drop_inner(m);
     engine_unload(m->program);
     objc_release(m->descriptor);
     objc_release(m->hex);
@@ -239,6 +256,7 @@ bool memory_load(id self, SEL op, unsigned qos, id options, id *error)
     engine_forget(a);
     if (why != REFUSALS) return fake_refuse(why, error);
     if (!m->compiled) fake_count_recalled();
+    make_inner(m);
     atomic_store(&m->state, LOADED);
     return true;
 }
@@ -265,6 +283,7 @@ bool memory_unload(id self, SEL op, unsigned qos, id *error)
     fake_memory *m = (fake_memory *)self;
     if (fake_told(FAKE_UNLOAD, error)) return false;
     if (m->program) atomic_store(&m->state, COMPILED);
+    drop_inner(m);
     engine_unload(m->program);
     m->program = NULL;
     char *dir = staging(m); /* localModelPath, wherever the model's URL is */
@@ -278,9 +297,18 @@ unsigned long memory_state(id self, SEL op)
     return (unsigned long)atomic_load(&((fake_memory *)self)->state);
 }
 
-/* What a loaded program says of itself; nothing before. */
+id memory_inner(id self, SEL op)
+{
+    id inner = ((fake_memory *)self)->inner;
+    return fake_fails() || !inner ? NULL : objc_autorelease(objc_retain(inner));
+}
+
+/* What a loaded program says of itself; nothing before. On macOS 27 it was seen
+ * to raise an exception (pmetal), which ends the process; here it is counted. */
 id memory_attributes(id self, SEL op)
 {
+    if (fake_system() >= 27)
+        fake_misuse("attributes of an in-memory model: an exception");
     fake_program *p = ((fake_memory *)self)->program;
     return fake_fails() || !p ? NULL : objc_autorelease(engine_attributes(p));
 }

@@ -14,6 +14,7 @@ bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *
 bool memory_unload(id self, SEL op, unsigned qos, id *error);
 unsigned long memory_state(id self, SEL op);
 id memory_attributes(id self, SEL op);
+id memory_inner(id self, SEL op);
 id model_attributes(id self, SEL op);
 bool memory_compiled(id self, SEL op);
 void memory_purge(id self, SEL op);

@@ -60,6 +60,7 @@ typedef struct fake_program fake_program;
 typedef struct {
     struct objc_object o;
     id descriptor, hex, url; /* url: where its files are, NULL = not saved yet */
+    id inner;                /* the fake_model of a loaded one; its program is ours */
     atomic_int state;
     signed char depth;
     unsigned stats_mask;

@@ -65,6 +65,7 @@ static void every_symbol_is_in_the_fake(void **state)
     X(memory_evaluate, memory_evaluate)           \
     X(memory_unload, memory_unload)               \
     X(memory_attributes, memory_attributes)       \
+    X(memory_inner, memory_inner)                 \
     X(memory_place, memory_set_url)               \
     X(memory_exists, memory_compiled)             \
     X(memory_purge, memory_purge)                 \

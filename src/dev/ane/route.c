@@ -97,16 +97,22 @@ static bool memory_unload(ane_engine *e, ane_model *m, ane_id *error)
     return done;
 }
 
+/* Of the model inside where there is one; see selectors.def. */
+static ane_id memory_attributes(const ane_sys *a, ane_id model)
+{
+    ane_id inner = NULL, attributes;
+    if (ane_has(a, ANE_SEL_memory_inner) && ane_has(a, ANE_SEL_model_attributes))
+        inner = ane_msg_memory_inner(a, model);
+    attributes = inner ? ane_msg_model_attributes(a, inner)
+                       : ane_msg_memory_attributes(a, model);
+    ane_drop(a, inner);
+    return attributes;
+}
+
 const ane_route ane_memory_route = {
-    "memory",
-    ANE_MEMORY,
-    memory_make,
-    memory_compile,
-    memory_load,
-    memory_evaluate,
-    memory_unload,
-    ANE_SEL_memory_attributes,
-    ane_msg_memory_attributes,
+    "memory",          ANE_MEMORY,      memory_make,   memory_compile,
+    memory_load,       memory_evaluate, memory_unload, ANE_SEL_memory_attributes,
+    memory_attributes,
 };
 
 /* ---- by the client ---- */
