@@ -91,6 +91,9 @@ $(B)/flags.txt: FORCE
 $(B)/objects.txt: FORCE
 	$(call stamp,$(SRC))
 
+# What is remembered of a machine is bound to the version.
+$(B)/src/dev/known.o: CPPFLAGS += -DDEV_VERSION='"$(VERSION)"'
+$(B)/src/dev/known.o: include/anneal.h
 $(B)/%.o: %.c $(B)/flags.txt
 	@mkdir -p $(@D)
 	$(call say,$<)

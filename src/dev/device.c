@@ -3,8 +3,11 @@
  * A URI is "driver:parameters". Each public call checks what no driver should
  * have to check (null handles, surfaces of another device) and goes through
  * the driver's table. */
+#include <stdio.h>
 #include <string.h>
+#include "base/str.h"
 #include "dev/device.h"
+#include "dev/known.h"
 #include "dev/profile.h"
 
 extern const dev_driver dev_ane_driver, dev_emu_driver, dev_null_driver;
@@ -73,18 +76,89 @@ rc dev_open(const char *uri, kern *k, device **out)
     return dev_open_at(uri, k, NULL, out);
 }
 
+bool dev_auto_chip(const char *uri, char *out, size_t size)
+{
+    if (strcmp(uri, "auto") && !str_starts(uri, "auto:")) return false;
+    int n = snprintf(out, size, "%s%s", dev_ane_driver.name, uri + 4);
+    return n > 0 && (size_t)n < size;
+}
+
+void dev_probe_uri(const char *uri, bool unlimited, char *out, size_t size)
+{
+    snprintf(out, size, "%s%srules=none%s", uri, strchr(uri, ':') ? "," : ":",
+             unlimited ? ",compiles=0" : "");
+}
+
+/* Is the chip to be trusted? *why says so or why not. */
+static rc chip_trusted(const char *chip, const char *state, bool *trusted, str *why)
+{
+    dev_machine m;
+    dev_self_known self = {0};
+    *trusted = false;
+    rc r = dev_machine_of(chip, &m);
+    if (r == E_MEMORY) return r;
+    if (r == OK) TRY(dev_self_read(state, &m, &self));
+    *trusted = r == OK && self.there && self.passed;
+    if (r != OK) str_addf(why, "%s", err_first());
+    else if (!state) str_add(why, "nothing is remembered of this machine's engine");
+    else if (!self.there) str_addf(why, "%s", self.detail);
+    else
+        str_addf(why, "its self-check of %s %s%s%s", self.date,
+                 self.passed ? "passed" : "failed", self.passed ? "" : ": ",
+                 self.passed ? "" : self.detail);
+    err_clear();
+    return OK;
+}
+
+/* The software M4 stands in for whatever cannot be used. */
+static rc open_auto(const char *chip, kern *k, const char *state, device **out)
+{
+    str why = {0};
+    bool trusted;
+    rc r = chip_trusted(chip, state, &trusted, &why);
+    if (r == OK && trusted) {
+        rc had = dev_open_at(chip, k, state, out);
+        if (had == E_MEMORY) r = had;
+        else if (had != OK) {
+            str_clear(&why);
+            str_addf(&why, "the engine does not open: %s", err_first());
+            err_clear();
+        }
+    }
+    if (r == OK && !*out) r = dev_open_at("emu:m4", k, state, out);
+    if (r == OK) snprintf((*out)->why, sizeof(*out)->why, "%s", str_text(&why));
+    str_free(&why);
+    return r;
+}
+
 /* The driver reads its own parameters; here only the word before ':' counts. */
 rc dev_open_at(const char *uri, kern *k, const char *state, device **out)
 {
+    char chip[512];
     *out = NULL;
     if (!uri || !*uri) return no_device("", "");
-    /* The software M4, until a real engine proves itself on this machine. */
-    if (!strcmp(uri, "auto")) uri = "emu:m4";
+    if (dev_auto_chip(uri, chip, sizeof chip)) return open_auto(chip, k, state, out);
     const char *params;
     const dev_driver *driver = dev_driver_of(uri, &params);
     if (!driver) return no_driver(uri);
     TRY_WHILE(driver->open(params, k, state, out), "opening device '%s'", uri);
     return OK;
+}
+
+const char *dev_why(const device *d)
+{
+    return d->why;
+}
+
+rc dev_machine_of(const char *uri, dev_machine *out)
+{
+    const char *params;
+    const dev_driver *driver = dev_driver_of(uri, &params);
+    *out = (dev_machine){{0}, {0}, {0}, {0}};
+    if (!driver) return no_driver(uri);
+    if (!driver->machine)
+        return err_fail(E_UNIMPL, "device '%s' stands on no machine of its own", uri);
+    return driver->machine(params, out);
 }
 
 rc dev_facts_of(const char *uri, dev_fact_sink *put, void *ctx)

@@ -62,6 +62,10 @@ typedef struct {
     /* rules[i] (row i of rules.def): does it hold here, and is it disputed
      * (holds by some sources only)? A planner keeps rules that hold. */
     uint8_t rule_holds[DEV_RULES_MAX], rule_disputed[DEV_RULES_MAX];
+    /* Where rules and limits come from beside the tables, or why a report was
+     * not heeded: "rules from the report of 2026-01-31T10:00:00Z". "" = the
+     * tables alone. */
+    char learned[240];
 } dev_caps;
 
 /* Live readings. An absent reading is absent (valid bit clear), not zero.
@@ -106,6 +110,13 @@ typedef struct {
 } dev_fact;
 typedef void dev_fact_sink(void *ctx, const dev_fact *f);
 
+/* What remembered things are bound to: another chip, system or library may do
+ * otherwise. Empty texts are unknown. */
+typedef struct {
+    char chip[64], os[32], build[32]; /* "Apple M4", "15.3.1", "24D70" */
+    char lib[200];                    /* one that stands in for the system's own */
+} dev_machine;
+
 typedef struct dev_driver dev_driver;
 struct dev_sight;
 struct dev_driver {
@@ -142,6 +153,9 @@ struct dev_driver {
     bool chip;
     /* params as for open; nothing is opened. */
     rc (*facts)(const char *params, dev_fact_sink *put, void *ctx);
+    /* The machine by a few harmless questions to the system; E_DEVICE where
+     * there can be no such chip. */
+    rc (*machine)(const char *params, dev_machine *out);
     /* Questions that only the driver can put (checks.def, CHIP), by their id;
      * *out is a dev_sight (probe.h), with its value NaN. May be NULL. */
     rc (*ask)(device *d, const char *id, struct dev_sight *out);
@@ -149,6 +163,7 @@ struct dev_driver {
 /* Every driver's device/program/surface begins with these. */
 struct device {
     const dev_driver *driver;
+    char why[240]; /* "auto" alone: why this device */
 };
 struct dev_program {
     const dev_driver *driver;
@@ -160,13 +175,20 @@ struct dev_surface {
 };
 
 /* "emu:m4", "emu:m1,faithful", "null:m4", "auto"; E_DEVICE with a list of what
- * there is otherwise. `k` is borrowed (software engines compute on it). */
+ * there is otherwise. `k` is borrowed (software engines compute on it).
+ *
+ * "auto" takes the chip of this machine if a self-check of it is remembered in
+ * `state` as passed (known.h), else the software engine; words after it are the
+ * chip driver's. It asks nothing of the chip before: whoever can spawn itself
+ * makes the self-check first (the command does). dev_why says what was decided. */
 rc dev_open(const char *uri, kern *k, device **out);
 /* The same, and what drivers remember of this machine (compiled programs,
  * reports, self-checks) is kept in the folder `state`: made when first written,
  * of no use to another machine. NULL: nothing is remembered or consulted. */
 rc dev_open_at(const char *uri, kern *k, const char *state, device **out);
 void dev_close(device *d);
+/* Of a device opened as "auto": why it is this one. Else "". */
+const char *dev_why(const device *d);
 rc dev_caps_of(device *d, dev_caps *out);
 /* Compile. Refusals are E_RULE naming the rule, E_BUDGET for limits, E_FORMAT
  * for bad text; the program owns copies of all it needs. */
@@ -196,6 +218,14 @@ size_t dev_warnings(dev_program *p, const char *const **out);
 
 /* Facts by URI, without opening it. A driver without any gives none. */
 rc dev_facts_of(const char *uri, dev_fact_sink *put, void *ctx);
+/* The machine that a URI's driver stands on; E_UNIMPL for software devices. */
+rc dev_machine_of(const char *uri, dev_machine *out);
+/* "auto", "auto:WORDS" -> the chip that could be taken, "ane:WORDS"; false for
+ * any other URI. */
+bool dev_auto_chip(const char *uri, char *out, size_t size);
+/* A chip's URI as its rules are probed: nothing refused by our own tables, and
+ * with `unlimited` no budget of ours either. */
+void dev_probe_uri(const char *uri, bool unlimited, char *out, size_t size);
 /* The driver a URI names, and its parameters; NULL if there is none such. */
 const dev_driver *dev_driver_of(const char *uri, const char **params);
 

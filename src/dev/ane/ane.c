@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "dev/ane/ane.h"
+#include "dev/known.h"
 
 extern const dev_driver dev_ane_driver;
 enum { WORKERS_PER_ENGINE = 2 };
@@ -70,8 +71,8 @@ static void name_it(ane_device *d, const ane_params *p)
              : p->soft.rules_all ? ",rules=all"
                                  : "");
     /* Surfaces are this large anyway; a plan that knows it counts right. */
-    c->surface_min_bytes = 49152;
-    c->surface_align = 16384;
+    c->surface_min_bytes = d->least_bytes;
+    c->surface_align = ANE_PAGE;
 }
 
 static void close_all(ane_device *d)
@@ -82,7 +83,28 @@ static void close_all(ane_device *d)
     mem_drop(d);
 }
 
-static rc start(ane_device *d, ane_params *p)
+/* What a report says of this machine, unless the tables or the chip alone were
+ * asked for. The trial's own answer is newer than any report. */
+static rc learn(ane_device *d, const char *params, const ane_params *p, const char *state)
+{
+    dev_caps *c = &d->soft.caps;
+    dev_machine m;
+    dev_report known;
+    if (p->no_rules || p->soft.rules_all) return OK;
+    bool uniform = c->rule_holds[RULE_uniform_surfaces];
+    int compiles = c->compiles_max;
+    TRY(ane_machine(params, &m));
+    TRY(dev_report_read(state, &m, &known));
+    dev_report_apply(&known, d->e.route->name, c);
+    c->rule_holds[RULE_uniform_surfaces] = uniform;
+    if (known.seen[RULE_surface_minimum] < 0) d->least_bytes = ANE_PAGE;
+    if (compiles != c->profile->compiles_max) c->compiles_max = compiles; /* asked for */
+    d->e.compiles_max = c->compiles_max;
+    d->e.programs_max = c->programs_max;
+    return OK;
+}
+
+static rc start(ane_device *d, ane_params *p, const char *params, const char *state)
 {
     int engines;
     TRY(ane_sys_open(&d->e.sys, *p->lib ? p->lib : NULL));
@@ -97,8 +119,14 @@ static rc start(ane_device *d, ane_params *p)
     d->soft.workers = engines * WORKERS_PER_ENGINE;
     TRY(soft_start(&d->soft, &dev_ane_driver, &p->soft, NULL, ane_execute));
     /* Whoever asks the chip what it refuses does not want our answer. */
-    if (p->no_rules) memset(d->soft.caps.rule_holds, 0, sizeof d->soft.caps.rule_holds);
+    if (p->no_rules) {
+        memset(d->soft.caps.rule_holds, 0, sizeof d->soft.caps.rule_holds);
+        d->exact_sizes = true;
+        d->e.programs_max = 0;
+    }
+    d->least_bytes = ANE_SURFACE_LEAST;
     TRY(choose_route(d, p->route));
+    TRY(learn(d, params, p, state));
     name_it(d, p);
     d->report = ane_report_open(&d->e.sys, ANE_REPORT_EVERY_MS);
     return OK;
@@ -108,11 +136,10 @@ static rc ane_open(const char *text, kern *k, const char *state, device **out)
 {
     ane_params params;
     (void)k; /* the engine computes */
-    (void)state;
     TRY(ane_params_parse(text, &params));
     ane_device *d = mem_take(sizeof *d);
     if (!d) return E_MEMORY;
-    rc r = start(d, &params);
+    rc r = start(d, &params, text, state);
     if (r != OK) {
         err_saved why;
         err_save(r, &why);
@@ -191,20 +218,6 @@ static rc ane_sample(device *dev, dev_sample *out)
     return OK;
 }
 
-static rc ane_facts_of(const char *text, dev_fact_sink *put, void *ctx)
-{
-    ane_params p;
-    TRY(ane_params_parse(text, &p));
-    const char *lib = *p.lib ? p.lib : NULL;
-    ane_machine_facts(lib, put, ctx);
-    ane_sys *a = mem_take(sizeof *a);
-    if (!a) return E_MEMORY;
-    if (ane_sys_open(a, lib) == OK) ane_meter_facts(a, put, ctx);
-    else err_clear(); /* a machine without an engine has facts as well */
-    mem_drop(a);
-    return OK;
-}
-
 const dev_driver dev_ane_driver = {
     .name = "ane",
     .form = "ane",
@@ -225,5 +238,7 @@ const dev_driver dev_ane_driver = {
     .sample = ane_sample,
     .supports = soft_supports,
     .warnings = soft_warnings,
-    .facts = ane_facts_of,
+    .chip = true,
+    .facts = ane_tell_facts,
+    .machine = ane_machine,
 };

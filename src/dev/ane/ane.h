@@ -12,6 +12,8 @@ typedef struct {
     soft_device soft;
     ane_engine e;
     ane_report *report; /* NULL: the system has no meters */
+    bool exact_sizes;   /* surfaces have the bytes asked for, whatever they are */
+    size_t least_bytes; /* of other surfaces */
 } ane_device;
 
 typedef struct {
@@ -39,7 +41,9 @@ typedef struct {
 } ane_params;
 rc ane_params_parse(const char *text, ane_params *out);
 
-/* surface.c */
+/* surface.c. Surfaces have ANE_SURFACE_LEAST bytes or more unless a report says
+ * that less is enough, in multiples of ANE_PAGE. */
+enum { ANE_PAGE = 16384, ANE_SURFACE_LEAST = 3 * ANE_PAGE };
 rc ane_surface_new(device *d, const dev_shape *shape, dev_surface **out);
 rc ane_map(dev_surface *s, void **host);
 rc ane_unmap(dev_surface *s);
@@ -60,6 +64,9 @@ const dev_profile *ane_profile_of(const char *name);
 void ane_machine_facts(const char *lib, dev_fact_sink *put, void *ctx);
 /* And of kind "meter": those that an engine would be read by. */
 void ane_meter_facts(const ane_sys *a, dev_fact_sink *put, void *ctx);
+/* describe.c: without opening anything (device.h). */
+rc ane_machine(const char *params, dev_machine *out);
+rc ane_tell_facts(const char *params, dev_fact_sink *put, void *ctx);
 
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);

@@ -3,7 +3,9 @@
  * The engine reads a surface packed from byte 0, so all it needs of its form
  * is its size (maderix/ANE 4.1). Sizes are rounded up to 48 KiB and 16 KiB
  * multiples: the minimum some systems ask for (Orion) and the granule of the
- * engine's mapping (h3.c-ane, libane), so that no caller meets either rule.
+ * engine's mapping (h3.c-ane, libane), so that no caller meets either rule. A
+ * report of this machine may have seen that 16 KiB are enough; and whoever asks
+ * the chip what it refuses (rules=none) gets the bytes asked for.
  *
  * The host may touch a surface between IOSurfaceLock and IOSurfaceUnlock, and
  * the engine runs on unlocked ones. Mapping locks, unmapping unlocks. Two
@@ -15,7 +17,7 @@
 #include <string.h>
 #include "dev/ane/ane.h"
 
-enum { MINIMUM = 49152, PAGE = 16384, LOCK_READ_ONLY = 1 };
+enum { PAGE = ANE_PAGE, LOCK_READ_ONLY = 1 };
 
 static rc make_iosurface(ane_device *d, size_t bytes, ane_surface *s)
 {
@@ -82,7 +84,9 @@ rc ane_surface_new(device *dev, const dev_shape *shape, dev_surface **out)
     const ane_sys *a = &d->e.sys;
     size_t bytes;
     TRY(soft_surface_bytes(shape, &bytes));
-    size_t room = bytes < MINIMUM ? MINIMUM : mem_add(bytes, PAGE - 1) / PAGE * PAGE;
+    size_t room = bytes < d->least_bytes ? d->least_bytes
+                                         : mem_add(bytes, PAGE - 1) / PAGE * PAGE;
+    if (d->exact_sizes && shape->bytes) room = bytes;
     ane_surface *s = mem_take(sizeof *s);
     if (!s) return E_MEMORY;
     void *pool = a->objc_autoreleasePoolPush();
