@@ -11,6 +11,12 @@ static const char *const routes[] = {"ane:client,lib=" FAKE_LIB,
             "sum")
 
 /* ---- what may not grow ---- */
+/* A sanitizer keeps a history of its own, which grows. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { RSS_COUNTS = 0 };
+#else
+enum { RSS_COUNTS = 1 };
+#endif
 typedef struct {
     int64_t objects;
     long rss_kib; /* 0 where the system does not say */
@@ -76,7 +82,8 @@ static void ten_thousand_runs_grow_nothing(void **state)
         assert_int_equal(after.objects, before.objects);
         assert_int_equal(after.files, before.files);
         /* 10,000 runs that keep as little as 100 bytes each would be 1,000 KiB. */
-        if (after.rss_kib - before.rss_kib > 900)
+        print_message("%s: %ld KiB more\n", routes[r], after.rss_kib - before.rss_kib);
+        if (RSS_COUNTS && after.rss_kib - before.rss_kib > 900)
             fail_msg("%s: %ld KiB more", routes[r], after.rss_kib - before.rss_kib);
         expect_nothing_staged(b);
         for (int i = 0; i < SETS * PORTS; i++) dev_drop(s[i / PORTS][i % PORTS]);
@@ -115,6 +122,7 @@ static void *train_in_thread(void *arg)
 static void two_trainings_at_once_are_each_as_alone(void **state)
 {
     const bench *b = *state;
+    int64_t live = fake.live_objects();
     trainer all[5] = {{.uri = "emu:m4"},
                       {.uri = routes[0]},
                       {.uri = routes[1]},
@@ -136,7 +144,7 @@ static void two_trainings_at_once_are_each_as_alone(void **state)
         expect_same_end(all[0].run, all[i].run);
     }
     for (int i = 0; i < 5; i++) free(all[i].run);
-    assert_int_equal(fake.live_objects(), 0);
+    assert_int_equal(fake.live_objects(), live);
     assert_int_equal(fake.loaded(), 0);
     expect_nothing_staged(b);
     expect_no_misuse();
@@ -163,6 +171,7 @@ static dev_program *adder(device *d, int i)
 static void a_full_queue_is_waited_for_in_any_order(void **state)
 {
     const bench *b = *state;
+    int64_t live = fake.live_objects();
     for (size_t r = 0; r < COUNT_OF(routes); r++) {
         device *d;
         dev_program *p[PROGRAMS];
@@ -186,7 +195,7 @@ static void a_full_queue_is_waited_for_in_any_order(void **state)
         for (int i = 0; i < PROGRAMS; i++) dev_unload(p[i]);
         dev_close(d);
     }
-    assert_int_equal(fake.live_objects(), 0);
+    assert_int_equal(fake.live_objects(), live);
     expect_no_misuse();
 }
 
@@ -195,6 +204,7 @@ static void a_full_queue_is_waited_for_in_any_order(void **state)
 static void closing_with_work_queued_lets_it_end(void **state)
 {
     const bench *b = *state;
+    int64_t live = fake.live_objects();
     for (size_t r = 0; r < COUNT_OF(routes); r++) {
         device *d;
         uint64_t ticket, ran = fake.evaluations();
@@ -218,7 +228,7 @@ static void closing_with_work_queued_lets_it_end(void **state)
         assert_int_equal(fake.evaluations() - ran, 100);
         assert_int_equal(fake.loaded(), 0);
     }
-    assert_int_equal(fake.live_objects(), 0);
+    assert_int_equal(fake.live_objects(), live);
     expect_no_misuse();
 }
 
