@@ -193,8 +193,10 @@ rc exec_open(const plan *p, device *d, kern *k, exec **out)
     pthread_cond_init(&x->moved, NULL);
     rc r = open_all(x);
     if (r != OK) {
+        err_saved why;
+        err_save(r, &why);
         exec_close(x);
-        return r;
+        return err_restore(&why);
     }
     *out = x;
     return OK;

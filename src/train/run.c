@@ -173,13 +173,10 @@ rc train_run(const train_job *job, train_result *out)
         bad = go(&r, out);
         if (bad != OK) bad = keep_last(&r, bad);
     }
-    if (bad != OK && bad != E_STOPPED) {
-        err_saved saved;
-        err_save(bad, &saved);
-        if (r.log) report_failed(&r, err_text());
-        bad = err_restore(&saved);
-    }
+    err_saved why; /* outlives what is said while the rest is put away */
+    if (bad != OK) err_save(bad, &why);
+    if (bad != OK && bad != E_STOPPED && r.log) report_failed(&r, err_text());
     fill_result(&r, out);
     run_close(&r);
-    return bad;
+    return bad == OK ? OK : err_restore(&why);
 }

@@ -20,6 +20,7 @@
     X(int, loaded, (void))               \
     X(int, most_in_flight, (void))       \
     X(const char *, last_misuse, (void)) \
+    X(void, absent, (int))               \
     X(void, fail_at, (uint64_t))         \
     X(void, reset, (void))               \
     X(void, tell, (const char *))        \
