@@ -22,12 +22,13 @@ static const char *text_of(id string)
 static bool entries_are_sound(id weights);
 
 /* ---- descriptor ---- */
-/* NSString for the text gives nil (maderix/ANE api_exploration). */
+/* NSString for the text gives nil (maderix/ANE api_exploration), and so does nil
+ * for the weights (decompiled framework of iOS 17 to 26; what maderix/ANE 20cd236
+ * saw as a compile that fails silently is a message to nil). */
 id descriptor_make(id self, SEL op, id mil, id weights, id options)
 {
     if (fake_fails() || !fake_is(mil, CLASS_data)) return NULL;
-    if (weights && !fake_is(weights, CLASS_dictionary)) return NULL;
-    if (weights && !entries_are_sound(weights)) return NULL;
+    if (!fake_is(weights, CLASS_dictionary) || !entries_are_sound(weights)) return NULL;
     id o = fake_new(CLASS_descriptor);
     fake_descriptor *d = (fake_descriptor *)o;
     d->mil = objc_retain(mil);
@@ -98,7 +99,6 @@ static void hash_weights(sha256 *h, id weights)
 {
     const fake_dictionary *w = (const fake_dictionary *)weights;
     sha256_add(h, "\0\0\0", 4);
-    if (!w) return;
     id *keys = sorted_keys(w);
     for (size_t i = 0; i < w->n; i++) {
         id data = first_value(fake_lookup_value(weights, text_of(keys[i])));
@@ -228,8 +228,6 @@ bool memory_compile(id self, SEL op, unsigned qos, id options, id *error)
 {
     fake_memory *m = (fake_memory *)self;
     if (fake_told(FAKE_COMPILE, error)) return false;
-    if (!((fake_descriptor *)m->descriptor)->weights)
-        return fake_refuse(REFUSE_nil_weights, error);
     /* Only this route uses up the budget; a compile that succeeds is never
      * given back. */
     if (!fake_count_compile()) return fake_refuse(REFUSE_over_budget, error);

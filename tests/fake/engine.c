@@ -212,7 +212,7 @@ id engine_attributes(const fake_program *p)
 }
 
 /* ---- running ---- */
-enum { SLOTS = 128 }; /* surfaces per run; slavko */
+enum { SLOTS = 128, SIDE = 255 }; /* surfaces per run: slavko; of a side: validate */
 
 static size_t port_bytes(const dev_port *p)
 {
@@ -225,6 +225,10 @@ static fake_refusal bind(id list, id index, bool backwards, int n, const dev_por
                          fake_surface **out)
 {
     const fake_array *a = (const fake_array *)list, *k = (const fake_array *)index;
+    if (!a->n || a->n > SIDE || a->n != k->n) return REFUSE_not_valid;
+    for (size_t i = 0; i < k->n; i++)
+        if (fake_whole(k->v[i]) < 0 || fake_whole(k->v[i]) >= SIDE)
+            return REFUSE_not_valid;
     if (a->n != (size_t)n || k->n != (size_t)n || n > SLOTS) return REFUSE_sizes;
     memset(out, 0, (size_t)n * sizeof *out);
     for (int i = 0; i < n; i++) {

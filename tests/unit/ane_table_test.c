@@ -107,6 +107,34 @@ static void the_status_is_found_in_the_text(void **state)
     assert_int_equal(ane_status_in(""), -1);
 }
 
+/* Texts seen on macOS 27 (pmetal, oMLX, ANEDVD), where codes are others. */
+static void what_the_system_says_is_explained(void **state)
+{
+    static const struct {
+        long code;
+        const char *said, *meaning;
+        rc result;
+    } cases[] = {
+        {54, "Program load failed - no ANE resources (transient; retry) (underlying=0x5)",
+         "all programs of the machine", E_BUDGET},
+        {6, "loadModel:: Program load failure (0x50004)", "slots", E_BUDGET},
+        {53, "Program load failed - no memory (transient; retry) (underlying=0x1)",
+         "too little memory", E_DEVICE},
+        {47, "Inference failed - request aborted (underlying=0x15)", "took too long",
+         E_DEVICE},
+        {10, "verifyBundleAtPath: invalid model", "unset TMPDIR", E_DEVICE},
+        {8, "Failed with status=0x1d : statusType=0x9: Program Inference error",
+         "too small", E_DEVICE},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        rc r = ane_say("com.apple.appleneuralengine", cases[i].code, cases[i].said,
+                       E_FAILED, "load the program");
+        assert_int_equal(r, cases[i].result);
+        assert_text_has(err_text(), cases[i].meaning);
+        err_clear();
+    }
+}
+
 /* ---- opening ---- */
 #if !defined(__APPLE__)
 static void without_macos_it_says_so_and_exits_3(void **state)
@@ -221,6 +249,7 @@ int main(void)
         cmocka_unit_test(every_row_can_be_used),
         cmocka_unit_test(encodings_are_compared_without_offsets_and_names),
         cmocka_unit_test(the_status_is_found_in_the_text),
+        cmocka_unit_test(what_the_system_says_is_explained),
 #if !defined(__APPLE__)
         cmocka_unit_test(without_macos_it_says_so_and_exits_3),
 #endif

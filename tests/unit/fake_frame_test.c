@@ -312,10 +312,8 @@ static void what_is_put_together_wrongly_is_refused(void **state)
     void *pool = GET(objc_autoreleasePoolPush)();
     obj none = dict(0, NULL, NULL), words = text(PROGRAM), data = data_of(PROGRAM);
     assert_null(descriptor_of(words, none)); /* NSString for NSData */
-    obj m = SEND(obj, (obj, SEL, obj), cls("_ANEInMemoryModel"),
-                 "inMemoryModelWithDescriptor:", descriptor_of(data, NULL));
-    refuses(m, COMPILE, "nil_weights");
-    m = model_of(BAD);
+    assert_null(descriptor_of(data, NULL));  /* nil for no weights */
+    obj m = model_of(BAD);
     stage(*state, m, BAD);
     refuses(m, COMPILE, "bad_program");
     m = model_of(WEIGHED);
@@ -354,6 +352,9 @@ static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
     refuses(other, LOAD, "no_slot");
     assert_false(evaluate(m, request_on(x, y, 1), &e));
     error_is(e, "wrong_index");
+    e = NULL;
+    assert_false(evaluate(m, request_on(x, y, 255), &e)); /* no such index at all */
+    error_is(e, "not_valid");
     fail_at(1);
     assert_false(evaluate(m, r, &e));
     error_is(e, "told_evaluate");
@@ -390,6 +391,10 @@ static void calls_are_refused_as_told_in_words(void **state)
     for (int i = 0; i < 2; i++) assert_true(evaluate(m, r, NULL));
     assert_false(evaluate(m, r, &e));
     error_is(e, "power_lost");
+    tell("refuse=evaluate,aborted;refuse=load,no_resources"); /* those of macOS 27 */
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "aborted");
+    refuses(model_of(PROGRAM), LOAD, "no_resources");
     tell(""); /* nothing any more */
     assert_true(evaluate(m, r, NULL));
     assert_true(
