@@ -15,6 +15,7 @@
 typedef struct {
     const char *what;
     double ms, min_ms, flops, predicted_ms, peak_gflops;
+    double watts; /* of the engine while it was timed; NaN = no meter */
     int launches, loads;
 } figures;
 
@@ -60,16 +61,21 @@ static rc fill(timed *t, const ir_graph *g, arena *mem)
     return exec_stage(t->x);
 }
 
-static rc repeat_pass(timed *t, int repeat, figures *f)
+static rc repeat_pass(timed *t, device *d, int repeat, figures *f)
 {
     double *ms = mem_take(sizeof *ms * (size_t)repeat);
     exec_stats s;
     if (!ms) return E_MEMORY;
+    dev_mean watts = {0};
+    dev_sample unused;
     rc e = exec_step(t->x, &s);
+    if (!e) e = dev_sample_of(d, &unused); /* what was before is over */
     for (int i = 0; !e && i < repeat; i++) {
         e = exec_step(t->x, &s);
         ms[i] = s.ms;
+        dev_mean_add(&watts, d, DEV_WATTS);
     }
+    f->watts = dev_mean_of(&watts);
     qsort(ms, (size_t)repeat, sizeof *ms, by_value);
     f->ms = ms[repeat / 2];
     f->min_ms = ms[0];
@@ -92,7 +98,7 @@ static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
     if (!e) e = plan_build(g, &caps, &o, &t.p);
     if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
     if (!e) e = fill(&t, g, mem);
-    if (!e) e = repeat_pass(&t, repeat, f);
+    if (!e) e = repeat_pass(&t, m->dev, repeat, f);
     if (!e) f->predicted_ms = t.p->engine_ms, f->loads = t.p->loads;
     if (t.x) exec_close(t.x);
     plan_free(t.p);
@@ -188,6 +194,7 @@ static rc bench_step(const args *a, config *c, machine *mach, int repeat, figure
     f->min_ms = t.min_ms;
     f->flops = t.flops;
     f->predicted_ms = t.predicted_ms;
+    f->watts = t.watts;
     f->launches = t.launches;
     f->loads = t.loads;
     return OK;
@@ -212,6 +219,22 @@ static rc bench_programs(const args *a, config *c, machine *mach, int repeat)
     return e;
 }
 
+/* What one watt gives: what was done by what was drawn meanwhile, where the
+ * device has a meter; else what the profile predicts by what it says was
+ * published. NaN where neither is known. */
+typedef struct {
+    double watts, tflops_per_watt;
+    const char *source;
+} power;
+
+static power power_of(const figures *f, const dev_profile *p, double done,
+                      double predicted)
+{
+    if (f->watts > 0) return (power){f->watts, done / f->watts, "measured"};
+    double watts = p ? p->watts : (double)NAN;
+    return (power){watts, predicted / watts, "published"};
+}
+
 static rc report(const args *a, const figures *f, const machine *m)
 {
     dev_caps caps;
@@ -219,6 +242,7 @@ static rc report(const args *a, const figures *f, const machine *m)
     double gflops = f->flops / f->ms / 1e6, predicted = f->predicted_ms;
     double tflops = predicted > 0 ? f->flops / predicted / 1e9 : NAN;
     double peak = caps.profile ? caps.profile->peak_tflops : NAN;
+    power w = power_of(f, caps.profile, gflops / 1e3, tflops);
     if (!args_has(a, "json")) {
         printf("%s on %s, %d threads (%s)\n", f->what, caps.uri, kern_threads(m->k),
                kern_isa(m->k));
@@ -228,6 +252,9 @@ static rc report(const args *a, const figures *f, const machine *m)
         if (isfinite(tflops))
             printf("  predicted on the chip %.3f ms, %.2f TFLOP/s, %.1f %% of %.1f\n",
                    predicted, tflops, 100 * tflops / peak, peak);
+        if (isfinite(w.tflops_per_watt))
+            printf("  %.2f TFLOP/s per watt, of %.2f W %s\n", w.tflops_per_watt, w.watts,
+                   w.source);
         printf("  %d launches, %d loads, peak memory %.2f GB\n", f->launches, f->loads,
                (double)clock_peak_rss() / 1e9);
         return OK;
@@ -244,7 +271,11 @@ static rc report(const args *a, const figures *f, const machine *m)
     cli_real(o, "tflops_predicted", tflops);
     cli_real(o, "peak_tflops", peak);
     cli_real(o, "utilisation", tflops / peak);
-    if (caps.profile) cli_real(o, "tflops_per_watt", tflops / caps.profile->watts);
+    cli_real(o, "tflops_per_watt", w.tflops_per_watt);
+    if (isfinite(w.tflops_per_watt)) {
+        cli_real(o, "watts", w.watts);
+        json_object_set_new(o, "watts_source", json_string(w.source));
+    }
     json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)clock_peak_rss()));
     if (caps.profile) json_object_set_new(o, "source", json_string(caps.profile->source));
     json_object_set_new(o, "device", json_string(caps.uri));

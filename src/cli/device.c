@@ -54,7 +54,7 @@ static int facts_of(const dev_caps *c, fact *f)
     return n;
 }
 
-static rc info(const args *a, const dev_caps *c)
+static rc info(const args *a, device *d, const dev_caps *c)
 {
     fact f[32];
     int n = facts_of(c, f);
@@ -63,7 +63,9 @@ static rc info(const args *a, const dev_caps *c)
                               "computes", c->computes);
         for (int i = 0; i < n; i++) cli_real(o, f[i].name, f[i].value);
         if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
-        return cli_put_json(o);
+        rc e = cli_readings(d, c->uri, o);
+        if (e) json_decref(o);
+        return e ? e : cli_put_json(o);
     }
     printf("%s%s%s%s\n", c->uri, c->profile ? "  " : "",
            c->profile ? c->profile->chip : "",
@@ -73,7 +75,7 @@ static rc info(const args *a, const dev_caps *c)
             printf("  %-16s %g %s\n", f[i].name, f[i].value, f[i].unit);
         else printf("  %-16s unknown\n", f[i].name);
     if (c->profile) printf("  source           %s\n", c->profile->source);
-    return OK;
+    return cli_readings(d, c->uri, NULL);
 }
 
 /* ---- check: every rule is broken on purpose ---- */
@@ -137,7 +139,7 @@ rc verb_device(args *a)
     rc e = a->n_word > 1 ? config_set(c, "device.uri", a->word[1]) : OK;
     if (!e) e = machine_open(c, &m);
     if (!e) e = dev_caps_of(m.dev, &caps);
-    if (!e) e = checks ? check(a, m.dev) : info(a, &caps);
+    if (!e) e = checks ? check(a, m.dev) : info(a, m.dev, &caps);
     machine_close(&m);
     config_free(c);
     return e;

@@ -31,6 +31,10 @@ rc cli_config(const args *a, config **out);
  * empty, and nothing is remembered. */
 rc cli_state(arena *mem, config *c);
 
+/* Print what is known of the device's machine and what its meters read now, or
+ * add machine, meters and readings to an object (readings.c). */
+rc cli_readings(device *d, const char *uri, json_t *o);
+
 /* NumPy's name of a surface's elements. */
 const char *cli_npy_descr(mil_dtype t);
 

@@ -3,6 +3,7 @@
  * A URI is "driver:parameters". Each public call checks what no driver should
  * have to check (null handles, surfaces of another device) and goes through
  * the driver's table. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
@@ -259,6 +260,19 @@ rc dev_wait(device *d, uint64_t ticket, dev_stats *stats)
 rc dev_sample_of(device *d, dev_sample *out)
 {
     return d->driver->sample(d, out);
+}
+
+void dev_mean_add(dev_mean *m, device *d, int reading)
+{
+    dev_sample s;
+    if (dev_sample_of(d, &s) != OK || !(s.valid & 1u << reading)) return;
+    m->sum += s.value[reading];
+    m->n++;
+}
+
+double dev_mean_of(const dev_mean *m)
+{
+    return m->n ? m->sum / m->n : (double)NAN;
 }
 
 rc dev_supports(device *d, const char *op, int n, const mil_type *types, const char **why)

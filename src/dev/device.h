@@ -80,6 +80,13 @@ typedef struct {
     unsigned at_least; /* valid, but the meter ends there: it may be more */
 } dev_sample;
 
+/* The mean of a reading over the time of something: zeroed, then one
+ * dev_mean_add every so often. Turns without a reading do not count. */
+typedef struct {
+    double sum;
+    int n;
+} dev_mean;
+
 /* What one run did. */
 typedef struct {
     double ms;                            /* measured, host clock */
@@ -210,6 +217,8 @@ rc dev_run(dev_program *p, dev_surface *const *in, int n_in, dev_surface *const 
 /* Wait for one ticket: that run's own result. stats may be NULL. */
 rc dev_wait(device *d, uint64_t ticket, dev_stats *stats);
 rc dev_sample_of(device *d, dev_sample *out);
+void dev_mean_add(dev_mean *m, device *d, int reading);
+double dev_mean_of(const dev_mean *m); /* NaN: there was none */
 rc dev_supports(device *d, const char *mil_op, int n, const mil_type *types,
                 const char **why);
 /* What a program does that some sources say the chip gets wrong: one line per

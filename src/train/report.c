@@ -75,6 +75,15 @@ void report_start(run *r)
     send(r);
 }
 
+/* What the device's meters say, where it has any. */
+static void add_readings(event *e, device *d)
+{
+    dev_sample s;
+    if (dev_sample_of(d, &s) != OK) return;
+    if (s.valid & 1u << DEV_WATTS) event_real(e, "watts", s.value[DEV_WATTS]);
+    if (s.valid & 1u << DEV_GBS) event_real(e, "gbs", s.value[DEV_GBS]);
+}
+
 void report_step(run *r, double norm, double lr, double ms)
 {
     event *e = begin(r, "step");
@@ -86,6 +95,7 @@ void report_step(run *r, double norm, double lr, double ms)
     event_real(e, "scale", r->s.loss_scale);
     event_real(e, "ms", ms);
     event_real(e, "tok_s", tokens / (ms / 1000));
+    add_readings(e, r->job->dev);
     send(r);
 }
 

@@ -46,8 +46,15 @@ static rc measure(run *r, int repeat, train_timing *out)
 {
     double *ms = mem_take(sizeof *ms * (size_t)repeat), warm;
     if (!ms) return E_MEMORY;
+    dev_mean watts = {0};
+    dev_sample unused;
     rc e = one_update(r, &warm, &out->flops);
-    for (int i = 0; !e && i < repeat; i++) e = one_update(r, &ms[i], &out->flops);
+    if (!e) e = dev_sample_of(r->job->dev, &unused); /* what was before is over */
+    for (int i = 0; !e && i < repeat; i++) {
+        e = one_update(r, &ms[i], &out->flops);
+        dev_mean_add(&watts, r->job->dev, DEV_WATTS);
+    }
+    out->watts = dev_mean_of(&watts);
     if (!e) {
         qsort(ms, (size_t)repeat, sizeof *ms, by_value);
         out->ms = ms[repeat / 2];

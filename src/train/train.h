@@ -94,6 +94,7 @@ typedef struct {
     double ms, min_ms;   /* median, least */
     double flops;        /* 2*MAC of every matmul of one update */
     double predicted_ms; /* the plan's */
+    double watts;        /* of the engine meanwhile; NaN = no meter */
     int loads, launches;
 } train_timing;
 rc train_time(const model_config *c, int batch, int repeat, const plan_options *o,

@@ -100,6 +100,8 @@ static void add_figures(const show *s, json_t *o, bool rate_too, str *out)
     str_addf(out, "%*.0f/%s  loss %.4f  ", width, step, all, number(o, "loss"));
     if (rate_too && isfinite(s->rate))
         str_addf(out, "%6s tok/s  ", str_count(rate, s->rate));
+    if (rate_too && isfinite(number(o, "watts")))
+        str_addf(out, "%5.2f W  ", number(o, "watts"));
     str_addf(out, "%s<%s", str_clock(spent, t),
              str_clock(left, fmax(0, s->steps - step) * per_step));
 }

@@ -4,8 +4,10 @@
  * held while the engine runs, errors say what they usually mean. */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <time.h>
 #include "dev_help.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "base/str.h"
 #include "dev/ane/ane.h"
@@ -20,6 +22,7 @@ static struct {
     int64_t (*live)(void);
     int (*loaded)(void), (*most_in_flight)(void), (*compiles)(void);
     void (*reset)(void), (*limits)(int, int), (*fail_at)(uint64_t);
+    void (*tell)(const char *), (*meters)(const char *);
 } fake;
 
 #define FIND(field, name)                  \
@@ -44,6 +47,8 @@ static int open_fake(void **state)
     FIND(reset, "fake_ane_reset");
     FIND(limits, "fake_ane_limits");
     FIND(fail_at, "fake_ane_fail_at");
+    FIND(tell, "fake_ane_tell");
+    FIND(meters, "fake_ane_meters");
     return 0;
 }
 
@@ -387,6 +392,88 @@ static void readings_are_of_the_process(void **state)
     dev_unload(p);
 }
 
+static void pause_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+/* Two runs of 60 ms at once, then a rest of 60 ms: busy is the time in which
+ * there was a run, not the sum of their times. */
+static void busy_is_the_time_in_which_anything_ran(void **state)
+{
+    bench *b = *state;
+    dev_sample s;
+    uint64_t ticket[2];
+    dev_program *p[2] = {load(b->d, PLUS), load(b->d, MINUS)};
+    dev_surface *x = surface(b->d, 4, 32, 0), *in[2] = {x, x},
+                *y[2] = {surface(b->d, 4, 32, 0), surface(b->d, 4, 32, 0)};
+    put_ramp(x, 128, 0, 1);
+    fake.tell("pause=evaluate,60");
+    assert_ok(dev_sample_of(b->d, &s));
+    double start = clock_ms();
+    for (int i = 0; i < 2; i++) assert_ok(dev_run(p[i], in, 2, &y[i], 1, &ticket[i]));
+    for (int i = 0; i < 2; i++) assert_ok(dev_wait(b->d, ticket[i], NULL));
+    double ran = clock_ms() - start;
+    pause_ms(60);
+    double least = clock_ms() - start;
+    assert_ok(dev_sample_of(b->d, &s));
+    double most = clock_ms() - start;
+    assert_true(s.valid & 1u << DEV_BUSY);
+    assert_true(s.value[DEV_BUSY] <= ran / least);
+    assert_true(s.value[DEV_BUSY] >= 60 / (most + 5)); /* the first sample took some */
+    fake.tell("");
+    /* A run that has not ended counts as far as it has come. */
+    fake.tell("pause=evaluate,200");
+    assert_ok(dev_sample_of(b->d, &s));
+    assert_ok(dev_run(p[0], in, 2, &y[0], 1, &ticket[0]));
+    pause_ms(60);
+    assert_ok(dev_sample_of(b->d, &s));
+    assert_true(s.value[DEV_BUSY] > 0);
+    assert_ok(dev_wait(b->d, ticket[0], NULL));
+    fake.tell("");
+    for (int i = 0; i < 2; i++) dev_unload(p[i]), dev_drop(y[i]);
+    dev_drop(x);
+}
+
+static void keep_fact(void *ctx, const dev_fact *f)
+{
+    str_addf(ctx, "%s %s = %s; ", f->kind, f->name, f->had);
+}
+
+/* Meters and facts through the whole driver; the rules of believing them are
+ * tested with ane_report alone. */
+static void meters_are_read_while_the_engine_works(void **state)
+{
+    bench *b = *state;
+    dev_sample s;
+    device *d;
+    str told = {0};
+    fake.tell("meters=m1;sysctl=kern.osversion,24D70;sysctl=hw.memsize,17179869184");
+    assert_ok(dev_open(b->uri, NULL, &d));
+    dev_program *p = load(d, PLUS);
+    dev_surface *x = surface(d, 4, 32, 0), *in[2] = {x, x}, *y = surface(d, 4, 32, 0);
+    put_ramp(x, 128, 0, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(run_and_wait(p, in, 2, &y, 1, NULL));
+        pause_ms(ANE_REPORT_EVERY_MS + 10);
+        assert_ok(dev_sample_of(d, &s));
+        assert_int_equal(s.valid >> DEV_WATTS & 1, i > 0); /* believed the second time */
+        assert_int_equal(s.valid >> DEV_GBS & 1, i > 0);
+    }
+    assert_true(s.value[DEV_WATTS] > 0 && s.value[DEV_WATTS] <= 0.040 / 0.25);
+    assert_ok(dev_facts_of(b->uri, keep_fact, &told));
+    assert_text_has(str_text(&told), "machine build = 24D70; machine memory = 16 GB; ");
+    assert_text_has(str_text(&told),
+                    "meter watts = Energy Model: ANE0 (mJ); meter gbs = ");
+    str_free(&told);
+    dev_unload(p);
+    dev_drop(x);
+    dev_drop(y);
+    dev_close(d);
+    fake.tell("");
+    fake.meters(NULL);
+}
+
 /* ---- errors ---- */
 static void a_failed_run_names_the_cause_and_spoils_only_its_outputs(void **state)
 {
@@ -621,6 +708,8 @@ int main(void)
         ON_ROUTES(nothing_is_staged_while_programs_run),
         ON_ROUTES(programs_can_be_staged_on_another_disk),
         ON_ROUTES(readings_are_of_the_process),
+        ON_ROUTES(busy_is_the_time_in_which_anything_ran),
+        ON_ROUTES(meters_are_read_while_the_engine_works),
         ON_ROUTES(a_failed_run_names_the_cause_and_spoils_only_its_outputs),
         ON_ROUTES(the_fakes_limits_are_told_as_limits),
         ON_ROUTES(without_rules_the_system_refuses),

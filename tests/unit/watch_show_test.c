@@ -93,6 +93,22 @@ static void a_pipe_never_sees_a_bar(void **state)
     close_view(&v);
 }
 
+static void power_is_shown_where_it_is_known(void **state)
+{
+    static const char powered[] =
+        "{\"t\":2.0,\"kind\":\"step\",\"step\":50,\"loss\":3.25,\"tok_s\":1900,"
+        "\"watts\":1.856,\"gbs\":12.5}";
+    for (int terminal = 0; terminal < 2; terminal++) {
+        char text[4096];
+        view v = open_view(SHOW_AUTO, terminal);
+        say(&v, start);
+        say(&v, powered);
+        written(v.talk, text);
+        assert_text_has(text, "1.9K tok/s   1.86 W  00:02<00:06");
+        close_view(&v);
+    }
+}
+
 static void json_lines_pass_unchanged_to_the_product(void **state)
 {
     char text[4096];
@@ -185,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_terminal_gets_one_bar_redrawn),
         cmocka_unit_test(a_lasting_line_clears_the_bar_first),
         cmocka_unit_test(a_pipe_never_sees_a_bar),
+        cmocka_unit_test(power_is_shown_where_it_is_known),
         cmocka_unit_test(json_lines_pass_unchanged_to_the_product),
         cmocka_unit_test(no_width_makes_the_bar_wrap),
         cmocka_unit_test(a_window_may_change_its_width),
