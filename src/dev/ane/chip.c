@@ -3,7 +3,9 @@
  * The processor's name tells it ("Apple M4 Pro", machdep.cpu.brand_string);
  * where that is no row of profiles.def, the engine's own name tells the family
  * ("h16", "h16g": M4), and the family's first row stands for it. A family
- * newer than all rows is taken for the newest. */
+ * newer than all rows is taken for the newest. The framework itself answers
+ * "h15" for a chip newer than it is (decompiled, iOS 26.1), which is why the
+ * processor's name goes first. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
