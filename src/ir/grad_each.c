@@ -144,8 +144,8 @@ void ir_grad_gelu(ir_back *b)
     ir_node *t = ir_unary(g, IR_tanh, ir_scaled(g, inner, IR_GELU_A));
     ir_node *h = ir_scaled(g, ir_add(g, one, t), 0.5);
     ir_node *rise = ir_add(g, one, ir_scaled(g, square, 3 * IR_GELU_B));
-    ir_node *turn = ir_mul(g, ir_scaled(g, x, IR_GELU_A / 2),
-                           one_minus(g, ir_mul(g, t, t)));
+    ir_node *slope = one_minus(g, ir_mul(g, t, t));
+    ir_node *turn = ir_mul(g, ir_scaled(g, x, IR_GELU_A / 2), slope);
     ir_give(b, 0, ir_mul(g, b->dy, ir_add(g, h, ir_mul(g, turn, rise))));
 }
 

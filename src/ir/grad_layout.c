@@ -120,8 +120,8 @@ void ir_grad_reduce_max(ir_back *b)
     ir_graph *g = b->g;
     const ir_attr *a = &b->n->attr;
     ir_node *x = b->n->in[0];
-    ir_node *is_max = ir_select(g, ir_greater_equal(g, x, kept(b, b->n)),
-                                ir_number(g, x, 1), ir_number(g, x, 0));
+    ir_node *zero = ir_number(g, x, 0), *one = ir_number(g, x, 1);
+    ir_node *is_max = ir_select(g, ir_greater_equal(g, x, kept(b, b->n)), one, zero);
     ir_node *ties = ir_sum(g, is_max, a->n_axes, a->axes, 1);
     ir_give(b, 0, ir_mul(g, is_max, ir_div(g, kept(b, b->dy), ties)));
 }

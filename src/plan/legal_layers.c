@@ -50,8 +50,8 @@ ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
     ir_node *x = ir_reshape(g, in[0], heads), *p = ir_reshape(g, in[0], pairs);
     ir_node *swapped[] = {legal_cut(l, p, 2, mid, mid), legal_cut(l, p, 2, 0, mid)};
     ir_node *partner = ir_reshape(g, ir_concat(g, 2, swapped, 2), heads);
-    ir_node *y = ir_add(g, ir_mul(g, x, cosine), ir_mul(g, partner, sine));
-    return ir_reshape(g, y, n->shape);
+    ir_node *turned = ir_mul(g, partner, sine), *kept = ir_mul(g, x, cosine);
+    return ir_reshape(g, ir_add(g, kept, turned), n->shape);
 }
 
 /* By the book: the sum of squares of 1024 values of 20 is beyond fp16, and the
@@ -62,7 +62,8 @@ static ir_node *naive_inverse_rms(legal *l, ir_node *x, int axis, double eps)
     if (!x) return NULL;
     double each = 1 / (double)x->shape.d[axis];
     ir_node *s = ir_reduce(g, IR_reduce_sum, ir_mul(g, x, x), 1, &axis, true);
-    s = ir_add(g, ir_mul(g, s, ir_scalar(g, each)), ir_scalar(g, eps));
+    ir_node *least = ir_scalar(g, eps);
+    s = ir_add(g, ir_mul(g, s, ir_scalar(g, each)), least);
     return ir_binary(g, IR_pow, s, ir_scalar(g, -0.5));
 }
 
@@ -114,10 +115,11 @@ ir_node *legal_gelu(legal *l, const ir_node *n, ir_node *const *in)
     if (!plan_guards(l->b, RULE_gelu_refused, true)) return legal_copy(l, n, in);
     ir_node *x = ir_binary(g, IR_minimum, in[0], ir_scalar(g, 10));
     x = ir_binary(g, IR_maximum, x, ir_scalar(g, -10));
-    ir_node *c = ir_mul(g, ir_mul(g, x, x), ir_scalar(g, 0.044715));
+    ir_node *of_cube = ir_scalar(g, 0.044715), *one_half = ir_scalar(g, 0.5);
+    ir_node *c = ir_mul(g, ir_mul(g, x, x), of_cube);
     c = ir_mul(g, x, ir_add(g, c, ir_scalar(g, 1)));
     ir_node *t = ir_unary(g, IR_tanh, ir_mul(g, c, ir_scalar(g, sqrt(2 / acos(-1.0)))));
-    t = ir_add(g, ir_mul(g, t, ir_scalar(g, 0.5)), ir_scalar(g, 0.5));
+    t = ir_add(g, ir_mul(g, t, one_half), one_half);
     return ir_mul(g, in[0], t);
 }
 

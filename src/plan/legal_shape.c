@@ -48,15 +48,15 @@ static ir_node *join_two(legal *l, ir_node *x, ir_node *y, int axis)
     bool keep = plan_keeps_costly(l->b->p, RULE_concat_refused) && x->type == IR_FP16;
     if (!keep || all > MOST / all / outer) return ir_concat(l->to, 2, pair, axis);
     plan_guards(l->b, RULE_concat_refused, true);
-    return ir_add(l->to, legal_place(l->to, x, axis, all, 0),
-                  legal_place(l->to, y, axis, all, nx));
+    ir_node *upper = legal_place(l->to, y, axis, all, nx);
+    return ir_add(l->to, legal_place(l->to, x, axis, all, 0), upper);
 }
 
 ir_node *legal_join(legal *l, int n, ir_node *const *x, int axis)
 {
     if (n == 1) return x[0];
-    return join_two(l, legal_join(l, n / 2, x, axis),
-                    legal_join(l, n - n / 2, x + n / 2, axis), axis);
+    ir_node *upper = legal_join(l, n - n / 2, x + n / 2, axis);
+    return join_two(l, legal_join(l, n / 2, x, axis), upper, axis);
 }
 
 /* Doubling: as many joins as the number has digits. */

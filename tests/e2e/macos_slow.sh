@@ -146,6 +146,13 @@ train.lr = 3e-3
 train.eval_every = 10
 train.checkpoint_every = 10
 R
+for chip in m1 m4; do
+    for stage in forward grad plan mil; do
+        alike "explain --stage $stage for $chip is the same text" explain tiny.conf -d emu:$chip --stage $stage
+    done
+done
+alike "so are the programs of another model" explain tiny.conf -d emu:m4 --stage mil \
+    model.rope=interleaved model.tied=false model.qk_norm=true plan.dw=engine
 plain='device.isa=scalar' # for the host's part; the engine's is in its URI
 model() { cksum <"runs/$1/step-00000020/model.safetensors"; }
 losses() { sed -n 's/.*"kind":"\(step\|eval\)","step":\([0-9]*\),"\(loss\|held_out\)":\([0-9.]*\).*/\1 \2 \4/p' "runs/$1/events.jsonl"; }

@@ -1,23 +1,30 @@
 # The kernels for 64-bit ARM keep what the kernels here keep: the same tests,
-# cross-compiled, under an emulator of the user's side of that processor.
+# cross-compiled, under an emulator of the user's side of that processor. Each
+# runs over all instruction sets that its machine has; there these are plain C
+# and NEON.
 . tests/e2e/lib/common.sh
-cc=aarch64-linux-gnu-gcc
-why=
-command -v $cc >/dev/null || why="$cc is not installed"
-command -v qemu-aarch64 >/dev/null || why="qemu-aarch64 is not installed"
+. tests/e2e/lib/arm64.sh
+why=$(arm64_lacks)
 if [ -n "$why" ]; then
-    skip "the tests of kern on 64-bit ARM" "$why"
+    skip "tests on 64-bit ARM" "$why"
     exit 0
 fi
 
-base=
-for f in arena err half half_neon half_avx2 clock str file folder; do
-    base="$base src/base/$f.c"
-done
-for t in pool elementwise train gemm; do
-    check "kern_$t is compiled for 64-bit ARM" \
-        $cc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra \
-        -Wno-unused-function -Werror -Isrc -Itests/cross -Itests/unit \
-        "tests/unit/kern_${t}_test.c" src/kern/*.c $base -lm -o "$TMPDIR/kern_$t"
-    qemu-aarch64 "$TMPDIR/kern_$t"
+tests='kern_pool kern_elementwise kern_train kern_gemm kern_exact kern_blas base_half
+    emu_ops emu_mil_ops emu_fuse emu_rules emu_limits exact_golden mil_emit
+    exec_step model_reference train_reference train_norm'
+programs=$B/arm64/anneal
+for t in $tests; do programs="$programs $B/arm64/tests/${t}_test"; done
+check "the command and the tests are compiled for 64-bit ARM without a warning" \
+    arm64_make -k arm64 WHAT="-k $programs"
+check "NEON is there" qemu-aarch64 "$B/arm64/anneal" device check emu:m4,isa=neon
+export EMULATED=1 # a hundred times slower, so some take fewer cases
+for t in $tests; do
+    started=$(date +%s)
+    qemu-aarch64 "$B/arm64/tests/${t}_test" >"$TMPDIR/said" 2>&1
+    code=$?
+    n=$(grep -c '^ok ' "$TMPDIR/said")
+    took="$(($(date +%s) - started)) s"
+    if [ $code = 0 ] && [ "$n" -gt 0 ]; then ok "$t: $n tests ($took)"
+    else not_ok "$t" "ended with $code: $(tail -n 20 "$TMPDIR/said")"; fi
 done

@@ -137,6 +137,8 @@ static json_t *published(const char *kind)
     assert_non_null(all);
     json_t *list = json_incref(json_object_get(all, kind));
     json_decref(all);
+    /* The first is enough under an emulator of another processor. */
+    while (getenv("EMULATED") && json_array_size(list) > 1) json_array_remove(list, 1);
     return list;
 }
 

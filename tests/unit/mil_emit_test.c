@@ -39,7 +39,8 @@ static ir_node *elementwise(ir_graph *g, ir_node *x, ir_node *y)
                                   IR_tanh, IR_sigmoid, IR_relu, IR_silu, IR_gelu};
     for (size_t i = 0; i < COUNT_OF(binary); i++) x = ir_binary(g, binary[i], x, y);
     for (size_t i = 0; i < COUNT_OF(unary); i++) x = ir_unary(g, unary[i], x);
-    return ir_select(g, ir_greater_equal(g, x, y), x, ir_cast(g, y, IR_FP16));
+    ir_node *other = ir_cast(g, y, IR_FP16);
+    return ir_select(g, ir_greater_equal(g, x, y), x, other);
 }
 
 static ir_graph *graph_of_every_op(void)

@@ -37,7 +37,7 @@ apple-headers:
 ARM64      := $(B)/arm64
 ARM64_LIB   = $(ARM64)/root/usr/lib/aarch64-linux-gnu
 arm64_make  = $(REMAKE) B=$(ARM64) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar CBLAS= \
-	PKGFLAGS=-I$(ARM64)/root/usr/include CMOCKA= \
+	PKGFLAGS="-I$(ARM64)/root/usr/include -Itests/cross" CMOCKA= \
 	PKGLIBS='-static $(patsubst %,$(ARM64_LIB)/%.a,libjansson libxxhash libpcre2-8)'
 
 # arm64 WHAT="PROGRAM...": anything of this Makefile, for arm64 Linux.
