@@ -30,9 +30,11 @@ ARCH     := $(firstword $(subst -, ,$(TARGET)))
 DARWIN   := $(findstring darwin,$(TARGET))
 
 # A CBLAS for the host's fp32 products (src/kern/blas.h); macOS has its own.
+# CBLAS=1 takes what pkg-config calls cblas or openblas; CBLAS=-lblis names one.
 ifneq ($(CBLAS),)
 CPPFLAGS += -DKERN_CBLAS
-LDLIBS   += $(shell pkg-config --libs cblas 2>/dev/null || echo -lcblas)
+LDLIBS   += $(if $(filter 1,$(CBLAS)),$(shell pkg-config --libs cblas 2>/dev/null || \
+                pkg-config --libs openblas 2>/dev/null || echo -lcblas),$(CBLAS))
 endif
 
 # The version stands in the public header and nowhere else.

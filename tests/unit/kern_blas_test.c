@@ -193,6 +193,21 @@ static void without_the_symbol_our_kernels_stay(void **state)
     kern_close(k);
 }
 
+/* One that others made, where it is installed. */
+static void a_real_cblas_agrees(void **state)
+{
+    (void)state;
+    static const char *const libraries[] = {"libopenblas.so.0", "libblis.so.4",
+                                            "libcblas.so.3"};
+    kern *k = open_isa(2, "scalar");
+    for (size_t i = 0; !kern_blas(k) && i < COUNT_OF(libraries); i++)
+        if (kern_use_blas(k, "cblas", libraries[i]) != OK) err_clear();
+    bool found = kern_blas(k) != NULL;
+    if (found) multiply_both_ways(k);
+    kern_close(k);
+    if (!found) skip();
+}
+
 static void a_library_that_is_asked_for_must_be_there(void **state)
 {
     (void)state;
@@ -217,6 +232,7 @@ int main(void)
         cmocka_unit_test(what_is_not_for_the_library_stays),
         cmocka_unit_test(the_maintained_symbol_comes_first),
         cmocka_unit_test(without_the_symbol_our_kernels_stay),
+        cmocka_unit_test(a_real_cblas_agrees),
         cmocka_unit_test(a_library_that_is_asked_for_must_be_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
