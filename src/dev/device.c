@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/str.h"
+#include "dev/cache.h"
 #include "dev/device.h"
 #include "dev/known.h"
 #include "dev/profile.h"
@@ -273,6 +274,19 @@ void dev_mean_add(dev_mean *m, device *d, int reading)
 double dev_mean_of(const dev_mean *m)
 {
     return m->n ? m->sum / m->n : (double)NAN;
+}
+
+rc dev_cache_of(device *d, dev_cache *out)
+{
+    *out = (dev_cache){.why = "off: this device compiles nothing that could be kept"};
+    return d->driver->cache ? d->driver->cache(d, out) : OK;
+}
+
+rc dev_cache_try(device *d, bool *works)
+{
+    *works = false;
+    if (d->driver->cache_try) return d->driver->cache_try(d, works);
+    return err_fail(E_DEVICE, "a device of '%s' keeps no programs", d->driver->name);
 }
 
 rc dev_supports(device *d, const char *op, int n, const mil_type *types, const char **why)

@@ -125,6 +125,7 @@ typedef struct {
 } dev_machine;
 
 typedef struct dev_driver dev_driver;
+typedef struct dev_cache dev_cache; /* dev/cache.h */
 struct dev_sight;
 struct dev_driver {
     const char *name;  /* the word before ':' in "emu:m4" */
@@ -154,6 +155,9 @@ struct dev_driver {
     /* Doubts about a loaded program (disputed rules it breaks), static for its
      * life; may be NULL. */
     size_t (*warnings)(dev_program *p, const char *const **out);
+    /* dev/cache.h; NULL where nothing is kept. */
+    rc (*cache)(device *d, dev_cache *out);
+    rc (*cache_try)(device *d, bool *works);
     /* ---- real chips; software devices leave them out ---- */
     /* It drives a chip that may not be as the tables say, and code of others
      * that may end the process: rules are probed in processes of their own. */

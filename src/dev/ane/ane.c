@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "dev/ane/ane.h"
+#include "dev/ane/facts.h"
+#include "dev/cache.h"
 #include "dev/known.h"
 
 extern const dev_driver dev_ane_driver;
@@ -32,25 +34,58 @@ static rc ane_execute(soft_device *soft, soft_job *job, dev_stats *stats)
 }
 
 /* ---- opening ---- */
-static rc try_route(ane_device *d, const ane_route *route)
+/* What a compiled program depends on beside its text and weights. The number is
+ * ours: another one when programs are staged or compiled otherwise than before. */
+static void select_cache(ane_device *d, const char *lib)
 {
+    char machine[512];
+    ane_facts f;
+    ane_facts_read(d->e.sys.sysctlbyname, &f);
+    snprintf(machine, sizeof machine, "anneal 1; route %s; chip %s; build %s; lib %s",
+             d->e.route->name, f.chip, f.build, lib);
+    ane_cache_select(&d->e.cache, machine);
+}
+
+/* The trial, kept and then loaded without compiling: was it, with the numbers
+ * of the trial? */
+static bool cache_works(ane_device *d)
+{
+    uint64_t loads = d->e.cache.loads;
+    bool ok = ane_trial(d) == OK && d->e.cache.on && d->e.cache.loads > loads;
+    err_clear();
+    return ok;
+}
+
+/* With the cache on until it fails; where nothing is known of it yet, the trial
+ * tells. */
+static rc try_route(ane_device *d, const ane_route *route, const char *lib)
+{
+    ane_cache *c = &d->e.cache;
     TRY(ane_engine_use(&d->e, route));
-    return ane_trial(d);
+    select_cache(d, lib);
+    rc r = ane_trial(d);
+    if (r != OK && c->on) {
+        ane_cache_settle(c, false);
+        r = ane_trial(d);
+    }
+    if (r == OK && c->on && c->verdict == ANE_CACHE_UNKNOWN)
+        ane_cache_settle(c, cache_works(d));
+    return r;
 }
 
 /* The client route does not leak, so it is tried first. */
-static rc choose_route(ane_device *d, const ane_route *forced)
+static rc choose_route(ane_device *d, const ane_route *forced, const char *lib)
 {
     static const ane_route *const order[] = {&ane_client_route, &ane_memory_route};
     err_saved first;
     if (forced)
-        TRY_WHILE(try_route(d, forced), "trying the %s route to the engine",
+        TRY_WHILE(try_route(d, forced, lib), "trying the %s route to the engine",
                   forced->name);
     if (forced) return OK;
-    rc r = try_route(d, order[0]);
+    rc r = try_route(d, order[0], lib);
     if (r == OK) return OK;
     err_save(r, &first);
-    r = try_route(d, order[1]);
+    r = try_route(d, order[1], lib);
     if (r == OK) {
         err_clear();
         return OK;
@@ -64,9 +99,9 @@ static void name_it(ane_device *d, const ane_params *p)
 {
     dev_caps *c = &d->soft.caps;
     static const char *const weights[] = {"", ",weights=pairs", ",weights=files"};
-    snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s%s", d->e.route->name,
+    snprintf(c->uri, sizeof c->uri, "ane:%s%s%s%s%s%s%s%s", d->e.route->name,
              *p->lib ? ",lib=" : "", p->lib, *p->staging ? ",staging=" : "", p->staging,
-             weights[p->weights],
+             weights[p->weights], p->cache_mb ? "" : ",cache=off",
              p->no_rules         ? ",rules=none"
              : p->soft.rules_all ? ",rules=all"
                                  : "");
@@ -115,6 +150,9 @@ static rc start(ane_device *d, ane_params *p, const char *params, const char *st
     d->e.weights = p->weights;
     snprintf(d->e.staging, sizeof d->e.staging, "%s", p->staging);
     TRY(ane_engine_open(&d->e));
+    /* Who asks for files in memory does not want copies on a disk; who asks what
+     * the chip refuses wants it asked. */
+    ane_cache_open(&d->e.cache, *p->staging || p->no_rules ? NULL : state, p->cache_mb);
     d->soft.hardware = true;
     d->soft.workers = engines * WORKERS_PER_ENGINE;
     TRY(soft_start(&d->soft, &dev_ane_driver, &p->soft, NULL, ane_execute));
@@ -125,7 +163,7 @@ static rc start(ane_device *d, ane_params *p, const char *params, const char *st
         d->e.programs_max = 0;
     }
     d->least_bytes = ANE_SURFACE_LEAST;
-    TRY(choose_route(d, p->route));
+    TRY(choose_route(d, p->route, p->lib));
     TRY(learn(d, params, p, state));
     name_it(d, p);
     d->report = ane_report_open(&d->e.sys, ANE_REPORT_EVERY_MS);
@@ -206,6 +244,32 @@ static void ane_unload(dev_program *program)
     mem_drop(p);
 }
 
+static rc ane_cache_facts(device *dev, dev_cache *out)
+{
+    ane_engine *e = &((ane_device *)dev)->e;
+    pthread_mutex_lock(&e->loading);
+    const ane_cache *c = &e->cache;
+    *out = (dev_cache){c->on,     c->why,     c->max_bytes, c->loads,
+                       c->misses, c->refused, c->stored,    c->failed};
+    pthread_mutex_unlock(&e->loading);
+    return OK;
+}
+
+/* From nothing: as if this system had never been asked. */
+static rc ane_cache_try(device *dev, bool *works)
+{
+    ane_device *d = (ane_device *)dev;
+    ane_cache *c = &d->e.cache;
+    *works = false;
+    if (!c->usable) return err_fail(E_DEVICE, "no program can be kept: %s", c->why);
+    c->verdict = ANE_CACHE_UNKNOWN;
+    c->on = true;
+    rc r = ane_trial(d);
+    ane_cache_settle(c, r == OK && cache_works(d));
+    *works = c->on;
+    return r;
+}
+
 static rc ane_sample(device *dev, dev_sample *out)
 {
     ane_device *d = (ane_device *)dev;
@@ -241,4 +305,6 @@ const dev_driver dev_ane_driver = {
     .chip = true,
     .facts = ane_tell_facts,
     .machine = ane_machine,
+    .cache = ane_cache_facts,
+    .cache_try = ane_cache_try,
 };

@@ -37,6 +37,7 @@ typedef struct {
     char staging[ANE_WORD]; /* "" = the user's temporary folder */
     const ane_route *route; /* NULL = by trial */
     ane_weights weights;    /* BY_TRIAL unless told */
+    uint64_t cache_mb;      /* the most that is kept of compiled programs; 0 = off */
     bool no_rules;          /* let the chip refuse, not the tables */
 } ane_params;
 rc ane_params_parse(const char *text, ane_params *out);

@@ -4,13 +4,9 @@
  * autorelease pool, and its error is read before the pool closes. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 #include "dev/ane/model.h"
 
-/* A slot that was just given back is not always free at once (maderix/ANE
- * bridge: 100 ms). */
-static const int load_pauses_ms[] = {100, 500};
 enum { BINDINGS_MAX = 256 };
 
 /* ---- opening ---- */
@@ -106,117 +102,6 @@ static rc make_key(const dev_source *src, uint64_t key[2])
     return OK;
 }
 
-static rc compile(ane_engine *e, ane_model *m)
-{
-    const ane_sys *a = &e->sys;
-    ane_id error = NULL;
-    void *pool = a->objc_autoreleasePoolPush();
-    rc r = e->route->compile(e, m, &error)
-               ? OK
-               : ane_explain(a, error, E_DEVICE, "compile the program");
-    a->objc_autoreleasePoolPop(pool);
-    return r;
-}
-
-static rc load_once(ane_engine *e, ane_model *m)
-{
-    const ane_sys *a = &e->sys;
-    ane_id error = NULL;
-    void *pool = a->objc_autoreleasePoolPush();
-    m->loaded = e->route->load(e, m, &error);
-    rc r = m->loaded ? OK : ane_explain(a, error, E_DEVICE, "load the program");
-    a->objc_autoreleasePoolPop(pool);
-    return r;
-}
-
-static rc load(ane_engine *e, ane_model *m)
-{
-    rc r = load_once(e, m);
-    for (size_t i = 0; r != OK && i < sizeof load_pauses_ms / sizeof *load_pauses_ms;
-         i++) {
-        nanosleep(&(struct timespec){.tv_nsec = load_pauses_ms[i] * 1000000L}, NULL);
-        r = load_once(e, m);
-    }
-    return r;
-}
-
-static rc make(ane_engine *e, const dev_source *src, ane_model *m)
-{
-    void *pool = e->sys.objc_autoreleasePoolPush();
-    rc r = e->route->make(e, src, m);
-    e->sys.objc_autoreleasePoolPop(pool);
-    return r;
-}
-
-static void unmake(ane_engine *e, ane_model *m)
-{
-    void *pool = e->sys.objc_autoreleasePoolPush();
-    ane_drop(&e->sys, m->object);
-    m->object = NULL;
-    e->sys.objc_autoreleasePoolPop(pool);
-}
-
-/* A folder that cannot be written, or is held by another process, is one way
- * for the engine not to be there: the caller's own files are well. */
-static rc as_device(rc r)
-{
-    err_saved why;
-    if (r != E_IO && r != E_BUSY) return r;
-    err_save(E_DEVICE, &why);
-    return err_restore(&why);
-}
-
-/* *refused: it was the compile that failed, and not for a rule or a limit. */
-static rc compile_and_load(ane_engine *e, const dev_source *src, ane_model *m,
-                           bool *refused)
-{
-    ane_stage stage;
-    bool linked = *e->staging && !strcmp(m->dir, m->fixed);
-    rc r = ane_stage_open(&stage, m->dir, linked ? e->staging : NULL, ANE_STAGE_WAIT_MS);
-    if (r == OK) r = ane_stage_write(&stage, src);
-    r = as_device(r);
-    if (r == OK) r = ane_budget_compile(e->compiles_max); /* asked for: used */
-    if (r == OK) {
-        r = compile(e, m);
-        *refused = r == E_DEVICE;
-    }
-    if (r == OK) r = load(e, m);
-    ane_stage_close(&stage);
-    return r;
-}
-
-/* The same with the weights given in the other form, once, where it is not yet
- * known which the system takes. */
-static rc try_other(ane_engine *e, const dev_source *src, ane_model *m, rc first)
-{
-    int several = src->n_files > 1;
-    bool refused;
-    err_saved why;
-    err_save(first, &why);
-    unmake(e, m);
-    m->form = e->other[several];
-    rc r = make(e, src, m);
-    if (r == OK) r = compile_and_load(e, src, m, &refused);
-    if (r != OK) return err_restore(&why);
-    err_clear();
-    e->form[several] = m->form;
-    return OK;
-}
-
-static rc bring_up(ane_engine *e, const dev_source *src, const dev_ports *ports,
-                   ane_model *m)
-{
-    int several = src->n_files > 1;
-    bool refused = false;
-    m->form = e->form[several];
-    TRY(make(e, src, m));
-    rc r = compile_and_load(e, src, m, &refused);
-    if (refused && src->n_files && e->other[several]) r = try_other(e, src, m, r);
-    TRY(r);
-    if (src->n_files) e->other[several] = ANE_WEIGHTS_BY_TRIAL;
-    return ane_describe(e, m, ports);
-}
-
 static void drop_bindings(ane_engine *e, ane_model *m)
 {
     while (m->bindings) {
@@ -271,7 +156,7 @@ static rc make_model(ane_engine *e, const dev_source *src, const dev_ports *port
         mem_drop(m);
         return r;
     }
-    r = bring_up(e, src, ports, m);
+    r = ane_bring_up(e, src, ports, m);
     if (r != OK) {
         err_saved why;
         err_save(r, &why);

@@ -14,6 +14,7 @@
 #define DEV_ANE_MODEL_H
 
 #include <pthread.h>
+#include "dev/ane/cache.h"
 #include "dev/ane/cf.h"
 #include "dev/ane/stage.h"
 #include "dev/soft.h"
@@ -38,6 +39,11 @@ typedef struct {
     bool (*load)(ane_engine *e, ane_model *m, ane_id *error);
     bool (*evaluate)(ane_engine *e, ane_model *m, ane_id request, ane_id *error);
     bool (*unload)(ane_engine *e, ane_model *m, ane_id *error);
+    /* Does the system say that it has the program compiled (true where it cannot
+     * be asked)? Have it forgotten. */
+    bool (*exists)(ane_engine *e, ane_model *m);
+    void (*purge)(ane_engine *e, ane_model *m);
+    bool in_place;             /* the cache's folder is where the system looks */
     ane_sel_id has_attributes; /* is the row of the next there? */
     ane_id (*attributes)(const ane_sys *a, ane_id model);
 } ane_route;
@@ -62,7 +68,8 @@ struct ane_engine {
     bool trial, silent;
     bool opened;             /* the locks are made */
     pthread_mutex_t lock;    /* models, their references and bindings */
-    pthread_mutex_t loading; /* one compile at a time */
+    pthread_mutex_t loading; /* one compile at a time; the cache, the forms */
+    ane_cache cache;
     ane_model *models;
 };
 
@@ -83,7 +90,8 @@ struct ane_model {
     char dir[ANE_PATH];   /* of its files */
     char fixed[ANE_PATH]; /* memory route: where the system looks by itself */
     ane_weights form;
-    int busy; /* a run is on the engine; guarded by the queue's lock */
+    char kept[ANE_CACHE_NAME]; /* its name in the cache, "" = not to be kept */
+    int busy;                  /* a run is on the engine; guarded by the queue's lock */
     bool loaded;
     /* Where port i of the alphabet is bound. */
     int n_in, n_out;
@@ -111,6 +119,12 @@ rc ane_model_run(ane_engine *e, ane_model *m, const ane_id *objects,
                  const void *const *keys, int n);
 /* A surface goes: forget the requests that hold it. */
 void ane_forget_surface(ane_engine *e, const void *key);
+
+/* ---- bring.c ---- */
+/* Make, compile and load a zeroed m with a slot; whatever came of it, taking it
+ * down is the caller's. */
+rc ane_bring_up(ane_engine *e, const dev_source *src, const dev_ports *ports,
+                ane_model *m);
 
 /* ---- weights.c ---- */
 /* Settle e->form and e->other; E_DEVICE if the form asked for cannot be. */

@@ -10,6 +10,7 @@
  * itself, and its folder can be anywhere. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/str.h"
 #include "dev/ane/model.h"
 
@@ -84,14 +85,17 @@ static bool memory_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id 
 
 /* The system removes the folder it has fixed for the program when it unloads
  * it. Another process may be staging the same one, or begin to, so this takes
- * the lock even where there is no folder yet. */
+ * the lock even where there is no folder yet; but not where nothing of ours is
+ * to be written there, not even an empty lock. */
 static bool memory_unload(ane_engine *e, ane_model *m, ane_id *error)
 {
     ane_stage s;
     err_saved before; /* taking down after an error must not hide it */
+    struct stat st;
     err_save(E_FAILED, &before);
-    bool held = ane_stage_open(&s, m->fixed, NULL, ANE_STAGE_WAIT_MS) == OK;
-    if (!held) err_restore(&before);
+    bool elsewhere = strcmp(m->dir, m->fixed) != 0 && lstat(m->fixed, &st) != 0;
+    bool held = !elsewhere && ane_stage_open(&s, m->fixed, NULL, ANE_STAGE_WAIT_MS) == OK;
+    if (!held && !elsewhere) err_restore(&before);
     bool done = ane_msg_memory_unload(&e->sys, m->object, ANE_QOS, error);
     if (held) ane_stage_close(&s);
     return done;
@@ -109,10 +113,29 @@ static ane_id memory_attributes(const ane_sys *a, ane_id model)
     return attributes;
 }
 
+static bool memory_exists(ane_engine *e, ane_model *m)
+{
+    return !ane_has(&e->sys, ANE_SEL_memory_exists) ||
+           ane_msg_memory_exists(&e->sys, m->object);
+}
+
+static void memory_purge(ane_engine *e, ane_model *m)
+{
+    if (ane_has(&e->sys, ANE_SEL_memory_purge)) ane_msg_memory_purge(&e->sys, m->object);
+}
+
 const ane_route ane_memory_route = {
-    "memory",          ANE_MEMORY,      memory_make,   memory_compile,
-    memory_load,       memory_evaluate, memory_unload, ANE_SEL_memory_attributes,
-    memory_attributes,
+    .name = "memory",
+    .need = ANE_MEMORY,
+    .make = memory_make,
+    .compile = memory_compile,
+    .load = memory_load,
+    .evaluate = memory_evaluate,
+    .unload = memory_unload,
+    .exists = memory_exists,
+    .purge = memory_purge,
+    .has_attributes = ANE_SEL_memory_attributes,
+    .attributes = memory_attributes,
 };
 
 /* ---- by the client ---- */
@@ -124,7 +147,12 @@ static rc client_make(ane_engine *e, const dev_source *src, ane_model *m)
     (void)src;
     snprintf(name, sizeof name, "anneal-%016llx%016llx", (unsigned long long)m->key[1],
              (unsigned long long)m->key[0]);
-    rc r = name_folder(m->dir, *e->staging ? e->staging : e->temp, name);
+    if (*m->kept) snprintf(name, sizeof name, "%s", m->kept);
+    rc r = name_folder(m->dir,
+                       *m->kept      ? e->cache.root
+                       : *e->staging ? e->staging
+                                     : e->temp,
+                       name);
     if (r == OK) r = ane_make_folder_url(a, m->dir, &url);
     if (r == OK) r = ane_make_text(a, name, &key);
     if (r == OK) {
@@ -174,14 +202,29 @@ static bool client_unload(ane_engine *e, ane_model *m, ane_id *error)
     return ane_msg_client_unload_wide(a, e->client, m->object, e->none, ANE_QOS, error);
 }
 
+static bool client_exists(ane_engine *e, ane_model *m)
+{
+    return !ane_has(&e->sys, ANE_SEL_client_exists) ||
+           ane_msg_client_exists(&e->sys, e->client, m->object);
+}
+
+static void client_purge(ane_engine *e, ane_model *m)
+{
+    if (ane_has(&e->sys, ANE_SEL_client_purge))
+        ane_msg_client_purge(&e->sys, e->client, m->object);
+}
+
 const ane_route ane_client_route = {
-    "client",
-    ANE_CLIENT,
-    client_make,
-    client_compile,
-    client_load,
-    client_evaluate,
-    client_unload,
-    ANE_SEL_model_attributes,
-    ane_msg_model_attributes,
+    .name = "client",
+    .need = ANE_CLIENT,
+    .make = client_make,
+    .compile = client_compile,
+    .load = client_load,
+    .evaluate = client_evaluate,
+    .unload = client_unload,
+    .exists = client_exists,
+    .purge = client_purge,
+    .in_place = true,
+    .has_attributes = ANE_SEL_model_attributes,
+    .attributes = ane_msg_model_attributes,
 };

@@ -117,13 +117,27 @@ static rc write_weights(ane_stage *s, arena *mem, const dev_source *src)
     return OK;
 }
 
-static rc write_all(ane_stage *s, arena *mem, const dev_source *src)
+rc ane_stage_make(ane_stage *s)
 {
     bool linked = strcmp(s->dir, s->real) != 0;
     TRY(check_free(s->dir));
     if (linked) TRY(check_free(s->real));
     TRY(make_private(s->real));
     if (linked && symlink(s->real, s->dir)) return file_fail("link", s->dir, errno);
+    return OK;
+}
+
+rc ane_stage_put(ane_stage *s, const char *name, const void *bytes, size_t n)
+{
+    char path[2 * ANE_PATH];
+    int k = snprintf(path, sizeof path, "%s/%s", s->real, name);
+    if (k < 0 || (size_t)k >= sizeof path) return err_fail(E_IO, "%s is too long", name);
+    return write_file(path, bytes, n);
+}
+
+static rc write_all(ane_stage *s, arena *mem, const dev_source *src)
+{
+    TRY(ane_stage_make(s));
     char *mil = arena_printf(mem, "%s/model.mil", s->real);
     char *weights = arena_printf(mem, "%s/weights", s->real);
     if (!mil || !weights) return E_MEMORY;
@@ -151,14 +165,20 @@ static void remove_quietly(const char *path)
     if (file_remove_tree(path) != OK) err_restore(&before);
 }
 
+void ane_stage_leave(ane_stage *s)
+{
+    if (!s->locked) return;
+    unlink(s->lock_path);
+    file_unlock(&s->lock);
+    s->locked = false;
+}
+
 void ane_stage_close(ane_stage *s)
 {
     if (!s->locked) return;
     remove_quietly(s->dir);
     if (strcmp(s->dir, s->real)) remove_quietly(s->real);
-    unlink(s->lock_path);
-    file_unlock(&s->lock);
-    s->locked = false;
+    ane_stage_leave(s);
 }
 
 void ane_stage_sweep(const char *temp, const char *elsewhere)

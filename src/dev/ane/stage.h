@@ -32,6 +32,11 @@ rc ane_stage_open(ane_stage *s, const char *dir, const char *elsewhere, double w
 rc ane_stage_name(const char *path, const char **rest);
 /* Write model.mil and the weight files, all or nothing. */
 rc ane_stage_write(ane_stage *s, const dev_source *src);
+/* Make the folder, empty and private; add one file to it. */
+rc ane_stage_make(ane_stage *s);
+rc ane_stage_put(ane_stage *s, const char *name, const void *bytes, size_t n);
+/* Give the lock back and leave the folder where it is. */
+void ane_stage_leave(ane_stage *s);
 /* Remove the folder and the lock, whatever is there of them. */
 void ane_stage_close(ane_stage *s);
 
