@@ -176,12 +176,18 @@ static bool client_compile(ane_engine *e, ane_model *m, ane_id *error)
                                        error);
 }
 
+/* The kind of program is told again: the service compiles at loading what it no
+ * longer has, and takes it for a Core ML network otherwise (decompiled aned).
+ * ane_pmu_profiler and the framework's own in-memory model tell it too; MLX-ANE
+ * and maderix/ANE give an empty dictionary. Both run. */
 static bool client_load(ane_engine *e, ane_model *m, ane_id *error)
 {
     const ane_sys *a = &e->sys;
     if (ane_has(a, ANE_SEL_client_load))
-        return ane_msg_client_load(a, e->client, m->object, e->none, ANE_QOS, error);
-    return ane_msg_client_load_wide(a, e->client, m->object, e->none, ANE_QOS, error);
+        return ane_msg_client_load(a, e->client, m->object, e->mil_options, ANE_QOS,
+                                   error);
+    return ane_msg_client_load_wide(a, e->client, m->object, e->mil_options, ANE_QOS,
+                                    error);
 }
 
 static bool client_evaluate(ane_engine *e, ane_model *m, ane_id request, ane_id *error)
