@@ -71,11 +71,13 @@ rc ane_say(const char *domain, long code, const char *said, rc otherwise,
 rc ane_explain(const ane_sys *a, ane_id error, rc otherwise, const char *what)
 {
     char domain[128], text[TEXT];
-    if (!error)
-        return err_hint(
-            err_fail(otherwise, "cannot %s: the system gives no reason", what),
-            "with many programs compiled by one process the budget of about "
-            "119 is used up");
+    if (!error) {
+        rc r = err_fail(otherwise, "cannot %s: the system gives no reason", what);
+        if (!strncmp(what, "compile", 7))
+            return err_hint(r, "with many programs compiled by one process the budget of "
+                               "about 119 is used up");
+        return r;
+    }
     ane_error e = (ane_error)error;
     if (!ane_get_text(a, a->CFErrorGetDomain(e), domain, sizeof domain))
         snprintf(domain, sizeof domain, "unknown domain");
