@@ -34,6 +34,7 @@ typedef struct {
 } value;
 struct config {
     arena *mem;
+    const machine_host *host;
     value v[OPT_COUNT];
 };
 
@@ -189,8 +190,19 @@ rc config_copy(const config *c, config **out)
         rc e = set_row(d, (opt_id)i, c->v[i].text, c->v[i].set);
         if (e) return config_free(d), e;
     }
+    d->host = c->host;
     *out = d;
     return OK;
+}
+
+void config_host(config *c, const machine_host *h)
+{
+    c->host = h;
+}
+
+const machine_host *config_host_of(const config *c)
+{
+    return c->host;
 }
 
 rc config_set(config *c, const char *key, const char *text)

@@ -39,6 +39,21 @@ const opt_row *opt_at(opt_id id);
 const char *opt_section_title(const char *section);
 
 typedef struct config config;
+
+/* The program around the library, as opening a device may need it: a library
+ * has no executable of its own to spawn, and says nothing to people. Both may
+ * be NULL. */
+typedef struct {
+    /* Before a URI of "auto" is opened: what can be found out about `chip`, the
+     * device that might be taken, and remembered in `state`. */
+    rc (*before_auto)(const config *c, const char *chip, const char *state, void *ctx);
+    /* After: which device it became, and why. */
+    void (*after_auto)(const char *chip, const char *uri, const char *why, void *ctx);
+    void *ctx;
+} machine_host;
+/* `h` is kept, and handed on to copies; NULL: nobody. */
+void config_host(config *c, const machine_host *h);
+const machine_host *config_host_of(const config *c);
 rc config_new(config **out); /* all defaults */
 void config_free(config *c);
 rc config_copy(const config *c, config **out);

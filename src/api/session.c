@@ -7,18 +7,35 @@
 
 #include "base/file.h"
 
+/* The program around us may find out about a chip before `auto` decides, and is
+ * told what it decided. */
+static rc open_device(const config *c, machine *out)
+{
+    const char *uri = config_text(c, OPT_device_uri);
+    const char *state = config_text(c, OPT_device_state);
+    const machine_host *host = config_host_of(c);
+    char chip[512];
+    dev_caps caps;
+    if (!*state) state = NULL;
+    bool told = host && dev_auto_chip(uri, chip, sizeof chip);
+    if (told && host->before_auto && state)
+        TRY(host->before_auto(c, chip, state, host->ctx));
+    TRY(dev_open_at(uri, out->k, state, &out->dev));
+    if (!told || !host->after_auto) return OK;
+    TRY(dev_caps_of(out->dev, &caps));
+    host->after_auto(chip, caps.uri, dev_why(out->dev), host->ctx);
+    return OK;
+}
+
 rc machine_open(const config *c, machine *out)
 {
     *out = (machine){0};
     TRY_WHILE(kern_open((int)config_int(c, OPT_device_threads),
                         config_text(c, OPT_device_isa), &out->k),
               "opening the host's kernels");
-    const char *state = config_text(c, OPT_device_state);
     const char *blas = config_text(c, OPT_device_blas);
     rc e = strcmp(blas, "auto") ? kern_use_blas(out->k, blas, NULL) : OK;
-    if (!e)
-        e = dev_open_at(config_text(c, OPT_device_uri), out->k, *state ? state : NULL,
-                        &out->dev);
+    if (!e) e = open_device(c, out);
     if (e) machine_close(out);
     return e;
 }

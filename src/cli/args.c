@@ -50,7 +50,9 @@ const cli_verb *cli_verb_at(size_t i)
 
 const cli_flag *cli_flag_at(size_t i)
 {
-    return i < N_FLAGS ? &flags[i] : NULL;
+    for (size_t k = 0; k < N_FLAGS; k++)
+        if (flags[k].help && i-- == 0) return &flags[k];
+    return NULL;
 }
 
 const cli_keys_row *cli_keys_at(size_t i)
@@ -96,7 +98,7 @@ static rc unknown_flag(const cli_verb *v, const char *word)
     const char *names[N_FLAGS];
     size_t n = 0;
     for (int i = 0; i < N_FLAGS; i++)
-        if (!strcmp(flags[i].verb, v->name)) names[n++] = flags[i].name;
+        if (!strcmp(flags[i].verb, v->name) && flags[i].help) names[n++] = flags[i].name;
     const char *near = word[1] == '-' ? err_nearest(word + 2, names, n) : NULL;
     if (near)
         return err_fail(E_USAGE, "'%s' has no flag '%s'; did you mean '--%s'?", v->name,
@@ -208,6 +210,7 @@ rc args_settings(const args *a, int from, config *c)
     for (int i = from; i < a->n_word; i++) TRY(config_set_pair(c, a->word[i]));
     const char *uri = args_text(a, "device", NULL);
     if (uri) TRY(config_set(c, "device.uri", uri));
+    config_host(c, cli_host(a));
     return *config_text(c, OPT_device_state) ? OK : cli_state(a->mem, c);
 }
 

@@ -26,6 +26,8 @@ typedef struct {
 const cli_keys_row *cli_keys_at(size_t i); /* NULL past the end */
 
 const cli_verb *cli_verb_at(size_t i); /* NULL past the end */
+/* Those that are shown: a row without help is for the command itself, when it
+ * spawns itself. */
 const cli_flag *cli_flag_at(size_t i);
 const cli_verb *cli_find(const char *name);
 

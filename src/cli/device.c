@@ -5,7 +5,6 @@
 
 #include "api/session.h"
 #include "cli/verbs.h"
-#include "dev/probe.h"
 
 static rc list(const args *a)
 {
@@ -63,6 +62,7 @@ static rc info(const args *a, device *d, const dev_caps *c)
                               "computes", c->computes);
         for (int i = 0; i < n; i++) cli_real(o, f[i].name, f[i].value);
         if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
+        json_object_set_new(o, "learned", json_string(c->learned));
         rc e = cli_readings(d, c->uri, o);
         if (e) json_decref(o);
         return e ? e : cli_put_json(o);
@@ -75,72 +75,52 @@ static rc info(const args *a, device *d, const dev_caps *c)
             printf("  %-16s %g %s\n", f[i].name, f[i].value, f[i].unit);
         else printf("  %-16s unknown\n", f[i].name);
     if (c->profile) printf("  source           %s\n", c->profile->source);
+    if (*c->learned) printf("  rules            %s\n", c->learned);
     return cli_readings(d, c->uri, NULL);
 }
 
-/* ---- check: every rule is broken on purpose ---- */
-static const char *const verdicts[] = {
-    [DEV_PROBE_PASS] = "ok", [DEV_PROBE_FAIL] = "FAILED", [DEV_PROBE_SKIP] = "skipped"};
-
-static json_t *rule_json(const dev_probe_result *r)
+/* Words after the URI, and the URI's place if it is left out. */
+static bool is_setting(const char *word)
 {
-    json_t *o = json_pack("{s:i,s:s,s:s}", "id", (int)r->rule, "name",
-                          dev_rule_at(r->rule)->id, "detail", r->detail);
-    json_object_set_new(
-        o, "holds", r->verdict == DEV_PROBE_SKIP ? json_null() : json_boolean(r->holds));
-    return o;
+    size_t key = strcspn(word, "=:");
+    return word[key] == '=' && memchr(word, '.', key);
 }
 
-static void print_rule(const dev_probe_result *r)
+static rc settings_of(const args *a, config **out)
 {
-    printf("%-8s%-22s %-9s %s\n", verdicts[r->verdict], dev_rule_at(r->rule)->id,
-           r->verdict == DEV_PROBE_SKIP ? ""
-           : r->holds                   ? "holds"
-                                        : "does not",
-           r->detail);
+    bool uri = a->n_word > 1 && !is_setting(a->word[1]);
+    TRY(config_new(out));
+    rc e = uri ? config_set(*out, "device.uri", a->word[1]) : OK;
+    if (!e) e = args_settings(a, uri ? 2 : 1, *out);
+    if (e) config_free(*out);
+    return e;
 }
 
-static rc check(const args *a, device *d)
+static rc show_one(const args *a, const config *c)
 {
-    dev_probe_result r[DEV_RULES_MAX];
-    int n = 0, count[3] = {0};
-    json_t *rules = args_has(a, "json") ? json_array() : NULL;
-    rc e = dev_probe(d, r, &n);
-    for (int i = 0; i < n && !e; i++) {
-        count[r[i].verdict]++;
-        if (rules) json_array_append_new(rules, rule_json(&r[i]));
-        else print_rule(&r[i]);
-    }
-    int failed = count[DEV_PROBE_FAIL];
-    if (e) json_decref(rules);
-    else if (rules)
-        e = cli_put_json(json_pack("{s:i,s:i,s:i,s:o}", "passed", count[DEV_PROBE_PASS],
-                                   "failed", failed, "skipped", count[DEV_PROBE_SKIP],
-                                   "rules", rules));
-    else
-        printf("%d passed, %d failed, %d skipped\n", count[DEV_PROBE_PASS], failed,
-               count[DEV_PROBE_SKIP]);
-    if (e || !failed) return e;
-    return err_fail(E_FAILED, "%d rules are not kept as the tables say", failed);
+    machine m;
+    dev_caps caps;
+    TRY(machine_open(c, &m));
+    rc e = dev_caps_of(m.dev, &caps);
+    if (!e) e = info(a, m.dev, &caps);
+    machine_close(&m);
+    return e;
 }
 
 rc verb_device(args *a)
 {
     const char *what = a->n_word ? a->word[0] : "ls";
+    const char *only = args_text(a, "only", NULL);
     config *c;
-    machine m = {0};
-    dev_caps caps;
-    TRY(args_words(a, 0, 2, ""));
-    if (!strcmp(what, "ls")) return list(a);
+    if (!strcmp(what, "ls")) {
+        TRY(args_words(a, 0, 1, ""));
+        return list(a);
+    }
     bool checks = !strcmp(what, "check");
     if (!checks && strcmp(what, "info"))
         return err_fail(E_USAGE, "wanted `device ls`, `info` or `check`, had '%s'", what);
-    TRY(cli_config(a, &c));
-    rc e = a->n_word > 1 ? config_set(c, "device.uri", a->word[1]) : OK;
-    if (!e) e = machine_open(c, &m);
-    if (!e) e = dev_caps_of(m.dev, &caps);
-    if (!e) e = checks ? check(a, m.dev) : info(a, m.dev, &caps);
-    machine_close(&m);
+    TRY(settings_of(a, &c));
+    rc e = !checks ? show_one(a, c) : only ? cli_check_only(a, c, only) : cli_check(a, c);
     config_free(c);
     return e;
 }

@@ -4,8 +4,10 @@
 #define CLI_VERBS_H
 
 #include <jansson.h>
+#include "base/process.h"
 #include "cli/args.h"
 #include "api/session.h"
+#include "dev/check.h"
 
 #define VERB(name, group, usage, about) rc verb_##name(args *a);
 #define FLAG(verb, name, letter, arg, help)
@@ -34,6 +36,29 @@ rc cli_state(arena *mem, config *c);
 /* Print what is known of the device's machine and what its meters read now, or
  * add machine, meters and readings to an object (readings.c). */
 rc cli_readings(device *d, const char *uri, json_t *o);
+/* What `auto` asks of the command: to make a self-check of the chip where none
+ * is remembered, and to say on stderr which device was taken and why (auto.c). */
+const machine_host *cli_host(const args *a);
+
+/* ---- device check (check.c) ---- */
+/* Everything asked of one device, in children of this command if it is a chip. */
+rc cli_check(const args *a, const config *c);
+/* One question, in this process: --only QUESTION. What a parent reads. */
+rc cli_check_only(const args *a, const config *c, const char *question);
+/* Run `device check URI --only QUESTION` in a child; its JSON object in *out
+ * (NULL if it gave none), and how it ended. `opened`: it got as far as to ask. */
+typedef struct {
+    process_result end;
+    json_t *said;
+    bool opened;
+} cli_child;
+rc cli_ask_child(const config *c, const char *uri, const char *question, cli_child *out);
+void cli_child_free(cli_child *ch);
+/* Why a child gave no answer: its first error, or how it ended. */
+const char *cli_child_why(const cli_child *ch, char *text, size_t size);
+/* A sight as JSON, and back. */
+json_t *cli_sight_json(const dev_sight *s, bool spoiled);
+bool cli_sight_read(const json_t *o, dev_sight *s, bool *spoiled);
 
 /* NumPy's name of a surface's elements. */
 const char *cli_npy_descr(mil_dtype t);

@@ -83,6 +83,23 @@ static rc ask_check(device *d, size_t i, dev_sight *out)
     return OK;
 }
 
+/* What the driver itself refuses or keeps says nothing of the chip. That a
+ * program reads its rows at another stride is the chip's word, though. */
+static void not_our_word(dev_rule r, dev_sight *s)
+{
+    char text[DEV_PROBE_TEXT];
+    if (r == RULE_queue_depth || r == RULE_one_in_flight) {
+        check_say(
+            s, DEV_SEEN_UNKNOWN,
+            "the driver keeps it: a program never overlaps with itself, and few runs "
+            "are handed over at a time");
+        return;
+    }
+    if (!strstr(s->detail, "rule '") || r == RULE_row_multiple) return;
+    snprintf(text, sizeof text, "%s", s->detail);
+    check_say(s, DEV_SEEN_UNKNOWN, "refused before the chip saw it: %.100s", text);
+}
+
 rc dev_ask(device *d, size_t i, dev_sight *out, bool *spoiled)
 {
     dev_question q;
@@ -90,7 +107,9 @@ rc dev_ask(device *d, size_t i, dev_sight *out, bool *spoiled)
     dev_question_at(i, &q);
     if (i < N_CHECKS) return ask_check(d, i, out);
     TRY(dev_break(d, q.rule, out));
-    if (!d->driver->chip || q.rule == RULE_compile_budget) return OK;
+    if (!d->driver->chip) return OK;
+    not_our_word(q.rule, out);
+    if (q.rule == RULE_compile_budget) return OK;
     rc r = dev_probe_plain(d);
     if (r == E_MEMORY) return r;
     *spoiled = r != OK;

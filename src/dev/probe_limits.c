@@ -181,6 +181,16 @@ rc probe_poison(device *d, const dev_caps *caps, dev_sight *out)
     return r;
 }
 
+/* Refused after n that were not. */
+static rc after_some(dev_sight *out, int n, rc code)
+{
+    char why[DEV_PROBE_TEXT];
+    TRY(probe_refused(out, DEV_SEEN_RULE, code, false));
+    snprintf(why, sizeof why, "%s", out->detail);
+    say(out, out->seen, "after %d: %.140s", n, why);
+    return OK;
+}
+
 /* ---- compile_budget: load and unload until it is refused ---- */
 rc probe_budget(device *d, const dev_caps *caps, dev_sight *out)
 {
@@ -189,7 +199,7 @@ rc probe_budget(device *d, const dev_caps *caps, dev_sight *out)
         dev_program *p = NULL;
         rc r = load_another(d, "compile_budget", i, &p);
         out->value = i;
-        if (r != OK) return probe_refused(out, DEV_SEEN_RULE, r, false);
+        if (r != OK) return after_some(out, i, r);
         dev_unload(p);
     }
     out->value = most;
@@ -215,7 +225,7 @@ rc probe_slots(device *d, const dev_caps *caps, dev_sight *out)
     }
     out->value = n;
     if (r == OK) say(out, DEV_SEEN_RIGHT, "%d programs were loaded at a time", n);
-    else r = probe_refused(out, DEV_SEEN_RULE, r, false);
+    else r = after_some(out, n, r);
     for (int i = 0; i < n; i++) dev_unload(p[i]);
     return r;
 }
