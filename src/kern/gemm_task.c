@@ -7,8 +7,10 @@
 #define FAR_FLOATS ((size_t)2 << 20)
 #define PACK_ROOM 16 /* floats that packing may write behind a panel of A */
 
+/* NULL where there is no matrix: an empty sum may come without. */
 static const void *at(const kern_mat *x, size_t batch, size_t i, size_t j)
 {
+    if (!x->p) return NULL;
     ptrdiff_t e = (ptrdiff_t)batch * x->batch + (ptrdiff_t)i * x->rs +
                   (ptrdiff_t)j * x->cs;
     return (const char *)x->p + e * (ptrdiff_t)kern_size(x->type);
@@ -282,7 +284,8 @@ void gemm_multiply_task(void *ctx, size_t i, int who)
     r.part = r.a + gemm_a_floats(p);
     r.bias = r.part + gemm_part_floats(p);
     r.own_b = r.bias + bias_floats(p);
-    r.b = p->packed + (r.batch - p->batch0) * p->panels * panel_floats(p);
+    if (p->packed) /* else each task packs its own */
+        r.b = p->packed + (r.batch - p->batch0) * p->panels * panel_floats(p);
     /* A guess at the task this thread gets next; the other threads' will do. */
     size_t after = i + p->n_threads;
     bool more = p->kk && after < p->n_batch * p->tasks_n * p->tasks_m;
