@@ -70,6 +70,8 @@ static void a_weight_file_cannot_be_written_elsewhere(void **state)
     static const char *const bad[] = {
         "weights/w.bin",
         "@model_path/../w.bin",
+        "@model_path/model.mil",
+        "@model_path/net.plist",
         "@model_path//etc/w",
         "@model_path/",
         "@model_path/weights/",

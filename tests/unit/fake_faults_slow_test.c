@@ -110,12 +110,93 @@ static void any_call_of_a_training_in_memory_may_fail(void **state)
     any_call_may_fail(*state, routes[1]);
 }
 
+/* ---- our own memory and files ---- */
+/* Pieces of memory: the first ones one by one, then ever fewer of the
+ * thousands. The framework's own are not ours: its calls failed above. */
+static void any_piece_of_memory_may_be_missing(void **state)
+{
+    const bench *b = *state;
+    char *run = copy_path(b->dir, "run");
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        train_result result;
+        int64_t live = fake.live_objects();
+        int failed = 0, went = 0;
+        for (long n = 1; went < 40; n += 1 + n / 64) {
+            device *d = NULL;
+            assert_true(n < 1000000);
+            mem_fail_at(n);
+            rc r = dev_open(routes[i], b->k, &d);
+            if (r == OK) r = train_small(b, d, run, NULL, &result);
+            mem_fail_at(0);
+            if (r != OK) assert_int_equal(r, E_MEMORY);
+            dev_close(d);
+            if (fake.live_objects() != live || fake.loaded())
+                fail_msg("piece %ld: %d objects more, %d programs loaded", n,
+                         (int)(fake.live_objects() - live), fake.loaded());
+            /* Removing takes memory too; who opens the engine next does it. */
+            assert_ok(dev_open(routes[i], b->k, &d));
+            dev_close(d);
+            expect_nothing_staged(b);
+            failed += r != OK;
+            went = r == OK ? went + 1 : 0;
+            if (file_exists(run)) assert_ok(file_remove_tree(run));
+        }
+        print_message("%s: %d pieces were missed\n", routes[i], failed);
+        assert_true(failed > 100);
+    }
+    expect_no_misuse();
+    free(run);
+}
+
+/* Writes, also those of staging: what the engine could not be given is its
+ * failure, what the run could not write is the disk's. */
+static void any_write_may_fail(void **state)
+{
+    const bench *b = *state;
+    char *run = copy_path(b->dir, "run"), *whole = copy_path(b->dir, "whole");
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        train_result result;
+        device *d;
+        int staging = 0, failed = 0;
+        assert_ok(dev_open(routes[i], b->k, &d));
+        int64_t live = fake.live_objects();
+        if (i == 0) assert_ok(train_small(b, d, whole, NULL, &result));
+        rc r = E_IO;
+        for (long n = 1; r != OK; n++) {
+            assert_true(n < 2000);
+            file_fail_at(n);
+            r = train_small(b, d, run, NULL, &result);
+            file_fail_at(0);
+            bool staged = r != OK && strstr(err_text(), "staging the program");
+            if (r != OK) assert_int_equal(r, staged ? E_DEVICE : E_IO);
+            staging += staged;
+            failed += r != OK;
+            if (fake.live_objects() != live || fake.loaded())
+                fail_msg("write %ld: %d objects more, %d programs loaded", n,
+                         (int)(fake.live_objects() - live), fake.loaded());
+            expect_nothing_staged(b);
+            if (r != OK) assert_ok(train_small(b, d, run, NULL, &result));
+            expect_same_end(whole, run);
+            assert_ok(file_remove_tree(run));
+        }
+        print_message("%s: %d writes failed, %d of staging\n", routes[i], failed,
+                      staging);
+        assert_true(staging > 3 && failed > staging + 10);
+        dev_close(d);
+    }
+    expect_no_misuse();
+    free(run);
+    free(whole);
+}
+
 int main(void)
 {
 #define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         ON_BENCH(any_call_of_a_training_by_the_client_may_fail),
         ON_BENCH(any_call_of_a_training_in_memory_may_fail),
+        ON_BENCH(any_piece_of_memory_may_be_missing),
+        ON_BENCH(any_write_may_fail),
     };
     return cmocka_run_group_tests(tests, open_fake, NULL);
 }

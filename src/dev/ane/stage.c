@@ -9,7 +9,9 @@
 #include "base/str.h"
 #include "dev/ane/stage.h"
 
-#define WEIGHTS_PREFIX "@model_path/"
+/* No other folder: a file beside them could take the place of the program. */
+#define MODEL_PATH "@model_path/"
+#define WEIGHTS "weights/"
 
 /* ---- the lock ---- */
 /* The holder before us removes the file: a lock on a file that has no name any
@@ -82,10 +84,10 @@ rc ane_stage_open(ane_stage *s, const char *dir, const char *elsewhere, double w
 
 rc ane_stage_name(const char *path, const char **rest)
 {
-    size_t n = strlen(WEIGHTS_PREFIX);
-    *rest = path + n;
-    if (!strncmp(path, WEIGHTS_PREFIX, n) && **rest && **rest != '/' &&
-        !strstr(*rest, "..") && !str_ends(path, "/"))
+    const char *name = path + strlen(MODEL_PATH WEIGHTS);
+    *rest = path + strlen(MODEL_PATH);
+    if (str_starts(path, MODEL_PATH WEIGHTS) && *name && *name != '/' &&
+        !strstr(name, "..") && !str_ends(path, "/"))
         return OK;
     return err_fail(E_FORMAT, "a weight file is '%s'; wanted '@model_path/weights/NAME'",
                     path);
@@ -155,30 +157,37 @@ rc ane_stage_write(ane_stage *s, const dev_source *src)
     return r == OK ? r : err_while(r, "staging the program in %s", s->real);
 }
 
-/* Cleaning up after an error must not hide that error. */
-static void remove_quietly(const char *path)
+/* Cleaning up after an error must not hide that error. Is it gone? */
+static bool remove_quietly(const char *path)
 {
     struct stat st;
     err_saved before;
-    if (lstat(path, &st)) return;
+    if (lstat(path, &st)) return true;
     err_save(E_FAILED, &before);
-    if (file_remove_tree(path) != OK) err_restore(&before);
+    if (file_remove_tree(path) == OK) return true;
+    err_restore(&before);
+    return false;
+}
+
+/* A lock that is kept, though free, tells the next sweep of the folder. */
+static void let_go(ane_stage *s, bool keep)
+{
+    if (!keep) unlink(s->lock_path);
+    file_unlock(&s->lock);
+    s->locked = false;
 }
 
 void ane_stage_leave(ane_stage *s)
 {
-    if (!s->locked) return;
-    unlink(s->lock_path);
-    file_unlock(&s->lock);
-    s->locked = false;
+    if (s->locked) let_go(s, false);
 }
 
 void ane_stage_close(ane_stage *s)
 {
     if (!s->locked) return;
-    remove_quietly(s->dir);
-    if (strcmp(s->dir, s->real)) remove_quietly(s->real);
-    ane_stage_leave(s);
+    bool gone = remove_quietly(s->real);
+    if (gone && strcmp(s->dir, s->real)) gone = remove_quietly(s->dir);
+    let_go(s, !gone);
 }
 
 void ane_stage_sweep(const char *temp, const char *elsewhere)

@@ -88,8 +88,9 @@ rc ane_weight_dict(ane_engine *e, const dev_source *src, ane_weights form, ane_i
 {
     const ane_sys *a = &e->sys;
     size_t n = (size_t)src->n_files;
-    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys)), *values = keys + n;
+    ane_id *keys = mem_take(mem_mul(2 * n + 1, sizeof *keys));
     if (!keys) return E_MEMORY;
+    ane_id *values = keys + n;
     rc r = OK;
     for (size_t i = 0; i < n && r == OK; i++) {
         const mil_blob_file *f = &src->files[i];
