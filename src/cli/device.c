@@ -1,4 +1,5 @@
-/* device.c - `anneal device ls | info [URI] | check [URI]`. */
+/* device.c - `anneal device ls | info [URI] | check [URI]`; `cache` is in
+ * device_cache.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,8 @@ static rc info(const args *a, device *d, const dev_caps *c)
         for (int i = 0; i < n; i++) cli_real(o, f[i].name, f[i].value);
         if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
         json_object_set_new(o, "learned", json_string(c->learned));
-        rc e = cli_readings(d, c->uri, o);
+        rc e = cli_cache_info(d, o);
+        if (!e) e = cli_readings(d, c->uri, o);
         if (e) json_decref(o);
         return e ? e : cli_put_json(o);
     }
@@ -76,6 +78,7 @@ static rc info(const args *a, device *d, const dev_caps *c)
         else printf("  %-16s unknown\n", f[i].name);
     if (c->profile) printf("  source           %s\n", c->profile->source);
     if (*c->learned) printf("  rules            %s\n", c->learned);
+    TRY(cli_cache_info(d, NULL));
     return cli_readings(d, c->uri, NULL);
 }
 
@@ -116,9 +119,11 @@ rc verb_device(args *a)
         TRY(args_words(a, 0, 1, ""));
         return list(a);
     }
+    if (!strcmp(what, "cache")) return cli_device_cache(a);
     bool checks = !strcmp(what, "check");
     if (!checks && strcmp(what, "info"))
-        return err_fail(E_USAGE, "wanted `device ls`, `info` or `check`, had '%s'", what);
+        return err_fail(E_USAGE,
+                        "wanted `device ls`, `info`, `check` or `cache`, had '%s'", what);
     TRY(settings_of(a, &c));
     rc e = !checks ? show_one(a, c) : only ? cli_check_only(a, c, only) : cli_check(a, c);
     config_free(c);

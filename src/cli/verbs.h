@@ -60,6 +60,11 @@ const char *cli_child_why(const cli_child *ch, char *text, size_t size);
 json_t *cli_sight_json(const dev_sight *s, bool spoiled);
 bool cli_sight_read(const json_t *o, dev_sight *s, bool *spoiled);
 
+/* `device cache ...`, and what a device says of it: into o, or printed if NULL
+ * (device_cache.c). */
+rc cli_device_cache(args *a);
+rc cli_cache_info(device *d, json_t *o);
+
 /* NumPy's name of a surface's elements. */
 const char *cli_npy_descr(mil_dtype t);
 

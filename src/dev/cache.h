@@ -15,11 +15,13 @@ typedef struct {
     long used_ns;
 } dev_cached;
 
-/* Longest unused first. No folder is no error: there are none. */
-rc dev_cache_list(arena *mem, const char *state, dev_cached **out, size_t *n);
-/* Remove those of a route (NULL or "" = all) that nobody is using just now; *n
- * of them, removed->bytes together. */
-rc dev_cache_clear(const char *state, const char *route, dev_cached *removed, size_t *n);
+/* Those that a device of this URI would use (NULL or "" = all), longest unused
+ * first. No folder is no error: there are none. E_DEVICE for a driver that keeps
+ * nothing. */
+rc dev_cache_list(arena *mem, const char *state, const char *uri, dev_cached **out,
+                  size_t *n);
+/* Remove those of them that nobody is writing just now; *n it was, of *bytes. */
+rc dev_cache_clear(const char *state, const char *uri, size_t *n, uint64_t *bytes);
 
 /* What an opened device does with it. */
 struct dev_cache {

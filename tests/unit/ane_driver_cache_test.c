@@ -148,7 +148,7 @@ static size_t kept(const bench *b)
     arena *mem = arena_new();
     dev_cached *all;
     size_t n;
-    assert_ok(dev_cache_list(mem, b->state, &all, &n));
+    assert_ok(dev_cache_list(mem, b->state, NULL, &all, &n));
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(strlen(all[i].name), 32);
         assert_true(all[i].bytes > 0 && all[i].used > 0);
@@ -407,7 +407,7 @@ static void any_failed_write_is_no_error_or_a_clear_one(void **state)
         device *d = opened(b);
         dev_program *p = NULL;
         size_t removed;
-        dev_cached sum;
+        uint64_t bytes;
         file_fail_at(n);
         rc r = try_load(d, text, NULL, 0, &p);
         file_fail_at(0);
@@ -416,7 +416,7 @@ static void any_failed_write_is_no_error_or_a_clear_one(void **state)
         dev_unload(p);
         assert_int_equal(use(d, 0), r == OK && !facts(d).failed ? 0 : 1);
         dev_close(d);
-        assert_ok(dev_cache_clear(b->state, NULL, &sum, &removed));
+        assert_ok(dev_cache_clear(b->state, NULL, &removed, &bytes));
         assert_int_equal(kept(b), 0);
     }
     assert_in_range(ran, 1, 11);
@@ -463,7 +463,7 @@ static void the_longest_unused_goes_first(void **state)
         assert_int_equal(use(d, 0), !i);
         usleep(20000);
     }
-    assert_ok(dev_cache_list(mem, b->state, &all, &n));
+    assert_ok(dev_cache_list(mem, b->state, NULL, &all, &n));
     for (size_t i = 0; i < n; i++) total += all[i].bytes;
     assert_in_range(total, 1, 1 << 20);
     if (strstr(b->uri, "client")) { /* the files of the others are not kept */
@@ -506,23 +506,25 @@ static void devices_share_it(void **state)
 static void it_can_be_cleared(void **state)
 {
     bench *b = *state;
-    dev_cached sum;
+    uint64_t bytes;
     size_t n;
+    bool client = strstr(b->uri, "client") != NULL;
     device *d = opened(b);
     use(d, 1);
     assert_int_equal(kept(b), 2);
-    assert_ok(dev_cache_clear(b->state, "neither", &sum, &n));
+    assert_ok(
+        dev_cache_clear(b->state, client ? "ane:memory" : "ane:client", &n, &bytes));
     assert_int_equal(n, 0);
-    assert_ok(dev_cache_clear(b->state, strstr(b->uri, "client") ? "client" : "memory",
-                              &sum, &n));
+    assert_fails(dev_cache_clear(b->state, "emu:m4", &n, &bytes), E_DEVICE, "'emu'");
+    assert_ok(dev_cache_clear(b->state, b->uri, &n, &bytes));
     assert_int_equal(n, 2);
-    assert_true(sum.bytes > 0);
+    assert_true(bytes > 0);
     assert_int_equal(kept(b), 0);
     assert_int_equal(use(d, 1), 1); /* under an open device, too */
     assert_int_equal(use(d, 1), 0);
     dev_close(d);
-    assert_ok(dev_cache_clear("no/such/folder", NULL, &sum, &n));
-    assert_ok(dev_cache_clear(NULL, NULL, &sum, &n));
+    assert_ok(dev_cache_clear("no/such/folder", "ane", &n, &bytes));
+    assert_ok(dev_cache_clear(NULL, NULL, &n, &bytes));
     assert_int_equal(n, 0);
 }
 

@@ -252,7 +252,12 @@ static void answers_about_devices_have_their_keys(void **state)
     json_decref(answer("device ls --json", promised("device", "ls")));
     json_decref(answer("device info emu:m4 --json", promised("device", "info")));
     json_decref(answer("device info null:m5 --json", promised("device", "info")));
-    json_t *o = answer("device check emu:m4 --json", promised("device", "check"));
+    json_t *o = answer("device info emu:m4 --json", promised("device", "info"));
+    expect_part(o, "device", "cache");
+    json_decref(o);
+    json_decref(answer("device cache ls --json", promised("device", "cache ls")));
+    json_decref(answer("device cache clear --json", promised("device", "cache clear")));
+    o = answer("device check emu:m4 --json", promised("device", "check"));
     expect_part(o, "device", "rules");
     json_decref(o);
 }

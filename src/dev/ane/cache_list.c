@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/str.h"
-#include "dev/ane/cache.h"
+#include "dev/ane/ane.h"
 #include "dev/cache.h"
 
 #define ENTRY ".entry"
@@ -71,9 +71,32 @@ static rc list(arena *mem, const char *root, dev_cached **out, size_t *n)
     return OK;
 }
 
-rc dev_cache_list(arena *mem, const char *state, dev_cached **out, size_t *n)
+/* The route a URI forces, "" for any. */
+static rc route_of(const char *uri, const char **route)
 {
-    return list(mem, root_of(mem, state), out, n);
+    ane_params p;
+    *route = "";
+    if (!uri || !*uri) return OK;
+    size_t n = strcspn(uri, ":");
+    if (n != 3 || strncmp(uri, "ane", 3))
+        return err_fail(E_DEVICE, "a device of '%.*s' keeps no programs", (int)n, uri);
+    TRY(ane_params_parse(uri[n] ? uri + n + 1 : "", &p));
+    if (p.route) *route = p.route->name;
+    return OK;
+}
+
+rc dev_cache_list(arena *mem, const char *state, const char *uri, dev_cached **out,
+                  size_t *n)
+{
+    const char *route;
+    size_t all, k = 0;
+    *n = 0;
+    TRY(route_of(uri, &route));
+    TRY(list(mem, root_of(mem, state), out, &all));
+    for (size_t i = 0; i < all; i++)
+        if (!*route || !strcmp(route, (*out)[i].route)) (*out)[k++] = (*out)[i];
+    *n = k;
+    return OK;
 }
 
 /* Under its lock, which closing the stage removes with the folder. */
@@ -131,20 +154,19 @@ void ane_cache_sweep(const char *root)
     arena_free(mem);
 }
 
-rc dev_cache_clear(const char *state, const char *route, dev_cached *removed, size_t *n)
+rc dev_cache_clear(const char *state, const char *uri, size_t *n, uint64_t *bytes)
 {
     arena *mem = arena_new();
     dev_cached *all = NULL;
     size_t count = 0;
-    *removed = (dev_cached){0};
     *n = 0;
+    *bytes = 0;
     if (!mem) return E_MEMORY;
     const char *root = root_of(mem, state);
-    rc r = list(mem, root, &all, &count);
+    rc r = dev_cache_list(mem, state, uri, &all, &count);
     for (size_t i = 0; r == OK && i < count; i++) {
-        if (route && *route && strcmp(route, all[i].route)) continue;
         if (!remove_one(mem, root, all[i].name)) continue;
-        removed->bytes += all[i].bytes;
+        *bytes += all[i].bytes;
         (*n)++;
     }
     if (r == OK && root && file_is_dir(root)) ane_cache_sweep(root);
