@@ -79,6 +79,7 @@ help:
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
 	@echo "make macos        cross-link for macOS on arm64; make ios builds the library for iPadOS"
+	@echo "make prove        what clang-19 can show: casts, memory"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) each, with clang"
 	@echo "make fmt          format every file; make check-fmt only looks; make layers checks the rooms"
 	@echo "make clean        remove $(B)"
@@ -191,6 +192,13 @@ quick-bins: $(QUICKBIN)
 quick-units: quick-bins
 	@tools/run_tests.sh -b $(B) $(QUICKBIN)
 
+# What needs a tool that not every machine has; see tools/prove.sh.
+PROOFS := $(patsubst %,prove-%,casts memory)
+prove: $(PROOFS)
+$(PROOFS): prove-%:
+	@tools/deps.sh build test check
+	@env -u MAKEFLAGS -u MFLAGS tools/prove.sh $*
+
 # libFuzzer over every target; what it finds new goes to $(B)/corpus, crashes
 # to $(B)/crash-*. Copy what is worth keeping into tests/fuzz/corpus/NAME.
 FUZZ_SECONDS ?= 60
@@ -266,6 +274,6 @@ layers:
 clean:
 	rm -rf $(B)
 
-.PHONY: all help units fake test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
+.PHONY: all help units fake prove $(PROOFS) test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
 .SECONDARY:
 -include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(FAKEOBJ:.o=.d) $(B)/tests/fuzz/replay.d

@@ -12,9 +12,16 @@ lib() { pkg-config --exists "$1" 2>/dev/null; }
 tool() { command -v "$1" >/dev/null 2>&1; }
 # The linker that clang would take, which need not be in the path.
 linker() { [ -x "$(clang -print-prog-name="$1" 2>/dev/null)" ]; }
+# The sanitizers' libraries of a compiler, which Debian packs apart from it. No
+# other system does.
+runtime() {
+    tool "$1" || return 1
+    [ ! -f /etc/debian_version ] || ls "$("$1" -print-resource-dir)"/lib/*/libclang_rt.asan*.a >/dev/null 2>&1
+}
 
 # role | how to know | Debian | Fedora | Homebrew | why
-# "-" means that it cannot be had there that way.
+# "-" means that it cannot be had there that way; "?" the same of what can be
+# done without (the test that needs it says that it was skipped).
 needs='
 build|tool cc|gcc libc6-dev|gcc|-|compiles C
 build|tool pkg-config|pkg-config|pkgconf-pkg-config|pkgconf|finds the libraries
@@ -24,6 +31,10 @@ build|lib libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|splits text for the tokenize
 test|lib cmocka|libcmocka-dev|libcmocka-devel|cmocka|runs the unit tests
 demo|tool npm|npm|nodejs-npm|node|fetches the text that the demo trains on
 check|tool clang|clang|clang|llvm|a second compiler, and the fuzzer
+check|runtime clang|libclang-rt-dev|compiler-rt|?|libraries of the fuzzer and the sanitizers
+check|tool clang-19|clang-19|?|?|checks the type of every function called
+check|runtime clang-19|libclang-rt-19-dev|?|?|library of that check
+check|tool valgrind|valgrind|valgrind|?|finds memory that is read before it is written, or lost
 check|linker ld64.lld|lld|lld|lld|links for macOS from another system
 check|tool llvm-ar|llvm|llvm|llvm|archives and lists objects for macOS
 check|tool clang-format|clang-format|clang-tools-extra|clang-format|checks the layout of the source
@@ -52,6 +63,7 @@ while IFS='|' read -r role check apt dnf brew reason; do
     5) package=$brew ;;
     *) package=- ;;
     esac
+    [ "$package" != '?' ] || continue
     if [ "$package" = - ]; then
         lacking="$lacking  ${check#* }: $reason
 "

@@ -191,6 +191,34 @@ static id numbers(int n)
     return list;
 }
 
+/* What the engine reads and writes: rows of the innermost dimension, which it
+ * keeps at multiples of 64 bytes (ANEForge and the ane-guide), one after the
+ * other within a channel's plane. */
+static id live(int n, const dev_port *ports, const char *end)
+{
+    id list = fake_array_new((size_t)n);
+    for (int i = 0; i < n; i++) {
+        const mil_type *t = &ports[i].type;
+        int64_t d[4] = {1, 1, 1, 1};
+        for (int k = 0; k < t->rank && k < 4; k++) d[4 - t->rank + k] = t->d[k];
+        int64_t row = d[3] * (int64_t)mil_dtype_bytes(t->dtype);
+        if (d[2] > 1) row = (row + 63) / 64 * 64;
+        id o = fake_dictionary_new();
+        str s = {0};
+        str_addf(&s, "%s%s", ports[i].name, end);
+        fake_put(o, "Name", fake_string(str_text(&s)));
+        fake_put(o, "Batches", fake_number_new(d[0]));
+        fake_put(o, "Channels", fake_number_new(d[1]));
+        fake_put(o, "Height", fake_number_new(d[2]));
+        fake_put(o, "Width", fake_number_new(d[3]));
+        fake_put(o, "RowStride", fake_number_new(row));
+        fake_put(o, "PlaneStride", fake_number_new(row * d[2]));
+        ((fake_array *)list)->v[i] = o;
+        str_free(&s);
+    }
+    return list;
+}
+
 id engine_attributes(const fake_program *p)
 {
     if (p->symbols == 2) return NULL;
@@ -207,7 +235,12 @@ id engine_attributes(const fake_program *p)
     fake_put(about, "kANEFModelInputSymbolsArrayKey", names(p, q->n_in, q->in, ""));
     fake_put(about, "kANEFModelOutputSymbolsArrayKey",
              names(p, q->n_out, q->out, "@output"));
+    id network = fake_dictionary_new(), status = fake_array_new(1);
+    fake_put(network, "LiveInputList", live(q->n_in, q->in, ""));
+    fake_put(network, "LiveOutputList", live(q->n_out, q->out, "@output"));
+    ((fake_array *)status)->v[0] = network;
     fake_put(all, "ANEFModelDescription", about);
+    fake_put(all, "NetworkStatusList", status);
     return all;
 }
 
