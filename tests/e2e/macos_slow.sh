@@ -99,7 +99,13 @@ loader=$B/arm64/loader
 export LOADER_WITH=qemu-aarch64 # to start a child as it was started itself
 same "the loader has every name that the program imports" \
     "$(qemu-aarch64 "$loader" --missing "$bin")" ""
+check "a program that asks for what anneal asks for is compiled" \
+    clang -target arm64-apple-macos13.0 -isysroot "$sdk" -I"$out/apple-include" -std=c11 -O2 \
+    -Wall -Wextra -Werror -fuse-ld=lld tests/macho/probe.c -ljansson -o "$TMPDIR/probe"
+root=$PWD
 cd "$TMPDIR" || exit 1
+ulimit -c 0 # one of its children is killed
+check "it is answered as Darwin would" qemu-aarch64 "$loader" ./probe
 mac() { qemu-aarch64 "$loader" "$bin" "$@" 2>&1; }
 # The same device here is the fake in a library; the answers name it otherwise.
 fake=$B/libfakeane.so
@@ -136,7 +142,7 @@ has "and that a method is gone, which one" \
 # taken in another order, which changes the last bits of an fp32 sum, and shows
 # where that tips a rounding to fp16 to the next number, 2^-11 away at most. A
 # loss is a mean over many such numbers, so it must agree to one part in 2^11.
-cat "$OLDPWD"/docs/*.md | head -c 40000 >words.txt
+cat "$root"/docs/*.md | head -c 40000 >words.txt
 cat >tiny.conf <<'R'
 data.text = words.txt
 model.layers = 2
@@ -190,3 +196,13 @@ check "from which it goes on" mac train parts --show none
 same "to the bits of 20 steps at once" "$(model parts)" "$(model client)"
 same "with the losses of 20 steps at once" "$(losses parts | grep step)" "$(losses client | grep step)"
 alike "a run made there is read here" checkpoint ls parts
+
+qemu-aarch64 "$loader" "$bin" train tiny.conf -n long -d ane --show none train.steps=100000 \
+    >said 2>&1 &
+pid=$!
+for _ in $(seq 600); do [ -d runs/long/step-00000010 ] && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid
+same "a run that is asked to end saves its state: exit code" $? 130
+check "and goes on" mac train long --stop-after 1 --show none
+has "from where it was" "$(cat runs/long/events.jsonl)" '"kind":"restart"'

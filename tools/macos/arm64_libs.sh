@@ -19,7 +19,7 @@ apt() {
         -o Acquire::Retries=3 -o Dir::State::Lists="$to/lists" -o Dir::State::status="$to/status" \
         -o Dir::Cache="$to/cache" -o APT::Sandbox::User= "$@" </dev/null
 }
-said=$(apt update 2>&1 && cd "$to/deb" && apt download libjansson-dev libxxhash-dev libpcre2-dev 2>&1)
+said=$(apt update 2>&1; cd "$to/deb" && apt download libjansson-dev libxxhash-dev libpcre2-dev 2>&1)
 for deb in "$to"/deb/*.deb; do [ ! -f "$deb" ] || dpkg-deb -x "$deb" "$root"; done
 rm -rf "$to/lists" "$to/cache" "$to/deb" "$to/status"
 have || { printf '%s\n' "$said" | tail -n 3; exit 1; }
