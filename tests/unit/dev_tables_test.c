@@ -45,7 +45,7 @@ static void unknown_numbers_are_not_filled_in(void **state)
     assert_false(dev_known(dev_profile_find("m4pro")->dispatch_us));
     assert_false(dev_known(dev_profile_find("m4")->weight_gbs));
     assert_false(dev_known(dev_profile_find("m2max")->watts));
-    assert_int_equal(dev_profile_find("m5")->clock_steps, -1);
+    assert_int_equal(dev_profile_find("m3ultra")->clock_steps, -1);
     assert_null(dev_profile_find("m9"));
     assert_null(dev_profile_at(dev_profile_count()));
 }
@@ -75,6 +75,7 @@ static const struct {
     {"m3pro", AT(clock_mhz), 2064, "ane-guide ch. 20, H15: 20 steps 408-2064"},
     {"m3pro", AT(gemm_tflops), 7.61, "slavko ANE-Training: feed-forward product"},
     {"m4", AT(gemm_tflops), 5.44, "ANEForge rooflines, M4"},
+    {"m4", AT(clock_mhz), 2364, "M6 study, H16g: 26 steps 504-2364"},
     {"m4", AT(dispatch_us), 95, "maderix/ANE: XPC and IOKit evaluate"},
     {"m4", AT(watts), 0.91, "slavko ANE-Training: engine rail while training"},
     {"m4pro", AT(gemm_tflops), 6.20, "ANEForge rooflines, M4 Pro"},
