@@ -287,7 +287,7 @@ static rc conclude(check *k, const dev_machine *chip)
         TRY(write_self(k, chip));
     }
     if (json) {
-        json_t *o = json_object();
+        json_t *o = chip ? dev_known_head(chip) : json_object();
         if (chip) add_machine(k, o);
         if (path) json_object_set_new(o, "report", json_string(path));
         add_answers(k, o);

@@ -96,11 +96,12 @@ static rc open_for(const char *uri, const dev_question *q, const char *state,
     const dev_driver *driver = dev_driver_of(uri, &params);
     bool limit = q && q->kind == DEV_ASK_RULE &&
                  (q->rule == RULE_compile_budget || q->rule == RULE_program_slots);
-    if (driver && driver->chip && q && q->kind != DEV_ASK_CONTRACT) {
+    bool cached = q && !strcmp(q->id, "cache_reload"); /* as it is used */
+    if (driver && driver->chip && q && q->kind != DEV_ASK_CONTRACT && !cached) {
         dev_probe_uri(uri, limit, probe, sizeof probe);
         uri = probe;
     }
-    return dev_open_at(uri, NULL, q && q->kind == DEV_ASK_CHIP ? state : NULL, out);
+    return dev_open_at(uri, NULL, cached ? state : NULL, out);
 }
 
 rc cli_check_only(const args *a, const config *c, const char *question)

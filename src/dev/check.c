@@ -79,7 +79,8 @@ static rc ask_check(device *d, size_t i, dev_sight *out)
     else if (q->kind == DEV_ASK_CHIP) TRY(d->driver->ask(d, q->id, out));
     else TRY(checks[i].ask(d, &caps, out));
     if (!*out->detail)
-        snprintf(out->detail, sizeof out->detail, "%s", dev_seen_text(out->seen));
+        snprintf(out->detail, sizeof out->detail, "%.*s", DEV_PROBE_TEXT - 1,
+                 out->seen == DEV_SEEN_RIGHT ? q->text : dev_seen_text(out->seen));
     return OK;
 }
 

@@ -49,6 +49,12 @@ void check_say(dev_sight *out, dev_seen seen, const char *fmt, ...) PRINTF_LIKE(
  * each port in binding order, sizes as the ports say. */
 rc check_compute(device *d, const char *name, const char *text, const half *const *in,
                  half *const *out);
+/* A program that adds 128 numbers of a file to its input, [1, 4, 1, 32]; that
+ * file, all of one value (free the writer); and one run of such a program with
+ * an input that begins with `in`: the first number of the output. */
+extern const char check_weighted_text[];
+rc check_blob(double value, mil_blob_writer **w, mil_blob_file *file);
+rc check_run_one(dev_program *p, double in, double *out);
 /* || had - want || / || want ||; infinity where either is not finite. */
 double check_distance(const half *had, const half *want, size_t n);
 

@@ -18,7 +18,7 @@ static const char minus_text[] = HEAD ROWS
 static const char twice_text[] = HEAD ROWS
     " in_a) {\n" ROWS " out_a = add(x = in_a, y = in_a)[name = string(\"out_a\")];\n"
     "} -> (out_a); }\n";
-static const char weighted_text[] = HEAD ROWS
+const char check_weighted_text[] = HEAD ROWS
     " in_a) {\n" ROWS " w = const()[name = string(\"w\"), val = " ROWS
     "(BLOBFILE(path = string(\"@model_path/weights/w.bin\"), offset = "
     "uint64(64)))];\n" ROWS " out_a = add(x = in_a, y = w)[name = string(\"out_a\")];\n"
@@ -32,8 +32,7 @@ typedef struct {
     dev_surface *s[MOST]; /* inputs, then the output */
 } plain;
 
-static rc open_plain(device *d, const char *text, const mil_blob_file *files, int n_files,
-                     int n_in, plain *out)
+static rc new_surface(device *d, dev_surface **out)
 {
     const probe_port row = {
         "in_a",
@@ -41,13 +40,19 @@ static rc open_plain(device *d, const char *text, const mil_blob_file *files, in
         {0, 0},
         {0, 0},
         0};
+    return probe_surface(d, &row, out);
+}
+
+static rc open_plain(device *d, const char *text, const mil_blob_file *files, int n_files,
+                     int n_in, plain *out)
+{
     str spelled = {0};
     *out = (plain){.n_in = n_in};
     str_add(&spelled, text);
     rc r = probe_spell(d, &spelled);
     dev_source src = {"contract", spelled.p, spelled.n, files, n_files};
     if (r == OK) r = dev_load(d, &src, &out->p);
-    for (int i = 0; i <= n_in && r == OK; i++) r = probe_surface(d, &row, &out->s[i]);
+    for (int i = 0; i <= n_in && r == OK; i++) r = new_surface(d, &out->s[i]);
     str_free(&spelled);
     return r;
 }
@@ -102,6 +107,24 @@ static void judge(const dev_caps *caps, bool right, dev_sight *out)
 static rc settle(rc r, dev_sight *out)
 {
     return r == OK ? OK : probe_refused(out, DEV_SEEN_REFUSED, r, true);
+}
+
+rc check_run_one(dev_program *p, double in, double *out)
+{
+    plain one = {.p = p, .n_in = 1};
+    bool right = false;
+    void *host;
+    rc r = new_surface(p->dev, &one.s[0]);
+    if (r == OK) r = new_surface(p->dev, &one.s[1]);
+    if (r == OK) r = put(one.s[0], in);
+    if (r == OK) r = run_and_look(&one, 1, 0, &right);
+    if (r == OK) r = dev_map(one.s[1], &host);
+    if (r == OK) {
+        *out = half_to_double(*(half *)host);
+        r = dev_unmap(one.s[1]);
+    }
+    for (int i = 0; i < MOST; i++) dev_drop(one.s[i]);
+    return r;
 }
 
 /* ---- the checks ---- */
@@ -214,7 +237,7 @@ rc contract_bad_surfaces(device *d, const dev_caps *caps, dev_sight *out)
     return settle(r, out);
 }
 
-static rc make_blob(double value, mil_blob_writer **w, mil_blob_file *file)
+rc check_blob(double value, mil_blob_writer **w, mil_blob_file *file)
 {
     half h[N];
     uint64_t offset;
@@ -231,9 +254,9 @@ rc contract_reload(device *d, const dev_caps *caps, dev_sight *out)
     mil_blob_file file[2];
     plain p = {0};
     bool before = false, after = false;
-    rc r = make_blob(5, &w[0], &file[0]);
-    if (r == OK) r = make_blob(7, &w[1], &file[1]);
-    if (r == OK) r = open_plain(d, weighted_text, &file[0], 1, 1, &p);
+    rc r = check_blob(5, &w[0], &file[0]);
+    if (r == OK) r = check_blob(7, &w[1], &file[1]);
+    if (r == OK) r = open_plain(d, check_weighted_text, &file[0], 1, 1, &p);
     if (r == OK) r = put(p.s[0], 0);
     if (r == OK) r = run_and_look(&p, 1, 5, &before);
     if (r == OK) r = dev_reload(p.p, &file[1], 1);

@@ -36,6 +36,10 @@ typedef enum {
 } fake_call;
 bool fake_told(fake_call c, id *error);
 void fake_told_nothing(void);
+/* A program's text, before it is compiled: it may be told to end or to hang. */
+void fake_told_program(const char *mil);
+/* Are outputs to be zeros now? */
+bool fake_told_wrong(void);
 
 /* Budget: false = used up. Only a compile that failed is taken back. */
 bool fake_count_compile(void);

@@ -20,6 +20,10 @@
  *                           FROM-th such call on (1, all, unless given)
  *   pause=CALL,MS           each such call takes that much longer
  *   kill=CALL,N             the process is killed in the N-th such call
+ *   crash=TEXT              a program whose MIL holds TEXT ends the process with
+ *                           a bad address when it is compiled
+ *   hang=TEXT               such a program is compiled for ten minutes
+ *   wrong=N                 outputs are zeros from the N-th evaluation on
  *   tell=FILE               what was counted, written when the process exits
  *
  * A word that is not known ends the process: a test must not pass because its
@@ -40,6 +44,9 @@ static struct {
     atomic_int row; /* REFUSALS: none */
     atomic_ulong made, from, kill_at, pause_ms;
 } told[FAKE_CALLS];
+
+static _Atomic(const char *) crash_text, hang_text;
+static atomic_ulong wrong_from;
 
 static char words[4096]; /* the fake keeps pointers into it */
 static char tell_path[1024];
@@ -97,7 +104,9 @@ static void take_word(char *word)
 {
     char *value = strchr(word, '=');
     if (value) *value++ = 0;
-    char *rest = strcmp(word, "refuse") && strcmp(word, "engine") ? rest_of(value) : NULL;
+    bool whole = !strcmp(word, "refuse") || !strcmp(word, "engine") ||
+                 !strcmp(word, "crash") || !strcmp(word, "hang");
+    char *rest = whole ? NULL : rest_of(value);
     if (!strcmp(word, "absent") && !value) fake_ane_absent(1);
     else if (!strcmp(word, "wide") && !value) fake_ane_wide(1);
     else if (!value) not_understood(word);
@@ -118,6 +127,9 @@ static void take_word(char *word)
         atomic_store(&told[call_of(value)].pause_ms, number(rest, word));
     else if (!strcmp(word, "kill"))
         atomic_store(&told[call_of(value)].kill_at, number(rest, word));
+    else if (!strcmp(word, "crash")) atomic_store(&crash_text, value);
+    else if (!strcmp(word, "hang")) atomic_store(&hang_text, value);
+    else if (!strcmp(word, "wrong")) atomic_store(&wrong_from, number(value, word));
     else if (!strcmp(word, "tell")) snprintf(tell_path, sizeof tell_path, "%s", value);
     else not_understood(word);
 }
@@ -125,6 +137,9 @@ static void take_word(char *word)
 void fake_told_nothing(void)
 {
     *tell_path = 0;
+    atomic_store(&crash_text, NULL);
+    atomic_store(&hang_text, NULL);
+    atomic_store(&wrong_from, 0);
     for (int i = 0; i < FAKE_CALLS; i++) {
         atomic_store(&told[i].row, REFUSALS);
         atomic_store(&told[i].made, 0);
@@ -185,4 +200,17 @@ bool fake_told(fake_call c, id *error)
     if (!fake_fails()) return false;
     fake_refuse(usual[c], error);
     return true;
+}
+
+void fake_told_program(const char *mil)
+{
+    const char *crash = atomic_load(&crash_text), *hang = atomic_load(&hang_text);
+    if (crash && strstr(mil, crash)) raise(SIGSEGV);
+    if (hang && strstr(mil, hang)) nanosleep(&(struct timespec){600, 0}, NULL);
+}
+
+bool fake_told_wrong(void)
+{
+    unsigned long from = atomic_load(&wrong_from);
+    return from && atomic_load(&told[FAKE_EVALUATE].made) >= from;
 }

@@ -69,6 +69,9 @@ void ane_meter_facts(const ane_sys *a, dev_fact_sink *put, void *ctx);
 rc ane_machine(const char *params, dev_machine *out);
 rc ane_tell_facts(const char *params, dev_fact_sink *put, void *ctx);
 
+/* ask.c: questions of checks.def that only this driver can put. */
+rc ane_ask(device *d, const char *id, struct dev_sight *out);
+
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);
 
