@@ -2,8 +2,11 @@
  * that is safe, in the other where the system takes no other; numbers are those
  * of the files either way. */
 #include <dlfcn.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "dev_help.h"
 #include "base/str.h"
+#include "dev/ane/ane.h"
 #include "fake.h"
 
 #define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
@@ -196,6 +199,40 @@ static void staging_elsewhere_uses_no_link_where_the_system_can_be_told(void **s
     assert_ok(file_remove(ram)); /* empty again */
 }
 
+/* Making or removing anything in a folder changes its time, so the temporary
+ * folder shows whether anything of ours was ever there. */
+static void staging_in_memory_leaves_the_disk_alone(void **state)
+{
+    static const char *const uris[] = {
+        MEMORY ",staging=ram", "ane:client,staging=ram,lib=" FAKE_LIB ",compiles=0"};
+    struct stat before, after;
+    device *d;
+    char ram[300];
+    if (ane_ram_folder(ram, sizeof ram) != OK) {
+        assert_text_has(err_text(), "staging=FOLDER");
+        skip();
+    }
+    usleep(20000);
+    assert_int_equal(stat(*state, &before), 0);
+    for (int system = 26; system <= 27; system++)
+        for (size_t i = 0; i < COUNT_OF(uris); i++) {
+            dev_caps c;
+            fake.system(system);
+            assert_ok(dev_open_at(uris[i], NULL, test_path(*state, "never"), &d));
+            assert_ok(dev_caps_of(d, &c));
+            assert_text_has(c.uri, "staging=ram");
+            assert_ok(run_two_files(d, 2, 3));
+            dev_close(d);
+        }
+    assert_int_equal(stat(*state, &after), 0);
+    assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof before.st_mtim);
+    /* Told by a link, the disk has the link for a while, and nothing else. */
+    fake.system(26);
+    fake.hide("setModelURL:");
+    d = opened(uris[0]);
+    dev_close(d);
+}
+
 /* Where neither form helps, the reason given is that of the first. */
 static void a_refusal_for_other_reasons_stays_what_it_was(void **state)
 {
@@ -214,6 +251,7 @@ int main(void)
         ON_FAKE(where_data_is_not_first_files_are_named),
         ON_FAKE(a_system_that_compares_files_gets_them_by_name),
         ON_FAKE(staging_elsewhere_uses_no_link_where_the_system_can_be_told),
+        ON_FAKE(staging_in_memory_leaves_the_disk_alone),
         ON_FAKE(a_refusal_for_other_reasons_stays_what_it_was),
     };
     alarm(120);

@@ -334,6 +334,21 @@ static void what_is_put_together_wrongly_is_refused(void **state)
     GET(objc_autoreleasePoolPop)(pool);
 }
 
+/* Measured on macOS 27 by another project: without weights and options the last
+ * two parts are these, the hash of four bytes of zero and of nothing. */
+static void the_identifier_is_as_measured(void **state)
+{
+    obj pool = GET(objc_autoreleasePoolPush)();
+    obj hex = ((obj(*)(obj, SEL))GET(objc_msgSend))(model_of(PROGRAM),
+                                                    sel("hexStringIdentifier"));
+    const char *name = ((const char *(*)(obj, SEL))GET(objc_msgSend))(hex,
+                                                                      sel("UTF8String"));
+    assert_int_equal(strlen(name), 3 * 64 + 2);
+    assert_memory_equal(name + 64, "_DF3F6198", 9);
+    assert_memory_equal(name + 129, "_E3B0C442", 9);
+    GET(objc_autoreleasePoolPop)(pool);
+}
+
 static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
 {
     void *pool = GET(objc_autoreleasePoolPush)();
@@ -491,6 +506,7 @@ int main(void)
                                         folder, test_dir_teardown),
         cmocka_unit_test_setup_teardown(calls_are_refused_as_told_in_words, folder,
                                         test_dir_teardown),
+        cmocka_unit_test(the_identifier_is_as_measured),
         cmocka_unit_test(every_refusal_was_met),
         cmocka_unit_test(every_row_is_what_the_runtime_answers),
         cmocka_unit_test(encodings_add_up),

@@ -148,7 +148,9 @@ static rc start(ane_device *d, ane_params *p, const char *params, const char *st
     d->e.compiles_max = p->soft.compiles_max;
     d->e.programs_max = p->soft.profile->programs_max;
     d->e.weights = p->weights;
-    snprintf(d->e.staging, sizeof d->e.staging, "%s", p->staging);
+    if (!strcmp(p->staging, "ram"))
+        TRY(ane_ram_folder(d->e.staging, sizeof d->e.staging));
+    else snprintf(d->e.staging, sizeof d->e.staging, "%s", p->staging);
     TRY(ane_engine_open(&d->e));
     /* Who asks for files in memory does not want copies on a disk; who asks what
      * the chip refuses wants it asked. */

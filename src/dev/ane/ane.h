@@ -34,7 +34,7 @@ enum { ANE_WORD = 200 };
 typedef struct {
     soft_params soft;
     char lib[ANE_WORD];     /* "" = the system's own */
-    char staging[ANE_WORD]; /* "" = the user's temporary folder */
+    char staging[ANE_WORD]; /* "" = the user's temporary folder, "ram" = memory */
     const ane_route *route; /* NULL = by trial */
     ane_weights weights;    /* BY_TRIAL unless told */
     uint64_t cache_mb;      /* the most that is kept of compiled programs; 0 = off */
@@ -71,6 +71,8 @@ rc ane_tell_facts(const char *params, dev_fact_sink *put, void *ctx);
 
 /* ask.c: questions of checks.def that only this driver can put. */
 rc ane_ask(device *d, const char *id, struct dev_sight *out);
+/* ram.c: a folder that is memory. E_DEVICE, with what to type, without one. */
+rc ane_ram_folder(char *out, size_t size);
 
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);
