@@ -78,6 +78,7 @@ help:
 	@echo "make deps         install what building and testing need"
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
+	@echo "make mac-report   on a Mac: check its Neural Engine and write a report to send in"
 	@echo "make macos        cross-link for macOS on arm64; make ios builds the library for iPadOS"
 	@echo "make prove        what clang-19 can show: casts, memory"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) each, with clang"
@@ -220,6 +221,13 @@ demo:
 	@$(REMAKE) all
 	@B='$(B)' TEXT='$(TEXT)' tools/demo.sh $(DEMO_ARGS)
 
+# For somebody with a Mac: what its engine really does, as a file to send in.
+mac-report:
+	@B='$(B)' DEVICE='$(DEVICE)' ANE_LIB='$(ANE_LIB)' tools/mac_report.sh need
+	@tools/deps.sh build
+	@$(REMAKE) all
+	@B='$(B)' DEVICE='$(DEVICE)' ANE_LIB='$(ANE_LIB)' SETTINGS='$(SETTINGS)' tools/mac_report.sh
+
 # ---- Apple systems, from here -----------------------------------------------------
 include tools/macos/macos.mk
 
@@ -274,6 +282,6 @@ layers:
 clean:
 	rm -rf $(B)
 
-.PHONY: all help units fake prove $(PROOFS) test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
+.PHONY: mac-report all help units fake prove $(PROOFS) test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
 .SECONDARY:
 -include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(FAKEOBJ:.o=.d) $(B)/tests/fuzz/replay.d

@@ -200,6 +200,28 @@ static const char *opened_text(const check *k, const char *key)
     return t ? t : "";
 }
 
+/* What is as it should be has no line here; the report has them all. */
+static void print_facts(const check *k)
+{
+    const char *uri = opened_text(k, "uri");
+    size_t i;
+    json_t *f;
+    json_array_foreach(k->facts, i, f)
+    {
+        const char *kind = json_string_value(json_object_get(f, "kind"));
+        const char *what = json_string_value(json_object_get(f, "what"));
+        const char *had = json_string_value(json_object_get(f, "had"));
+        const char *wanted = json_string_value(json_object_get(f, "expected"));
+        if (!kind || !what || !had || !wanted) continue;
+        if (!strcmp(kind, "machine") || !strcmp(kind, "meter"))
+            printf("%-8s%-22s %s\n", kind, what, had);
+        else if (!json_is_true(json_object_get(f, "ok")))
+            printf("%-8s%s: wanted %s, had %s\n", kind, what, *wanted ? wanted : "it",
+                   *had ? had : "nothing");
+    }
+    if (*uri) printf("opened  %s\n", uri);
+}
+
 static rc ask_by_children(check *k, dev_machine *m)
 {
     char why[160] = "";
@@ -213,6 +235,7 @@ static rc ask_by_children(check *k, dev_machine *m)
     k->compiles = OPENING_COMPILES;
     k->expected.profile = dev_profile_find(opened_text(k, "model"));
     if (k->expected.profile) dev_profile_rules(k->expected.profile, &k->expected);
+    if (!args_has(k->a, "json")) print_facts(k);
     for (size_t i = 0; i < dev_question_count(); i++) {
         answer *x = &k->all[k->n++];
         dev_question_at(i, &x->q);
@@ -259,25 +282,6 @@ static rc write_self(const check *k, const dev_machine *m)
     return OK;
 }
 
-static void print_facts(const check *k)
-{
-    size_t i;
-    json_t *f;
-    json_array_foreach(k->facts, i, f)
-    {
-        const char *kind = json_string_value(json_object_get(f, "kind"));
-        const char *what = json_string_value(json_object_get(f, "what"));
-        const char *had = json_string_value(json_object_get(f, "had"));
-        const char *wanted = json_string_value(json_object_get(f, "expected"));
-        if (!kind || !what || !had || !wanted) continue;
-        if (!strcmp(kind, "machine") || !strcmp(kind, "meter"))
-            printf("%-8s%-22s %s\n", kind, what, had);
-        else if (!json_is_true(json_object_get(f, "ok")))
-            printf("%-8s%s: wanted %s, had %s\n", kind, what, *wanted ? wanted : "it",
-                   *had ? had : "nothing");
-    }
-}
-
 static rc conclude(check *k, const dev_machine *chip)
 {
     const char *path = NULL;
@@ -293,7 +297,6 @@ static rc conclude(check *k, const dev_machine *chip)
         add_answers(k, o);
         TRY(cli_put_json(o));
     } else {
-        if (chip) print_facts(k);
         printf("%d passed, %d failed, %d skipped", k->checks[0], k->checks[1],
                k->checks[2]);
         printf(" of the contract and the arithmetic\n%d passed, %d failed, %d skipped\n",

@@ -146,3 +146,15 @@ case $(cat runs/model/recipe.conf) in
 *"$lib"* | *"$state"*) not_ok "its recipe names neither library nor folder" "$(cat runs/model/recipe.conf)" ;;
 *) ok "its recipe names neither library nor folder" ;;
 esac
+
+# ---- make mac-report ----
+cd "$OLDPWD" || exit 1
+said=$(env -u MAKEFLAGS -u MFLAGS B="$B" DEVICE= ANE_LIB= tools/mac_report.sh 2>&1)
+same "mac-report elsewhere than on a Mac: exit code" $? 3
+has "mac-report says what it needs" "$said" "it needs a Mac with Apple silicon"
+said=$(FAKE_ANE="$system" B="$B" ANE_LIB="$lib" SETTINGS="$quick" tools/mac_report.sh 2>/dev/null)
+same "mac-report on the fake: exit code" $? 0
+has "mac-report says where the report is" "$said" "The report is $report"
+has "and what to do with it" "$said" "attach it to a new report in the project's issue list"
+said=$(FAKE_ANE="absent;$system" B="$B" ANE_LIB="$lib" SETTINGS="$quick" tools/mac_report.sh 2>/dev/null)
+has "a chip that does not open is worth a report, too" "$said" "as welcome as any other"
