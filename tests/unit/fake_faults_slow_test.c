@@ -5,6 +5,7 @@
  * left staged, and the same command goes on to the very bits of a run that
  * never failed. */
 #include "fake_help.h"
+#include "dev/cache.h"
 
 static const char *const routes[] = {"ane:client,compiles=0,lib=" FAKE_LIB,
                                      "ane:memory,compiles=0,lib=" FAKE_LIB};
@@ -42,6 +43,7 @@ static char *losses(arena *mem, const char *run)
 typedef struct {
     const bench *b;
     const char *whole; /* a run that nothing disturbed */
+    const char *state; /* NULL: no cache */
     char *losses;
     device *d;
     int64_t live;
@@ -53,6 +55,11 @@ static bool one_failure(const scene *s, uint64_t n)
     arena *mem = arena_new();
     train_result result;
     char *run = copy_path(s->b->dir, "run");
+    dev_cached removed;
+    size_t n_removed;
+    /* Every other time the programs are compiled and kept anew. */
+    if (s->state && n % 2)
+        assert_ok(dev_cache_clear(s->state, NULL, &removed, &n_removed));
     fake.fail_at(n);
     rc r = train_small(s->b, s->d, run, NULL, &result);
     fake.fail_at(0);
@@ -76,16 +83,16 @@ static bool one_failure(const scene *s, uint64_t n)
     return failed;
 }
 
-static void any_call_may_fail(const bench *b, const char *uri)
+static void any_call_may_fail(const bench *b, const char *uri, const char *state)
 {
-    scene s = {.b = b, .whole = test_path(b->dir, "whole")};
+    scene s = {.b = b, .state = state};
     arena *mem = arena_new();
     train_result result;
-    uint64_t failed = 0, skip = 1;
-    const char *every = getenv("EVERY"); /* by hand: each EVERY-th call only */
+    uint64_t failed = 0, skip = state ? 5 : 1; /* the calls are much the same */
+    const char *every = getenv("EVERY");       /* by hand: each EVERY-th call only */
     if (every) skip = strtoul(every, NULL, 10);
     s.whole = copy_path(b->dir, "whole");
-    assert_ok(dev_open(uri, b->k, &s.d));
+    assert_ok(dev_open_at(uri, b->k, state, &s.d));
     s.live = fake.live_objects();
     uint64_t before = fake.calls();
     assert_ok(train_small(b, s.d, s.whole, NULL, &result));
@@ -95,19 +102,37 @@ static void any_call_may_fail(const bench *b, const char *uri)
     for (uint64_t i = 1; i <= n; i += skip) failed += one_failure(&s, i);
     print_message("%s: %d calls, %d ended the run\n", uri, (int)n, (int)failed);
     assert_true(failed > n / skip / 2);
+    dev_cache cache;
+    assert_ok(dev_cache_of(s.d, &cache));
+    if (state)
+        print_message("  %s; %d programs came from the cache, %d were put there\n",
+                      cache.why, (int)cache.loads, (int)cache.stored);
+    assert_true(state ? cache.on && cache.loads > n / skip : !cache.loads);
     dev_close(s.d);
+    assert_ok(file_remove_tree(s.whole));
     free((char *)s.whole);
     arena_free(mem);
 }
 
 static void any_call_of_a_training_by_the_client_may_fail(void **state)
 {
-    any_call_may_fail(*state, routes[0]);
+    any_call_may_fail(*state, routes[0], NULL);
 }
 
 static void any_call_of_a_training_in_memory_may_fail(void **state)
 {
-    any_call_may_fail(*state, routes[1]);
+    any_call_may_fail(*state, routes[1], NULL);
+}
+
+/* Programs come from the cache, or are put there: what a failure leaves of one
+ * there is not taken for a program. */
+static void any_call_of_a_training_with_a_cache_may_fail(void **state)
+{
+    const bench *b = *state;
+    char *remembered = copy_path(b->dir, "state");
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        any_call_may_fail(b, routes[i], remembered);
+    free(remembered);
 }
 
 /* ---- our own memory and files ---- */
@@ -195,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BENCH(any_call_of_a_training_by_the_client_may_fail),
         ON_BENCH(any_call_of_a_training_in_memory_may_fail),
+        ON_BENCH(any_call_of_a_training_with_a_cache_may_fail),
         ON_BENCH(any_piece_of_memory_may_be_missing),
         ON_BENCH(any_write_may_fail),
     };

@@ -154,17 +154,22 @@ static void two_trainings_at_once_are_each_as_alone(void **state)
 enum { PROGRAMS = 8, DEPTH = 127 };
 
 /* sum = in_a + in_b + i, so that equal programs are not one. */
-static dev_program *adder(device *d, int i)
+static void adder_text(char *text, size_t size, int i)
 {
-    char text[2048];
     snprintf(
-        text, sizeof text,
+        text, size,
         PROGRAM(ROW32 " in_a, " ROW32 " in_b",
                 "        fp16 c = const()[name = string(\"c\"), val = fp16(%d)];\n" LET(
                     ROW32, "ab", "add(x = in_a, y = in_b)")
                     LET(ROW32, "sum", "add(x = ab, y = c)"),
                 "sum"),
         i);
+}
+
+static dev_program *adder(device *d, int i)
+{
+    char text[2048];
+    adder_text(text, sizeof text, i);
     return load(d, text);
 }
 
@@ -232,14 +237,84 @@ static void closing_with_work_queued_lets_it_end(void **state)
     expect_no_misuse();
 }
 
+/* ---- programs that come and go ---- */
+enum { COMERS = 4, TIMES = 30 };
+typedef struct {
+    device *d;
+    int which;
+    const char *fault;
+} comer;
+
+/* Load, run, unload once; NULL if the numbers are right. */
+static const char *come_once(device *d, int add, dev_surface **s)
+{
+    char text[2048];
+    dev_program *p;
+    void *m;
+    const char *fault = NULL;
+    adder_text(text, sizeof text, add);
+    if (try_load(d, text, NULL, 0, &p)) return "not loaded";
+    if (run_and_wait(p, s, 2, s + 2, 1, NULL)) fault = "not run";
+    else if (dev_map(s[2], &m)) fault = "not mapped";
+    else {
+        if (half_to_double(((half *)m)[5]) != add) fault = "wrong numbers";
+        if (dev_unmap(s[2])) fault = "not unmapped";
+    }
+    dev_unload(p);
+    return fault;
+}
+
+/* Half of the programs are those of the other threads, so that one thread
+ * unloads what another is about to load. */
+static void *come_and_go(void *arg)
+{
+    comer *c = arg;
+    dev_shape shape = {MIL_FP16, 4, {1, 4, 1, 32}, 49152};
+    dev_surface *s[3] = {NULL};
+    for (int i = 0; i < 3 && !c->fault; i++)
+        if (dev_surface_new(c->d, &shape, &s[i])) c->fault = "no surface";
+    for (int i = 0; i < TIMES && !c->fault; i++)
+        c->fault = come_once(c->d, i % 2 ? 7 : 100 + c->which, s);
+    for (int i = 0; i < 3; i++) dev_drop(s[i]);
+    return NULL;
+}
+
+static void programs_come_and_go_in_many_threads(void **state)
+{
+    const bench *b = *state;
+    int64_t live = fake.live_objects();
+    for (size_t r = 0; r < COUNT_OF(routes); r++) {
+        char uri[300];
+        device *d[2];
+        comer all[COMERS];
+        pthread_t thread[COMERS];
+        snprintf(uri, sizeof uri, "%s,compiles=0", routes[r]);
+        for (int i = 0; i < 2; i++) assert_ok(dev_open(uri, b->k, &d[i]));
+        for (int i = 0; i < COMERS; i++) {
+            all[i] = (comer){.d = d[i / 2], .which = i};
+            assert_int_equal(pthread_create(&thread[i], NULL, come_and_go, &all[i]), 0);
+        }
+        for (int i = 0; i < COMERS; i++) pthread_join(thread[i], NULL);
+        for (int i = 0; i < COMERS; i++)
+            if (all[i].fault) fail_msg("%s, thread %d: %s", uri, i, all[i].fault);
+        for (int i = 0; i < 2; i++) dev_close(d[i]);
+        assert_int_equal(fake.loaded(), 0);
+        expect_nothing_staged(b);
+    }
+    assert_int_equal(fake.live_objects(), live);
+    expect_no_misuse();
+}
+
 int main(void)
 {
 #define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
+    /* The driver counts compiles per process: what needs many comes last. */
     const struct CMUnitTest tests[] = {
         ON_BENCH(ten_thousand_runs_grow_nothing),
         ON_BENCH(two_trainings_at_once_are_each_as_alone),
         ON_BENCH(a_full_queue_is_waited_for_in_any_order),
         ON_BENCH(closing_with_work_queued_lets_it_end),
+        ON_BENCH(programs_come_and_go_in_many_threads),
     };
     return cmocka_run_group_tests(tests, open_fake, NULL);
 }
