@@ -49,7 +49,13 @@ ANNEAL_API void anneal_free(anneal *a); /* NULL is fine */
 /* Text of the last failure of this handle; "" if none. */
 ANNEAL_API const char *anneal_error(const anneal *a);
 
-/* Settings by name and value, as in recipes ("model.layers", "6"). */
+/* Settings by name and value, as in recipes ("model.layers", "6").
+ *
+ * What is learned of a machine (compiled programs, reports of its chip) is kept
+ * in the folder device.state, and nowhere if that is empty. With it, device.uri
+ * "auto" takes a chip that a self-check found to be right; the self-check itself
+ * is made by the command, `anneal device info auto`, in the same folder: a
+ * library has no program to start anew. */
 ANNEAL_API int anneal_set(anneal *a, const char *name, const char *value);
 ANNEAL_API int anneal_read_recipe(anneal *a, const char *path);
 

@@ -309,6 +309,20 @@ static rc conclude(check *k, const dev_machine *chip)
                   : OK;
 }
 
+/* `auto` is whatever it takes: a chip is not to be asked in this process. */
+static rc settle_uri(check *k)
+{
+    char chip[512];
+    machine m;
+    dev_caps caps;
+    if (!dev_auto_chip(k->uri, chip, sizeof chip)) return OK;
+    TRY(machine_open(k->c, &m));
+    rc e = dev_caps_of(m.dev, &caps);
+    machine_close(&m);
+    if (!e) k->uri = arena_text(k->a->mem, caps.uri);
+    return e || k->uri ? e : E_MEMORY;
+}
+
 rc cli_check(const args *a, const config *c)
 {
     check *k = arena_take(a->mem, sizeof *k);
@@ -317,6 +331,7 @@ rc cli_check(const args *a, const config *c)
     if (!k) return E_MEMORY;
     _Static_assert(sizeof k->all / sizeof *k->all > DEV_RULES, "room for every rule");
     *k = (check){.a = a, .c = c, .uri = config_text(c, OPT_device_uri)};
+    TRY(settle_uri(k));
     const dev_driver *d = dev_driver_of(k->uri, &params);
     bool chip = d && d->chip;
     if (dev_question_count() > QUESTIONS_MAX) return E_FAILED;

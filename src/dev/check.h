@@ -49,6 +49,10 @@ void check_say(dev_sight *out, dev_seen seen, const char *fmt, ...) PRINTF_LIKE(
  * each port in binding order, sizes as the ports say. */
 rc check_compute(device *d, const char *name, const char *text, const half *const *in,
                  half *const *out);
+/* The same for a program with one weight file. */
+rc check_compute_with(device *d, const char *name, const char *text,
+                      const mil_blob_file *weights, const half *const *in,
+                      half *const *out);
 /* A program that adds 128 numbers of a file to its input, [1, 4, 1, 32]; that
  * file, all of one value (free the writer); and one run of such a program with
  * an input that begins with `in`: the first number of the output. */

@@ -42,13 +42,20 @@ static rc run(dev_program *p, const dev_ports *ports, dev_surface **s,
 rc check_compute(device *d, const char *name, const char *text, const half *const *in,
                  half *const *out)
 {
+    return check_compute_with(d, name, text, NULL, in, out);
+}
+
+rc check_compute_with(device *d, const char *name, const char *text,
+                      const mil_blob_file *weights, const half *const *in,
+                      half *const *out)
+{
     dev_surface *s[PORTS] = {NULL};
     dev_program *p = NULL;
     dev_ports ports;
     str spelled = {0};
     str_add(&spelled, text);
     rc r = probe_spell(d, &spelled);
-    dev_source src = {name, spelled.p, spelled.n, NULL, 0};
+    dev_source src = {name, spelled.p, spelled.n, weights, weights != NULL};
     if (r == OK) r = dev_load(d, &src, &p);
     if (r == OK) r = dev_ports_of(p, &ports);
     if (r == OK && ports.n_in + ports.n_out > PORTS)

@@ -148,35 +148,90 @@ static const char large_text[] = HEAD
     "tensor<fp16, [1, 1, 64, 64]> out_a = matmul(transpose_x = no, transpose_y = no, "
     "x = in_a, y = in_b)[name = string(\"out_a\")];\n} -> (out_a); }\n";
 
-static rc on_exact(const dev_caps *caps, const half *const *in, half *const *out)
+static rc on_exact(const dev_caps *caps, const char *text, const mil_blob_file *weights,
+                   const half *const *in, half *const *out)
 {
     char uri[64];
     device *twin;
     snprintf(uri, sizeof uri, "emu:%s,exact", caps->profile ? caps->profile->name : "m4");
     TRY(dev_open(uri, NULL, &twin));
-    rc r = check_compute(twin, "product", large_text, in, out);
+    rc r = check_compute_with(twin, "twin", text, weights, in, out);
     dev_close(twin);
     return r;
 }
 
-rc numbers_product(device *d, const dev_caps *caps, dev_sight *out)
+/* Both devices on the same input; n_out numbers come out. */
+static rc both(device *d, const dev_caps *caps, const char *text,
+               const mil_blob_file *weights, const half *const *in, int n_out,
+               dev_sight *out)
 {
-    half *all = mem_take((size_t)(2 * M * K + 2 * M * M) * sizeof *all);
+    half *all = mem_take(2 * (size_t)n_out * sizeof *all);
     if (!all) return E_MEMORY;
-    const half *in[] = {all, all + M * K};
-    half *had[] = {all + 2 * M * K}, *want[] = {all + 2 * M * K + M * M};
-    for (uint64_t i = 0; i < 2 * M * K; i++)
-        all[i] = half_from_double(rng_normal(1, 1, i) / sqrt(K));
-    rc r = check_compute(d, "product", large_text, in, had);
-    if (r == OK) r = on_exact(caps, in, want);
+    half *had[] = {all}, *want[] = {all + n_out};
+    rc r = check_compute_with(d, "exact", text, weights, in, had);
+    if (r == OK) r = on_exact(caps, text, weights, in, want);
     int differ = 0;
-    for (int i = 0; i < M * M; i++) differ += had[0][i] != want[0][i];
+    for (int i = 0; i < n_out; i++) differ += had[0][i] != want[0][i];
     if (r == OK) {
-        out->value = check_distance(had[0], want[0], M * M);
+        out->value = check_distance(had[0], want[0], (size_t)n_out);
         check_say(out, differ ? DEV_SEEN_WRONG : DEV_SEEN_RIGHT,
-                  "%d of %d numbers differ, a distance of %.3g", differ, M * M,
+                  "%d of %d numbers differ, a distance of %.3g", differ, n_out,
                   out->value);
     }
     mem_drop(all);
     return settle(r, out);
+}
+
+static void fill_normal(half *h, int n, uint64_t stream, double size)
+{
+    for (int i = 0; i < n; i++)
+        h[i] = half_from_double(size * rng_normal(1, stream, (uint64_t)i));
+}
+
+rc numbers_product(device *d, const dev_caps *caps, dev_sight *out)
+{
+    half *all = mem_take((size_t)(2 * M * K) * sizeof *all);
+    if (!all) return E_MEMORY;
+    const half *in[] = {all, all + M * K};
+    fill_normal(all, 2 * M * K, 1, 1 / sqrt(K));
+    rc r = both(d, caps, large_text, NULL, in, M * M, out);
+    mem_drop(all);
+    return r;
+}
+
+/* ---- a convolution, bit for bit: 16 channels, 8 x 32, kernel 3 x 3 ---- */
+enum { CH = 16, IMAGE = CH * 8 * 32, KERNEL = CH * CH * 9 };
+static const char conv_text[] = HEAD
+    "tensor<fp16, [1, 16, 8, 32]> in_a) {\n"
+    "tensor<fp16, [16, 16, 3, 3]> w = const()[name = string(\"w\"), val = "
+    "tensor<fp16, [16, 16, 3, 3]>(BLOBFILE(path = "
+    "string(\"@model_path/weights/w.bin\"), offset = uint64(64)))];\n"
+    "tensor<int32, [2]> ones = const()[name = string(\"ones\"), val = "
+    "tensor<int32, [2]>([1, 1])];\n"
+    "tensor<int32, [4]> pads = const()[name = string(\"pads\"), val = "
+    "tensor<int32, [4]>([1, 1, 1, 1])];\n"
+    "int32 one = const()[name = string(\"one\"), val = int32(1)];\n"
+    "string kind = const()[name = string(\"kind\"), val = string(\"custom\")];\n"
+    "tensor<fp16, [1, 16, 8, 32]> out_a = conv(dilations = ones, groups = one, pad = "
+    "pads, pad_type = kind, strides = ones, weight = w, x = in_a)[name = "
+    "string(\"out_a\")];\n} -> (out_a); }\n";
+
+rc numbers_conv(device *d, const dev_caps *caps, dev_sight *out)
+{
+    half *all = mem_take((IMAGE + KERNEL) * sizeof *all);
+    mil_blob_writer *w = NULL;
+    mil_blob_file weights = {.path = "@model_path/weights/w.bin"};
+    uint64_t offset;
+    if (!all) return E_MEMORY;
+    const half *in[] = {all};
+    fill_normal(all, IMAGE, 2, 1);
+    fill_normal(all + IMAGE, KERNEL, 3, sqrt(2.0 / (9 * CH)));
+    rc r = mil_blob_new(&w);
+    if (r == OK)
+        r = mil_blob_add(w, MIL_FP16, all + IMAGE, KERNEL * sizeof *all, &offset);
+    if (r == OK) r = mil_blob_bytes(w, &weights.bytes, &weights.size);
+    if (r == OK) r = both(d, caps, conv_text, &weights, in, IMAGE, out);
+    if (w) mil_blob_free(w);
+    mem_drop(all);
+    return r;
 }
