@@ -15,6 +15,7 @@
 #define O_EXCL 0x800
 #define O_DIRECTORY 0x100000
 #define O_CLOEXEC 0x1000000
+#define AT_FDCWD (-2)
 
 #define F_GETFD 1
 #define F_SETFD 2

@@ -22,6 +22,8 @@ struct stat {
     int64_t st_qspare[2];
 };
 
+#define st_mtime st_mtimespec.tv_sec
+
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
 #define S_IFDIR 0040000
@@ -39,5 +41,6 @@ int mkdir(const char *path, mode_t mode);
 int mkfifo(const char *path, mode_t mode);
 int chmod(const char *path, mode_t mode);
 mode_t umask(mode_t mask);
+int utimensat(int folder, const char *path, const struct timespec time[2], int how);
 
 #endif
