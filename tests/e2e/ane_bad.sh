@@ -10,6 +10,7 @@ if [ ! -f "$FAKE" ]; then
     exit 0
 fi
 here=$TMPDIR
+root=$PWD
 tmp=$here/tmp # where programs are staged
 mkdir -p "$tmp" && cd "$here" || exit 1
 export TMPDIR=$tmp
@@ -100,6 +101,28 @@ same "a full disk: nothing is left staged" "$(left)" ""
 train half "ane:lib=$FAKE" ""
 same "goes on after all of these" "$code" 0
 same "to the same bits" "$(sum runs/half/step-00000008/{model,optim}.safetensors)" "$whole"
+
+# ---- every command that computes ----
+. "$root/tests/e2e/lib/npy.sh"
+int32 $(seq 66) | npy ids.npy '<i4' '(2, 33)'
+# verb NAME ARG...: loses the engine in its third run
+verb() {
+    local name=$1 route
+    for route in client memory; do
+        said=$(FAKE_ANE="tell=$here/told;refuse=evaluate,power_lost,6" "$ANNEAL" "$@" \
+            -d "ane:$route,lib=$FAKE" 2>&1)
+        same "$name, $route: exit code" $? 3
+        has "$name, $route: says so" "$said" "code 23, status 0xe"
+        same "$name, $route: nothing is kept" "$(head -n 2 told | tr '\n' ' ') $(left)" \
+            "objects 0 loaded 0  "
+        rm -f told
+    done
+}
+verb eval emu
+verb sample emu --tokens 20
+verb grad emu --tokens ids.npy -o grads.safetensors
+same "grad: no file of wrong gradients" "$(ls grads.safetensors 2>/dev/null)" ""
+verb bench step --dim 32 --hidden 64 --heads 2 --layers 2 --seq 32 --batch 2 --vocab 64
 
 # ---- an engine that goes away ----
 for route in client memory; do
