@@ -20,7 +20,8 @@ typedef struct {
  * nothing. */
 rc dev_cache_list(arena *mem, const char *state, const char *uri, dev_cached **out,
                   size_t *n);
-/* Remove those of them that nobody is writing just now; *n it was, of *bytes. */
+/* Remove those of them that nobody is writing just now; *n it was, of *bytes.
+ * Whether loading without compiling works is then asked anew. */
 rc dev_cache_clear(const char *state, const char *uri, size_t *n, uint64_t *bytes);
 
 /* What an opened device does with it. */
@@ -36,7 +37,8 @@ struct dev_cache {
 rc dev_cache_of(device *d, dev_cache *out);
 /* Try it: compile a small program, unload it, load it again without compiling,
  * and compare its numbers. What came of it is remembered for this system, and
- * from then on holds for the device. E_DEVICE where nothing can be kept. */
+ * from then on holds for the device. Not beside other loads. E_DEVICE where nothing can
+ * be kept. */
 rc dev_cache_try(device *d, bool *works);
 
 #endif

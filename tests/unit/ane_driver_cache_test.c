@@ -18,7 +18,8 @@ static struct {
     int64_t (*live)(void);
     int (*loaded)(void);
     void (*reset)(void), (*limits)(int, int), (*hide)(const char *);
-    void (*tell)(const char *), (*daemon)(const char *);
+    void (*tell)(const char *), (*daemon)(const char *), (*fail_at)(uint64_t);
+    uint64_t (*calls)(void);
 } fake;
 
 #define FIND(field, name)                  \
@@ -42,6 +43,8 @@ static int open_fake(void **state)
     FIND(hide, "fake_ane_hide");
     FIND(tell, "fake_ane_tell");
     FIND(daemon, "fake_ane_daemon");
+    FIND(fail_at, "fake_ane_fail_at");
+    FIND(calls, "fake_ane_calls");
     return 0;
 }
 
@@ -288,6 +291,69 @@ static void where_it_was_seen_to_fail_it_stays_off(void **state)
     assert_int_equal(use(d, 0), 1);
     assert_int_equal(use(d, 0), 0);
     dev_close(d);
+    fake.tell("refuse=evaluate,run_failed,1"); /* the cache is not to blame */
+    assert_true(dev_open_at(b->uri, NULL, b->state, &d) != OK);
+    fake.tell("");
+    d = opened(b);
+    assert_true(facts(d).on);
+    dev_close(d);
+}
+
+/* Cleared, it is asked anew. */
+static void a_verdict_is_not_for_ever(void **state)
+{
+    bench *b = *state;
+    size_t n;
+    uint64_t bytes;
+    fake.tell("refuse=load,not_compiled,2");
+    dev_close(opened(b));
+    fake.tell("");
+    device *d = opened(b);
+    assert_false(facts(d).on);
+    dev_close(d);
+    const char *other = strstr(b->uri, "client") ? "ane:memory" : "ane:client";
+    assert_ok(dev_cache_clear(b->state, other, &n, &bytes));
+    d = opened(b);
+    assert_false(facts(d).on);
+    dev_close(d);
+    assert_ok(dev_cache_clear(b->state, NULL, &n, &bytes));
+    d = opened(b);
+    assert_true(facts(d).on);
+    dev_close(d);
+}
+
+/* Whatever call of the system's fails: a clear error or none, nothing left, and
+ * the next life is well. */
+static void any_call_may_fail_with_it(void **state)
+{
+    bench *b = *state;
+    device *d = opened(b);
+    use(d, 1);
+    dev_close(d);
+    uint64_t before = fake.calls();
+    d = opened(b);
+    use(d, 1);
+    dev_close(d);
+    uint64_t n = fake.calls() - before;
+    assert_true(n > 50);
+    for (uint64_t k = 1; k <= n; k++) {
+        fake.fail_at(k);
+        rc r = dev_open_at(b->uri, NULL, b->state, &d);
+        dev_program *p = NULL;
+        if (r == OK) {
+            static const char text[] = PROGRAM(
+                ROW32 " in_a", LET(ROW32, "made", "add(x = in_a, y = in_a)"), "made");
+            r = try_load(d, text, NULL, 0, &p);
+            dev_unload(p);
+            dev_close(d);
+        }
+        fake.fail_at(0);
+        if (r != OK && !*err_first()) fail_msg("call %d: no text", (int)k);
+        if (fake.live() || fake.loaded()) fail_msg("call %d leaves something", (int)k);
+        d = opened(b);
+        use(d, 1);
+        dev_close(d);
+    }
 }
 
 /* ---- files that are not what they were ---- */
@@ -542,6 +608,8 @@ int main(void)
         ON_ROUTES(it_is_off_where_nobody_wants_it),
         ON_ROUTES(what_the_system_has_forgotten_is_compiled),
         ON_ROUTES(where_it_was_seen_to_fail_it_stays_off),
+        ON_ROUTES(a_verdict_is_not_for_ever),
+        ON_ROUTES(any_call_may_fail_with_it),
         ON_ROUTES(what_is_torn_is_compiled_again),
         ON_ROUTES(what_a_killed_run_left_is_swept),
         ON_ROUTES(a_folder_that_cannot_be_used_is_no_error),

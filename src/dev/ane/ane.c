@@ -64,9 +64,10 @@ static rc try_route(ane_device *d, const ane_route *route, const char *lib)
     TRY(ane_engine_use(&d->e, route));
     select_cache(d, lib);
     rc r = ane_trial(d);
-    if (r != OK && c->on) {
-        ane_cache_settle(c, false);
+    if (r != OK && c->on) { /* is the cache to blame? */
+        ane_cache_off(c, "off: the trial failed with it");
         r = ane_trial(d);
+        if (r == OK) ane_cache_settle(c, false);
     }
     if (r == OK && c->on && c->verdict == ANE_CACHE_UNKNOWN)
         ane_cache_settle(c, cache_works(d));

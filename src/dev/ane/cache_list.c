@@ -32,16 +32,17 @@ static bool read_one(arena *mem, const char *root, const char *base, dev_cached 
     struct stat st;
     const char *path = file_join(mem, root, base);
     if (!path || stat(path, &st) || ane_entry_read(mem, path, &e) != OK) return false;
+#ifdef __APPLE__
+    struct timespec used = st.st_mtimespec;
+#else
+    struct timespec used = st.st_mtim;
+#endif
     *out = (dev_cached){.name = arena_textn(mem, base, strlen(base) - strlen(ENTRY)),
                         .route = word_after(mem, e.machine, "route "),
                         .system = word_after(mem, e.machine, "build "),
                         .bytes = e.bytes + (uint64_t)st.st_size,
-                        .used = (int64_t)st.st_mtime};
-#ifdef __APPLE__
-    out->used_ns = st.st_mtimespec.tv_nsec;
-#else
-    out->used_ns = st.st_mtim.tv_nsec;
-#endif
+                        .used = (int64_t)used.tv_sec,
+                        .used_ns = used.tv_nsec};
     return out->name && out->route && out->system;
 }
 
@@ -154,6 +155,22 @@ void ane_cache_sweep(const char *root)
     arena_free(mem);
 }
 
+static void forget_verdicts(arena *mem, const char *root, const char *route)
+{
+    char **names, *text;
+    size_t n, size;
+    if (file_list(mem, root, &names, &n) != OK) n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *path = file_join(mem, root, names[i]);
+        if (!path || !str_ends(names[i], ".verdict")) continue;
+        const char *of = file_read(mem, path, 4096, &text, &size) == OK
+                             ? word_after(mem, text, "route ")
+                             : "";
+        if (!*route || (of && !strcmp(of, route))) file_remove(path);
+    }
+    err_clear();
+}
+
 rc dev_cache_clear(const char *state, const char *uri, size_t *n, uint64_t *bytes)
 {
     arena *mem = arena_new();
@@ -169,7 +186,12 @@ rc dev_cache_clear(const char *state, const char *uri, size_t *n, uint64_t *byte
         *bytes += all[i].bytes;
         (*n)++;
     }
-    if (r == OK && root && file_is_dir(root)) ane_cache_sweep(root);
+    if (r == OK && root && file_is_dir(root)) {
+        const char *route = "";
+        route_of(uri, &route);
+        forget_verdicts(mem, root, route);
+        ane_cache_sweep(root);
+    }
     arena_free(mem);
     return r;
 }
