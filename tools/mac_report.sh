@@ -25,11 +25,12 @@ out=$(mktemp "${TMPDIR:-/tmp}/anneal-report.XXXXXX") || exit 1
 trap 'rm -f "$out"' EXIT
 echo "Asking the engine some sixty questions, each in a process of its own, with"
 echo "pauses, so that the system's compile service is not overrun: a few minutes."
-"$B/anneal" device check "$DEVICE" ${SETTINGS:-} >"$out" 2>"$out.err"
-code=$?
-cat "$out"
-cat "$out.err" >&2
-rm -f "$out.err"
+{
+    "$B/anneal" device check "$DEVICE" ${SETTINGS:-}
+    echo $? >"$out.code"
+} | tee "$out"
+code=$(cat "$out.code")
+rm -f "$out.code"
 report=$(sed -n 's/^report  //p' "$out")
 if [ -z "$report" ] || [ ! -s "$report" ]; then
     echo "mac-report: no report was written; what stands above says why" >&2

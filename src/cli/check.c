@@ -77,12 +77,13 @@ static json_t *answer_json(const check *k, const answer *x)
 
 static void print_answer(const answer *x)
 {
-    bool rule = x->q.kind == DEV_ASK_RULE, skipped = x->r.verdict == DEV_PROBE_SKIP;
+    static const char *const words[][2] = {[DEV_ASK_CONTRACT] = {"wrong", "right"},
+                                           [DEV_ASK_NUMBERS] = {"differs", "the same"},
+                                           [DEV_ASK_CHIP] = {"no", "yes"},
+                                           [DEV_ASK_RULE] = {"does not", "holds"}};
+    bool skipped = x->r.verdict == DEV_PROBE_SKIP;
     printf("%-8s%-22s %-9s %s\n", verdicts[x->r.verdict], x->q.id,
-           skipped      ? ""
-           : x->r.holds ? (rule ? "holds" : "right")
-                        : (rule ? "does not" : "wrong"),
-           x->r.detail);
+           skipped ? "" : words[x->q.kind][x->r.holds], x->r.detail);
     fflush(stdout); /* on a chip the next line may take a while */
 }
 
@@ -285,10 +286,13 @@ static rc write_self(const check *k, const dev_machine *m)
 static rc conclude(check *k, const dev_machine *chip)
 {
     const char *path = NULL;
+    rc written = OK;
+    err_saved why;
     bool json = args_has(k->a, "json");
     if (chip) {
-        TRY(write_report(k, chip, &path));
-        TRY(write_self(k, chip));
+        written = write_report(k, chip, &path);
+        if (written == OK) written = write_self(k, chip);
+        if (written != OK) err_save(written, &why);
     }
     if (json) {
         json_t *o = chip ? dev_known_head(chip) : json_object();
@@ -303,6 +307,7 @@ static rc conclude(check *k, const dev_machine *chip)
                k->rules[0], k->rules[1], k->rules[2]);
         if (path) printf("report  %s\n", path);
     }
+    if (written != OK) return err_restore(&why); /* the answers are told all the same */
     int failed = k->rules[DEV_PROBE_FAIL] + k->checks[DEV_PROBE_FAIL];
     if (chip && !k->opened) return err_fail(E_DEVICE, "%s", k->failed);
     return failed ? err_fail(E_FAILED, "%d answers are not as the tables say", failed)

@@ -50,6 +50,11 @@ has "the self-check is remembered" "$(cat "$self")" '"passed": true'
 has "the chip's own probes are asked" "$(rule delta_reload)" '"detail":"a load without a compile gave'
 has "so is the cache" "$(rule cache_reload)" 'without a compile in'
 
+# ---- the oldest family: other rules, the older spelling of programs ----
+check_chip "sysctl=machdep.cpu.brand_string,Apple M1;engine=emu:m1,exact,faithful,compiles=0"
+has "an M1's contract and arithmetic are right in its own spelling" "$said" '"checks_failed":0'
+has "its rules are those of its family" "$(rule slice_clamp)" '"holds":true'
+
 # ---- children that do not survive ----
 check_chip "$system;crash=gelu(;hang=rsqrt(" device.check_limit=2
 has "a crash is the answer, not the end" "$(rule gelu_refused)" 'ended by signal 11'
@@ -72,6 +77,11 @@ check_chip "" device.check_compiles=9
 has "no more compiles are asked for than allowed" "$(rule tile_poison)" "device.check_compiles were asked for"
 same "a library that is not there: exit code" \
     "$("$ANNEAL" device check ane:lib=/no/such.so $quick >/dev/null 2>&1; echo $?)" 3
+
+check_chip "$system" device.check_compiles=3 device.state=/proc/none
+same "a report that cannot be written: exit code" $code 1
+has "a report that cannot be written: says so" "$talk" "/proc/none"
+has "and the answers are told all the same" "$said" '"rules":[{'
 
 # ---- the report becomes a profile ----
 plan() {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "dev/ane/ane.h"
 #include "dev/check.h"
+#include "dev/probe_case.h"
 
 enum { BEFORE = 5, AFTER = 7, STAGE_WAIT_MS = 2000 };
 
@@ -71,9 +72,11 @@ static rc ask_delta(device *dev, dev_sight *out)
     mil_blob_writer *w[2] = {NULL, NULL};
     mil_blob_file weights[2];
     dev_program *p = NULL;
-    dev_source src = {"delta", check_weighted_text, strlen(check_weighted_text), weights,
-                      1};
-    rc r = check_blob(BEFORE, &w[0], &weights[0]);
+    str text = {0};
+    str_add(&text, check_weighted_text);
+    rc r = probe_spell(dev, &text);
+    dev_source src = {"delta", text.p, text.n, weights, 1};
+    if (r == OK) r = check_blob(BEFORE, &w[0], &weights[0]);
     if (r == OK) r = check_blob(AFTER, &w[1], &weights[1]);
     if (r == OK) r = dev_load(dev, &src, &p);
     src.files = &weights[1];
@@ -81,6 +84,7 @@ static rc ask_delta(device *dev, dev_sight *out)
     dev_unload(p);
     for (int i = 0; i < 2; i++)
         if (w[i]) mil_blob_free(w[i]);
+    str_free(&text);
     return r;
 }
 
@@ -105,15 +109,17 @@ static rc ask_cache(device *dev, dev_sight *out)
     mil_blob_file weights;
     bool first, second;
     double ms[2];
-    dev_source src = {"cache", check_weighted_text, strlen(check_weighted_text), &weights,
-                      1};
+    str text = {0};
     if (!c->on) {
         check_say(out, c->usable ? DEV_SEEN_REFUSED : DEV_SEEN_UNKNOWN,
                   "programs are not kept: %s",
                   c->why ? c->why : "no folder to keep them");
         return OK;
     }
-    rc r = check_blob(BEFORE, &w, &weights);
+    str_add(&text, check_weighted_text);
+    rc r = probe_spell(dev, &text);
+    dev_source src = {"cache", text.p, text.n, &weights, 1};
+    if (r == OK) r = check_blob(BEFORE, &w, &weights);
     if (r == OK) r = load_and_run(dev, &src, &first, &ms[0]);
     uint64_t loads = c->loads;
     if (r == OK) r = load_and_run(dev, &src, &second, &ms[1]);
@@ -124,6 +130,7 @@ static rc ask_cache(device *dev, dev_sight *out)
                   "loaded again without a compile in %.0f ms, first in %.0f ms", ms[1],
                   ms[0]);
     if (w) mil_blob_free(w);
+    str_free(&text);
     return r;
 }
 
