@@ -3,6 +3,7 @@
  * torn, gone, refused or full; never more than allowed. */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "dev_help.h"
 #include "base/str.h"
@@ -175,6 +176,31 @@ static void a_program_is_compiled_once(void **state)
     assert_int_equal(use(d, 1), 0);
     assert_int_equal(kept(b), 4);
     assert_int_equal(facts(d).refused + facts(d).failed, 0);
+    dev_close(d);
+}
+
+/* Others may neither read the weights nor put a program in their place. */
+static void its_folder_is_private(void **state)
+{
+    bench *b = *state;
+    struct stat st;
+    char path[400], to[400];
+    device *d;
+    dev_close(opened(b));
+    assert_int_equal(stat(b->programs, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_int_equal(chmod(b->programs, 0755), 0);
+    dev_close(opened(b));
+    assert_int_equal(stat(b->programs, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    /* A link in its place is not followed. */
+    snprintf(path, sizeof path, "%s/other/ane", b->dir);
+    snprintf(to, sizeof to, "%s/programs", path);
+    assert_ok(file_make_dirs(path));
+    assert_int_equal(symlink(b->programs, to), 0);
+    snprintf(path, sizeof path, "%s/other", b->dir);
+    assert_ok(dev_open_at(b->uri, NULL, path, &d));
+    assert_false(facts(d).on);
     dev_close(d);
 }
 
@@ -603,6 +629,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         ON_ROUTES(a_program_is_compiled_once),
+        ON_ROUTES(its_folder_is_private),
         ON_ROUTES(another_process_compiles_nothing),
         ON_ROUTES(what_is_kept_needs_no_budget),
         ON_ROUTES(it_is_off_where_nobody_wants_it),

@@ -1,4 +1,5 @@
 /* cache.c - keep what was compiled, and find it again; see cache.h. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +24,17 @@ static bool path_of(const ane_cache *c, const char *name, const char *suffix,
 }
 
 /* ---- opening ---- */
-/* Private even if an earlier version or a user made it otherwise: what is in it
- * is loaded on the engine. */
+/* Private from the start, and even if it was made otherwise before: what is in
+ * it is loaded on the engine. */
 static bool make_private_root(ane_cache *c)
 {
     struct stat st;
-    if (file_make_dirs(c->root) != OK || lstat(c->root, &st)) return false;
+    char *slash = strrchr(c->root, '/');
+    *slash = 0;
+    rc r = file_make_dirs(c->root);
+    *slash = '/';
+    if (r != OK || (mkdir(c->root, 0700) && errno != EEXIST) || lstat(c->root, &st))
+        return false;
     return S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !chmod(c->root, 0700);
 }
 
