@@ -139,6 +139,23 @@ static void a_run_is_limited_stopped_and_gone_on_with(void **state)
 }
 
 static anneal *interrupted;
+/* The library looks into no folder by itself; with one, `auto` consults it, and a
+ * machine without a chip has nothing to keep there. */
+static void a_folder_for_what_is_remembered_is_a_setting(void **state)
+{
+    bench *b = *state;
+    char dir[600], run[600];
+    anneal *a = tiny(b, "1");
+    anneal_result r;
+    snprintf(dir, sizeof dir, "%s/state", b->dir);
+    snprintf(run, sizeof run, "%s/runs/state", b->dir);
+    set(a, "device.state", dir);
+    set(a, "device.uri", "auto");
+    if (anneal_train(a, run, &r)) fail_msg("%s", anneal_error(a));
+    assert_int_equal(r.step, 1);
+    anneal_free(a);
+}
+
 static void on_signal(int sig)
 {
     (void)sig;
@@ -295,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUN(settings_are_checked_and_errors_stay_with_their_handle),
         RUN(a_run_is_limited_stopped_and_gone_on_with),
+        RUN(a_folder_for_what_is_remembered_is_a_setting),
         RUN(a_signal_handler_may_stop_a_run),
         RUN(two_runs_in_two_threads_are_two_runs),
         RUN(a_model_is_opened_again_and_writes_the_same),
