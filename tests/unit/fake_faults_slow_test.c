@@ -55,11 +55,10 @@ static bool one_failure(const scene *s, uint64_t n)
     arena *mem = arena_new();
     train_result result;
     char *run = copy_path(s->b->dir, "run");
-    dev_cached removed;
-    size_t n_removed;
+    size_t removed;
+    uint64_t bytes;
     /* Every other time the programs are compiled and kept anew. */
-    if (s->state && n % 2)
-        assert_ok(dev_cache_clear(s->state, NULL, &removed, &n_removed));
+    if (s->state && n % 2) assert_ok(dev_cache_clear(s->state, NULL, &removed, &bytes));
     fake.fail_at(n);
     rc r = train_small(s->b, s->d, run, NULL, &result);
     fake.fail_at(0);
