@@ -664,24 +664,27 @@ static void ports_are_bound_where_the_program_says(void **state)
     mil_type row = {.dtype = MIL_FP16, .tensor = true, .rank = 4, .d = {1, 4, 1, 32}};
     const dev_port in[] = {{"in_a", row}, {"in_b", row}}, out[] = {{"made", row}};
     const dev_ports ports = {2, 1, in, out};
-    int in_at[2] = {0, 1}, out_at[1] = {0};
+    int in_at[2] = {0, 1}, out_at[1] = {0}, told;
     assert_ok(ane_sys_open(&a, FAKE_LIB));
     ane_id t = attributes(&a, "in_b", "in_a", 64);
-    assert_ok(ane_read_ports(&a, t, &ports, in_at, out_at));
+    assert_ok(ane_read_ports(&a, t, &ports, in_at, out_at, &told));
+    assert_int_equal(told, 2);
     assert_int_equal(in_at[0], 1);
     assert_int_equal(in_at[1], 0);
     assert_int_equal(out_at[0], 0);
     ane_drop(&a, t);
     t = attributes(&a, "in_a", "in_c", 64);
-    assert_fails(ane_read_ports(&a, t, &ports, in_at, out_at), E_DEVICE, "in_b");
+    assert_fails(ane_read_ports(&a, t, &ports, in_at, out_at, &told), E_DEVICE, "in_b");
     ane_drop(&a, t);
     t = attributes(&a, "in_a", "in_b", 128);
-    assert_fails(ane_read_ports(&a, t, &ports, in_at, out_at), E_RULE, "row_multiple");
+    assert_fails(ane_read_ports(&a, t, &ports, in_at, out_at, &told), E_RULE,
+                 "row_multiple");
     ane_drop(&a, t);
     in_at[0] = 7; /* nothing said, nothing changed */
-    assert_ok(ane_read_ports(&a, NULL, &ports, in_at, out_at));
+    assert_ok(ane_read_ports(&a, NULL, &ports, in_at, out_at, &told));
+    assert_int_equal(told, 0);
     t = number_of(&a, 3);
-    assert_ok(ane_read_ports(&a, t, &ports, in_at, out_at));
+    assert_ok(ane_read_ports(&a, t, &ports, in_at, out_at, &told));
     assert_int_equal(in_at[0], 7);
     ane_drop(&a, t);
     assert_int_equal(a.live, 0);

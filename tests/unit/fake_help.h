@@ -144,7 +144,7 @@ static inline rc train_small(const bench *b, device *d, const char *run, train_j
                                   .seed = 5,
                                   .eval_windows = 2,
                                   .checkpoint_every = 1};
-    job.model = (model_config){.layers = 2,
+    job.model = (model_config){.layers = 1,
                                .dim = 32,
                                .heads = 4,
                                .kv_heads = 2,

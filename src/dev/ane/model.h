@@ -66,7 +66,8 @@ struct ane_engine {
      * sense, programs are not asked for it (silent) and the alphabet holds,
      * which the trial's numbers then prove or refute. */
     bool trial, silent;
-    bool opened;             /* the locks are made */
+    int told;    /* sides of which the trial's program said where they go: 0 to 2 */
+    bool opened; /* the locks are made */
     pthread_mutex_t lock;    /* models, their references and bindings */
     pthread_mutex_t loading; /* one compile at a time; the cache, the forms */
     ane_cache cache;
@@ -137,9 +138,10 @@ rc ane_weight_dict(ane_engine *e, const dev_source *src, ane_weights form, ane_i
  * description they are bound by the alphabet. E_RULE if it reads rows at a
  * stride that is not that of packed rows; E_DEVICE if it has other ports. */
 rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports);
-/* The same from attributes at hand; what they do not say stays as it is. */
+/* The same from attributes at hand; what they do not say stays as it is, and *told
+ * is how many sides (0 to 2) they place. */
 rc ane_read_ports(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
-                  int *in_at, int *out_at);
+                  int *in_at, int *out_at, int *told);
 
 /* ---- budget.c: what this process has used up, whatever opened it ---- */
 /* Take a compile, just before it is asked for: it is used whatever comes of it.

@@ -33,11 +33,13 @@ static int symbol_of(const ane_sys *a, ane_ref symbols, const char *name)
     return -1;
 }
 
+/* Which is counted in *told where it is described. */
 static rc place_side(const ane_sys *a, ane_ref symbols, const dev_port *ports, int n,
-                     int *at, const char *what)
+                     int *at, const char *what, int *told)
 {
     long had = ane_get_count(a, symbols);
     if (had < 0) return OK; /* not described */
+    ++*told;
     if (had != n)
         return err_fail(E_DEVICE, "the compiled program has %ld %s, its text has %d", had,
                         what, n);
@@ -94,16 +96,28 @@ static rc check_side(const ane_sys *a, ane_ref list, const dev_port *ports, int 
 }
 
 rc ane_read_ports(const ane_sys *a, ane_ref attributes, const dev_ports *ports,
-                  int *in_at, int *out_at)
+                  int *in_at, int *out_at, int *told)
 {
+    *told = 0;
     ane_ref d = ane_get(a, attributes, "ANEFModelDescription");
     ane_ref network = ane_get_item(a, ane_get(a, attributes, "NetworkStatusList"), 0);
     TRY(place_side(a, ane_get(a, d, "kANEFModelInputSymbolsArrayKey"), ports->in,
-                   ports->n_in, in_at, "inputs"));
+                   ports->n_in, in_at, "inputs", told));
     TRY(place_side(a, ane_get(a, d, "kANEFModelOutputSymbolsArrayKey"), ports->out,
-                   ports->n_out, out_at, "outputs"));
+                   ports->n_out, out_at, "outputs", told));
     TRY(check_side(a, ane_get(a, network, "LiveInputList"), ports->in, ports->n_in));
     return check_side(a, ane_get(a, network, "LiveOutputList"), ports->out, ports->n_out);
+}
+
+/* What could not be read may have been said: where the trial's program told both
+ * sides, a guess would be wrong numbers whenever the alphabet is not the order. */
+static rc check_told(ane_engine *e, int told)
+{
+    if (e->trial) e->told = told;
+    if (told >= e->told) return OK;
+    return err_hint(err_fail(E_DEVICE, "the system does not say where the inputs and "
+                                       "outputs of the program go, as it did before"),
+                    "try again; if it stays, end other programs that use the engine");
 }
 
 rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports)
@@ -114,11 +128,14 @@ rc ane_describe(ane_engine *e, ane_model *m, const dev_ports *ports)
     if (e->silent || !ane_has(a, e->route->has_attributes)) return OK;
     void *pool = a->objc_autoreleasePoolPush();
     ane_id attributes = e->route->attributes(a, m->object);
-    rc r = ane_read_ports(a, attributes, ports, m->in_at, m->out_at);
+    int told;
+    rc r = ane_read_ports(a, attributes, ports, m->in_at, m->out_at, &told);
+    if (r == OK) r = check_told(e, told);
     ane_drop(a, attributes);
     a->objc_autoreleasePoolPop(pool);
     if (r == OK || !e->trial) return r;
     e->silent = true;
+    e->told = 0;
     err_clear();
     return ane_describe(e, m, ports);
 }
