@@ -13,7 +13,8 @@ here=$TMPDIR
 root=$PWD
 tmp=$here/tmp # where programs are staged
 mkdir -p "$tmp" && cd "$here" || exit 1
-export TMPDIR=$tmp
+export TMPDIR=$tmp XDG_CACHE_HOME=$here/cache
+
 
 cat > tiny.conf <<'R'
 model.layers = 2
@@ -85,16 +86,18 @@ bad "no slot is free" "ane:lib=$FAKE" "refuse=load,no_slot" "code 6, status 0x50
 has "no slot is free: what that means" "$said" "all program slots of the engine are taken"
 bad "no slot for the next program" "ane:lib=$FAKE" "refuse=load,no_slot,4" "code 6, status 0x50004"
 bad "no compile is left" "ane:memory,lib=$FAKE" "limits=3,128" "119 compiles"
+# Without the cache of compiled programs, which needs no temporary folder.
 export TMPDIR=$here/none
-bad "no temporary folder" "ane:lib=$FAKE" "" "$here/none"
+bad "no temporary folder" "ane:lib=$FAKE,cache=off" "" "$here/none"
 touch "$here/file"
 export TMPDIR=$here/file
-bad "a file for a temporary folder" "ane:lib=$FAKE" "" "$here/file"
+bad "a file for a temporary folder" "ane:lib=$FAKE,cache=off" "" "$here/file"
 export TMPDIR=$tmp
+
 bad "no folder to stage in" "ane:lib=$FAKE,staging=$here/none" "" "$here/none"
 # A disk that takes no byte: every write fails, and a training would have no
 # log, so the engine is only opened.
-said=$(trap '' XFSZ; ulimit -f 0; "$ANNEAL" device info "ane:lib=$FAKE" 2>&1)
+said=$(trap '' XFSZ; ulimit -f 0; "$ANNEAL" device info "ane:lib=$FAKE,cache=off" 2>&1)
 same "a full disk: exit code" $? 3
 has "a full disk: says so" "$said" "staging the program in $tmp"
 same "a full disk: nothing is left staged" "$(left)" ""
@@ -140,7 +143,7 @@ for route in client memory; do
         "$code $(sum runs/lost$route/step-00000008/{model,optim}.safetensors)" "0 $whole"
 
     # killed while it compiles its fourth program, then in a run
-    train killed$route "$uri" "kill=compile,4" train.checkpoint_every=2
+    train killed$route "$uri,cache=off" "kill=compile,4" train.checkpoint_every=2
     same "$route: killed while staging" "$code" 137
     [ -n "$(left)" ] && ok "$route: a staging folder was left" || not_ok "$route: a staging folder was left"
     train killed$route "$uri" "kill=evaluate,100" train.checkpoint_every=2
@@ -150,7 +153,17 @@ for route in client memory; do
         "$code $(sum runs/killed$route/step-00000008/{model,optim}.safetensors)" "0 $whole"
     same "$route: what was left was swept" "$(left)" ""
 
+    # killed while it compiles a program that is to be kept
+    "$ANNEAL" device cache clear "$uri" >/dev/null
+    train kept$route "$uri" "kill=compile,3"
+    same "$route: killed while keeping a program" "$code" 137
+    train kept$route "$uri" ""
+    same "$route: compiles it again, to the same bits" \
+        "$code $(sum runs/kept$route/step-00000008/{model,optim}.safetensors)" "0 $whole"
+    same "$route: nothing is left staged then" "$(left)" ""
+
     # two processes with the same programs, each compile long enough to meet
+    "$ANNEAL" device cache clear "$uri" >/dev/null
     FAKE_ANE="pause=compile,30;pause=load,30" "$ANNEAL" train tiny.conf data.text=text.txt \
         -n one$route -d "$uri" --show none 2>one.said &
     one=$!
