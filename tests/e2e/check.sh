@@ -148,6 +148,10 @@ rm -rf "$state"
 said=$(auto "absent;$system")
 has "a chip that cannot be opened is said" "$said" "the engine was not tried: this machine has no Neural Engine"
 check "and asked again next time" test ! -e "$self"
+has "another maker's processor has no such engine" \
+    "$(FAKE_ANE='sysctl=machdep.cpu.brand_string,Intel(R) Core' "$ANNEAL" device check "$chip" $quick 2>&1)" \
+    "there is no Neural Engine beside a processor 'Intel(R) Core'"
+same "and auto does not try" "$(auto 'sysctl=machdep.cpu.brand_string,Intel(R) Core')" ""
 printf 'device.uri = auto:lib=%s\n' "$lib" >evil.conf
 "$ANNEAL" explain evil.conf >/dev/null 2>evil.err
 same "a recipe names no library, not for auto either: exit code" $? 2

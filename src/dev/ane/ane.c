@@ -129,7 +129,7 @@ static rc learn(ane_device *d, const char *params, const ane_params *p, const ch
     if (p->no_rules || p->soft.rules_all) return OK;
     bool uniform = c->rule_holds[RULE_uniform_surfaces];
     int compiles = c->compiles_max;
-    TRY(ane_machine(params, &m));
+    if (ane_machine(params, &m) != OK) return err_clear(), OK; /* nothing is known */
     TRY(dev_report_read(state, &m, &known));
     dev_report_apply(&known, d->e.route->name, c);
     c->rule_holds[RULE_uniform_surfaces] = uniform;

@@ -30,6 +30,9 @@ rc ane_machine(const char *params, dev_machine *out)
         return err_fail(E_DEVICE, "there is no Neural Engine here: this is not macOS");
 #endif
     ane_facts_read(ane_sysctl_find(*p.lib ? p.lib : NULL), &f);
+    if (*f.chip && strncmp(f.chip, "Apple", 5))
+        return err_fail(E_DEVICE, "there is no Neural Engine beside a processor '%s'",
+                        f.chip);
     snprintf(out->chip, sizeof out->chip, "%s", f.chip);
     snprintf(out->os, sizeof out->os, "%s", f.os);
     snprintf(out->build, sizeof out->build, "%s", f.build);
