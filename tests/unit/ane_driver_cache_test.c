@@ -184,7 +184,7 @@ static void its_folder_is_private(void **state)
 {
     bench *b = *state;
     struct stat st;
-    char path[400], to[400];
+    char path[400], to[420];
     device *d;
     dev_close(opened(b));
     assert_int_equal(stat(b->programs, &st), 0);
@@ -322,6 +322,23 @@ static void where_it_was_seen_to_fail_it_stays_off(void **state)
     fake.tell("");
     d = opened(b);
     assert_true(facts(d).on);
+    dev_close(d);
+}
+
+/* Others hold all slots: what is kept is not lost for that. */
+static void a_full_engine_is_not_a_refusal(void **state)
+{
+    bench *b = *state;
+    device *d = opened(b);
+    use(d, 0);
+    fake.tell("refuse=load,no_slot");
+    static const char text[] = PROGRAM(
+        ROW32 " in_a", LET(ROW32, "made", "add(x = in_a, y = in_a)"), "made");
+    dev_program *p;
+    assert_fails(try_load(d, text, NULL, 0, &p), E_BUDGET, "0x50004");
+    fake.tell("");
+    assert_int_equal(use(d, 0), 0);
+    assert_int_equal(facts(d).refused, 0);
     dev_close(d);
 }
 
@@ -537,6 +554,40 @@ static void load_wide(device *d, int i)
     mil_blob_free(w);
 }
 
+/* Not kept, and nothing else is lost for it: half a megabyte three times. */
+static void what_is_larger_than_all_is_not_kept(void **state)
+{
+    static half data[64 * 4096];
+    static const char text[] = PROGRAM(
+        WIDE " in_a",
+        "        " WIDE " w = const()[name = string(\"w\"), val = " WIDE
+        "(BLOBFILE(path = string(\"@model_path/weights/w.bin\"), offset = "
+        "uint64(64)))];\n" LET(WIDE, "made", "mul(x = in_a, y = w)"),
+        "made");
+    bench *b = *state;
+    uint64_t offset;
+    mil_blob_writer *w;
+    mil_blob_file f = {.path = "@model_path/weights/w.bin"};
+    dev_program *p = NULL;
+    device *d;
+    char uri[400];
+    snprintf(uri, sizeof uri, "%s,cache=1", b->uri);
+    assert_ok(dev_open_at(uri, NULL, b->state, &d));
+    assert_int_equal(use(d, 0), 1);
+    assert_ok(mil_blob_new(&w));
+    for (int i = 0; i < 3; i++)
+        assert_ok(mil_blob_add(w, MIL_FP16, data, sizeof data, &offset));
+    assert_ok(mil_blob_bytes(w, &f.bytes, &f.size));
+    assert_ok(try_load(d, text, &f, 1, &p));
+    dev_unload(p);
+    mil_blob_free(w);
+    /* The memory route keeps no weights, so there it fits. */
+    assert_int_equal(kept(b), strstr(b->uri, "client") ? 2 : 3);
+    assert_int_equal(facts(d).failed, 0);
+    assert_int_equal(use(d, 0), 0);
+    dev_close(d);
+}
+
 /* Two of half a megabyte and the trial do not fit into one. */
 static void the_longest_unused_goes_first(void **state)
 {
@@ -635,6 +686,7 @@ int main(void)
         ON_ROUTES(it_is_off_where_nobody_wants_it),
         ON_ROUTES(what_the_system_has_forgotten_is_compiled),
         ON_ROUTES(where_it_was_seen_to_fail_it_stays_off),
+        ON_ROUTES(a_full_engine_is_not_a_refusal),
         ON_ROUTES(a_verdict_is_not_for_ever),
         ON_ROUTES(any_call_may_fail_with_it),
         ON_ROUTES(what_is_torn_is_compiled_again),
@@ -642,6 +694,7 @@ int main(void)
         ON_ROUTES(a_folder_that_cannot_be_used_is_no_error),
         ON_ROUTES(any_failed_write_is_no_error_or_a_clear_one),
         ON_ROUTES(the_longest_unused_goes_first),
+        ON_ROUTES(what_is_larger_than_all_is_not_kept),
         ON_ROUTES(devices_share_it),
         ON_ROUTES(it_can_be_cleared),
     };

@@ -79,48 +79,49 @@ static bool lock_entry(ane_engine *e, ane_model *m, ane_stage *s)
     return false;
 }
 
-/* Loaded without compiling? If the system has the program but refuses it, it is
- * told to forget it. */
-static bool load_kept(ane_engine *e, const dev_source *src, ane_model *m,
-                      ane_stage *stage)
+/* Without compiling: OK; E_BUDGET if the engine is full, which compiling would
+ * not help; else E_FAILED, without a text: compile it. If the system has the
+ * program but refuses it, it is told to forget it. */
+static rc load_kept(ane_engine *e, const dev_source *src, ane_model *m, ane_stage *stage)
 {
     ane_cache *c = &e->cache;
     if (!ane_cache_has(c, m->kept) || !e->route->exists(e, m)) {
         c->misses++;
-        return false;
+        return E_FAILED;
     }
     rc r = e->route->in_place ? OK : ane_cache_restore(c, m->kept, stage, src);
     if (r == OK) r = load_once(e, m);
+    if (r == E_BUDGET) r = load(e, m); /* a slot may just be given back */
     if (r == OK) {
         c->loads++;
         ane_cache_touch(c, m->kept);
-        return true;
     }
+    if (r == OK || r == E_BUDGET) return r;
     err_clear();
     c->refused++;
     e->route->purge(e, m);
     ane_cache_drop(c, m->kept);
-    return false;
+    return E_FAILED;
 }
 
 /* E_BUSY: somebody is at the same program for long; that is an error only where
  * it has to be compiled. */
-static bool from_cache(ane_engine *e, const dev_source *src, ane_model *m)
+static rc from_cache(ane_engine *e, const dev_source *src, ane_model *m)
 {
     ane_stage stage, entry;
-    bool loaded = false;
-    if (!*m->kept) return false;
+    rc r = E_FAILED;
+    if (!*m->kept) return r;
     if (ane_stage_open(&stage, m->dir, NULL, ANE_STAGE_WAIT_MS) != OK) {
         err_clear();
-        return false;
+        return r;
     }
     if (lock_entry(e, m, &entry)) {
-        loaded = load_kept(e, src, m, &stage);
+        r = load_kept(e, src, m, &stage);
         ane_stage_leave(&entry);
     }
-    if (loaded && e->route->in_place) ane_stage_leave(&stage);
+    if (r != E_FAILED && e->route->in_place) ane_stage_leave(&stage);
     else ane_stage_close(&stage);
-    return loaded;
+    return r;
 }
 
 static bool keep(ane_engine *e, const dev_source *src, ane_model *m)
@@ -177,12 +178,13 @@ static rc bring(ane_engine *e, const dev_source *src, ane_model *m, bool *refuse
     progress at = {0};
     *refused = false;
     TRY(make(e, src, m));
-    if (from_cache(e, src, m)) return OK;
-    if (*m->kept && !m->loaded) { /* a load that failed may have left its traces */
+    rc r = from_cache(e, src, m);
+    if (r != E_FAILED) return r;
+    if (*m->kept) { /* a load that failed may have left its traces */
         unmake(e, m);
         TRY(make(e, src, m));
     }
-    rc r = compile_and_load(e, src, m, &at);
+    r = compile_and_load(e, src, m, &at);
     if (!at.staged && r != OK && *m->kept && e->route->in_place) {
         err_clear();
         e->cache.failed++;

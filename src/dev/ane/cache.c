@@ -276,15 +276,18 @@ bool ane_cache_store(ane_cache *c, const char *name, const char *dir, bool in_pl
     rc r = mem && path_of(c, name, ENTRY, path) ? OK : E_MEMORY;
     if (r == OK && in_place) r = list_sources(mem, src, &e);
     else if (r == OK) r = keep_others(c, mem, name, dir, src, &e);
-    if (r == OK) r = ane_entry_write(path, &e);
+    for (int i = 0; r == OK && i < e.n; i++)
+        if (e.files[i].as == ANE_KEPT) e.bytes += e.files[i].bytes;
+    bool large = e.bytes > c->max_bytes; /* would push out all others, and stay */
+    if (r == OK && !large) r = ane_entry_write(path, &e);
     arena_free(mem);
     err_clear();
-    if (r == OK) {
+    if (r == OK && !large) {
         c->stored++;
         ane_cache_trim(c->root, c->max_bytes);
         return true;
     }
-    c->failed++;
+    if (!large) c->failed++;
     ane_cache_drop(c, name);
     return false;
 }
