@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# prove.sh casts|memory - proofs by tools that not every machine has. The last
+# prove.sh casts|memory|ownership - proofs by tools that not every machine has. The last
 # line is "N passed, N failed, N skipped"; without its tool a proof is skipped
 # and says so.
 #
@@ -7,6 +7,8 @@
 #              calls has the type it is called with
 #   memory     clang's memory sanitizer: nothing is read that was not written, in
 #              tests that link no library from outside
+#   ownership  clang's analyzer: what the driver gets from Core Foundation it
+#              gives back, once
 cd "$(dirname "$0")/.." || exit 2
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 what=${1:-}
@@ -61,6 +63,10 @@ memory)
     built CC=clang-19 B=$b SAN=memory OPT=-O1 PKGLIBS= CMOCKA= PKGFLAGS=-Itests/cross \
         DEFS=-DXXH_INLINE_ALL fake $tests
     CC=clang-19 tools/run_tests.sh -b $b $tests tests/proof/memory.sh
+    ;;
+ownership)
+    need clang
+    tools/run_tests.sh tests/proof/ownership.sh
     ;;
 *)
     sed -n '2,/^cd/s/^# \{0,1\}//p' "$0"

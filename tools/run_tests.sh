@@ -6,7 +6,8 @@
 # it states a plan ("1..N") the count must match. A test that crashes, takes
 # too long (TEST_LIMIT seconds, 900) or runs nothing counts as failed. The
 # output of a test with failures is shown in full. The last line is
-# "N passed, N failed, N skipped"; the exit code is 1 if any failed.
+# "N passed, N failed, N skipped"; the exit code is 1 if any failed. TEST_UNDER
+# is put in front of a program (valgrind and its words, say).
 #
 # Scripts are given ANNEAL (the command), B (the build folder) and TMPDIR (a
 # folder of their own that is removed), and start in the root of the tree.
@@ -27,7 +28,7 @@ run_one() {
     case $prog in
     *.sh) TMPDIR=$dir/$name.tmp bash "$prog" ;;
     *_fuzz) TMPDIR=$dir/$name.tmp "$prog" "tests/fuzz/corpus/${name%_fuzz}" ;;
-    *) TMPDIR=$dir/$name.tmp CMOCKA_MESSAGE_OUTPUT=TAP "$prog" ;;
+    *) TMPDIR=$dir/$name.tmp CMOCKA_MESSAGE_OUTPUT=TAP ${TEST_UNDER:-} "$prog" ;;
     esac >"$dir/$name.out" 2>&1 </dev/null &
     pid=$!
     (

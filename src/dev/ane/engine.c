@@ -253,7 +253,7 @@ static ane_binding *find_binding(ane_model *m, const void *const *keys, int n)
 static void trim_bindings(ane_engine *e, ane_model *m)
 {
     ane_binding **at = &m->bindings;
-    if (m->n_bindings < BINDINGS_MAX) return;
+    if (m->n_bindings < BINDINGS_MAX || !*at) return;
     while ((*at)->next) at = &(*at)->next;
     ane_drop(&e->sys, (*at)->request);
     mem_drop(*at);
