@@ -15,7 +15,6 @@ tmp=$here/tmp # where programs are staged
 mkdir -p "$tmp" && cd "$here" || exit 1
 export TMPDIR=$tmp XDG_CACHE_HOME=$here/cache
 
-
 cat > tiny.conf <<'R'
 model.layers = 2
 model.dim = 32
