@@ -219,6 +219,10 @@ rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out);
 rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
+/* out = x y over the last two axes; out has a stride of 1 in one of them. */
+rc emu_multiply(emu_plan *p, int x, int y, int out);
+rc emu_add_conv(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int64_t groups,
+                int y);
 
 /* ---- chip.c: exact ---- */
 const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */

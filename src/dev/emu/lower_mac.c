@@ -110,6 +110,11 @@ static rc add_product(emu_plan *p, int x, int y, bool tx, bool ty, int out, floa
                     : kern_gemm_reserve(p->k, g->m, g->n, g->k);
 }
 
+rc emu_multiply(emu_plan *p, int x, int y, int out)
+{
+    return add_product(p, x, y, false, false, out, 1, -1, false);
+}
+
 /* Operands keep their layout whatever it is. */
 rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out)
 {
@@ -208,29 +213,26 @@ static int conv_weight(emu_plan *p, const dev_op *o)
     return r->data ? z : -1;
 }
 
-/* Images one by one; groups are a batch of products unless a bias, which runs
+/* y = x conv w + bias over packed values: y [N,O,oh,ow], w [O,I/g,kh,kw].
+ * Images one by one; groups are a batch of products unless a bias, which runs
  * along the rows of one product, needs them apart. */
-rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
+rc emu_add_conv(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int64_t g,
+                int y)
 {
-    int x = emu_packed(p, emu_value(p, o->arg[0])), w = conv_weight(p, o);
-    int bias = o->arg[2] < 0 ? -1 : emu_packed(p, emu_value(p, o->arg[2]));
-    if (x < 0 || w < 0 || (o->arg[2] >= 0 && bias < 0)) return E_MEMORY;
+    if (x < 0 || w < 0 || y < 0) return E_MEMORY;
     emu_val v = p->vals[x];
-    emu_im2col c;
-    window(p, o, &v, &c);
-    *out = emu_result(p, o->out[0]);
-    if (*out < 0) return E_MEMORY;
-    int64_t g = o->a.groups, places = c.oh * c.ow, outs = p->vals[w].d[0];
-    int64_t k = c.ch / g * c.kh * c.kw, image = c.ch * c.h * c.w;
-    int wv = emu_view_of(p, w, 3, (int64_t[]){g, outs / g, k},
-                         (emu_view){p->vals[w].v.root, 0, {outs / g * k, k, 1}});
+    int64_t places = c->oh * c->ow, outs = p->vals[w].d[0];
+    int64_t k = c->ch / g * c->kh * c->kw, image = c->ch * c->h * c->w;
+    int wv = emu_view_of(
+        p, w, 3, (int64_t[]){g, outs / g, k},
+        (emu_view){p->vals[w].v.root, p->vals[w].v.off, {outs / g * k, k, 1}});
     for (int64_t n = 0; n < v.d[0]; n++) {
-        emu_view at = {v.v.root, v.v.off + n * image, {c.h * c.w, c.w, 1}};
-        int one = emu_view_of(p, x, 3, (int64_t[]){c.ch, c.h, c.w}, at);
+        emu_view at = {v.v.root, v.v.off + n * image, {c->h * c->w, c->w, 1}};
+        int one = emu_view_of(p, x, 3, (int64_t[]){c->ch, c->h, c->w}, at);
         if (one < 0) return E_MEMORY;
-        int cols = pointwise(&c) ? one : unfold(p, one, &c);
+        int cols = pointwise(c) ? one : unfold(p, one, c);
         if (cols < 0) return E_MEMORY;
-        emu_view src = p->vals[cols].v, dst = {.root = p->vals[*out].v.root};
+        emu_view src = p->vals[cols].v, dst = {.root = p->vals[y].v.root};
         memcpy(src.st, (int64_t[]){k * places, places, 1}, 3 * sizeof(int64_t));
         int xv = emu_view_of(p, cols, 3, (int64_t[]){g, k, places}, src);
         if (xv < 0) return E_MEMORY;
@@ -245,7 +247,7 @@ rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
                    3 * sizeof(int64_t));
             int wi = emu_view_of(p, wv, 3, (int64_t[]){many, outs / g, k}, wb);
             int xi = emu_view_of(p, xv, 3, (int64_t[]){many, k, places}, xb);
-            int yi = emu_view_of(p, *out, 3, (int64_t[]){many, outs / g, places}, dst);
+            int yi = emu_view_of(p, y, 3, (int64_t[]){many, outs / g, places}, dst);
             int bi = bias < 0
                          ? -1
                          : emu_view_of(p, bias, 1, (int64_t[]){outs / g},
@@ -256,6 +258,17 @@ rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
         }
     }
     return OK;
+}
+
+rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
+{
+    int x = emu_packed(p, emu_value(p, o->arg[0])), w = conv_weight(p, o);
+    int bias = o->arg[2] < 0 ? -1 : emu_packed(p, emu_value(p, o->arg[2]));
+    if (x < 0 || w < 0 || (o->arg[2] >= 0 && bias < 0)) return E_MEMORY;
+    emu_im2col c;
+    window(p, o, &p->vals[x], &c);
+    *out = emu_result(p, o->out[0]);
+    return emu_add_conv(p, x, w, bias, &c, o->a.groups, *out);
 }
 
 /* softmax(q k^T / sqrt(E)) v; a mask is ignored (rule sdpa_mask; strict mode
