@@ -45,10 +45,11 @@ static void files(void)
 {
     struct stat s, l;
     char text[8] = {0};
-    is(mkdir("d", 0755) == 0 && fails_with(mkdir("d", 0755), EEXIST), "mkdir, EEXIST");
-    int fd = open("d/f", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    is(mkdir("probe.d", 0755) == 0 && fails_with(mkdir("probe.d", 0755), EEXIST),
+       "mkdir, EEXIST");
+    int fd = open("probe.d/f", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     is(fd >= 0 && write(fd, "seven..", 7) == 7 && fsync(fd) == 0, "open with a mode");
-    is(fails_with(open("d/f", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST), "O_EXCL");
+    is(fails_with(open("probe.d/f", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST), "O_EXCL");
     is(fstat(fd, &s) == 0 && s.st_size == 7 && S_ISREG(s.st_mode) &&
            (s.st_mode & 0777) == 0600 && s.st_nlink == 1,
        "fstat");
@@ -58,7 +59,7 @@ static void files(void)
            fcntl(fd, F_SETFL, O_APPEND) == 0 && fcntl(fd, F_GETFL) & O_APPEND,
        "flags of an open file");
     is(pread(fd, text, 5, 0) == 5 && !strcmp(text, "seven"), "pread");
-    int other = open("d/f", O_RDONLY);
+    int other = open("probe.d/f", O_RDONLY);
     is(flock(fd, LOCK_EX | LOCK_NB) == 0 &&
            fails_with(flock(other, LOCK_EX | LOCK_NB), EWOULDBLOCK),
        "flock, EWOULDBLOCK");
@@ -67,23 +68,24 @@ static void files(void)
     int *zero = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_ANON | MAP_PRIVATE, -1, 0);
     is(zero != MAP_FAILED && zero[1000] == 0 && (zero[1000] = 1), "mmap of memory");
     close(other), close(fd);
-    is(symlink("f", "d/l") == 0 && lstat("d/l", &l) == 0 && S_ISLNK(l.st_mode) &&
-           stat("d/l", &l) == 0 && l.st_ino == s.st_ino,
+    is(symlink("f", "probe.d/l") == 0 && lstat("probe.d/l", &l) == 0 &&
+           S_ISLNK(l.st_mode) && stat("probe.d/l", &l) == 0 && l.st_ino == s.st_ino,
        "stat and lstat");
-    is(fails_with(open("d/l", O_RDONLY | O_NOFOLLOW), ELOOP), "O_NOFOLLOW, ELOOP");
-    is(fails_with(open("d/f", O_RDONLY | O_DIRECTORY), ENOTDIR), "O_DIRECTORY");
-    is(fails_with(rmdir("d"), ENOTEMPTY), "ENOTEMPTY");
+    is(fails_with(open("probe.d/l", O_RDONLY | O_NOFOLLOW), ELOOP), "O_NOFOLLOW, ELOOP");
+    is(fails_with(open("probe.d/f", O_RDONLY | O_DIRECTORY), ENOTDIR), "O_DIRECTORY");
+    is(fails_with(rmdir("probe.d"), ENOTEMPTY), "ENOTEMPTY");
     is(!strcmp(strerror(ENOTEMPTY), "Directory not empty"), "strerror");
     char name[400];
     memset(name, 'x', 399), name[399] = 0;
     is(fails_with(open(name, O_RDONLY), ENAMETOOLONG), "ENAMETOOLONG");
     bool seen = false;
-    DIR *d = opendir("d");
+    DIR *d = opendir("probe.d");
     for (struct dirent *e; d && (e = readdir(d));)
         seen |= !strcmp(e->d_name, "f") && e->d_type == DT_REG && e->d_namlen == 1;
     is(seen && closedir(d) == 0, "readdir");
-    is(rename("d/f", "d/g") == 0 && unlink("d/g") == 0 && unlink("d/l") == 0 &&
-           rmdir("d") == 0 && fails_with(stat("d", &s), ENOENT),
+    is(rename("probe.d/f", "probe.d/g") == 0 && unlink("probe.d/g") == 0 &&
+           unlink("probe.d/l") == 0 && rmdir("probe.d") == 0 &&
+           fails_with(stat("probe.d", &s), ENOENT),
        "rename, unlink, rmdir, ENOENT");
     errno = 0;
     is(strtod("1e999", NULL) == HUGE_VAL && errno == ERANGE, "ERANGE");
