@@ -1,5 +1,5 @@
-/* exact.c - the engine's own product: cutting it into tasks, one sum in whole
- * numbers, and counting what is dropped. exact.h says what is computed. */
+/* exact.c - the engine's own product: cutting it into tasks, what sums
+ * begin with, and counting what is dropped. exact.h says what is computed. */
 #include <math.h>
 #include "base/arena.h"
 #include "kern/exact.h"
@@ -17,7 +17,7 @@ static size_t ceil_div(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-/* ---- one sum ---- */
+/* ---- numbers ---- */
 static half at(const kern_mat *x, size_t batch, size_t i, size_t j)
 {
     return ((const half *)x->p)[(ptrdiff_t)batch * x->batch + (ptrdiff_t)i * x->rs +
@@ -34,31 +34,6 @@ static int exponent(half h)
 static int64_t fraction_of(half h)
 {
     return (h & 0x3ff) | (h & 0x7c00 ? 0x400 : 0);
-}
-
-/* In units of 2^-16. */
-static int64_t product(half a, half b)
-{
-    int e = exponent(a) + exponent(b), shift = e - 4;
-    if (e < EXACT_LEAST) return 0;
-    int64_t size = fraction_of(a) * fraction_of(b);
-    if (shift < 0) size = (size + ((int64_t)1 << (-shift - 1))) >> -shift;
-    else size <<= shift;
-    return (a ^ b) & 0x8000 ? -size : size;
-}
-
-static bool overflows(int64_t sum)
-{
-    return sum >= (int64_t)1 << 31 || sum <= -((int64_t)1 << 31);
-}
-
-bool exact_in_order(const exact_product *p, size_t batch, size_t i, size_t j,
-                    int64_t *sum)
-{
-    *sum = exact_bias(p, i);
-    for (size_t k = 0; k < p->kk && !overflows(*sum); k++)
-        *sum += product(at(&p->a, batch, i, k), at(&p->b, batch, k, j));
-    return overflows(*sum);
 }
 
 /* A bias in fp32 has its own infinities; NaN is one of them. */

@@ -15,10 +15,13 @@
  *             negative zero.
  *
  * Whole numbers add up to the same sum in any order unless one overflows on the
- * way. None can where |a| |b| (Euclidean lengths of row and column), half a
- * unit for each rounding, and the bias stay below 2^15; there the blocked
- * kernels' result holds. The few others are summed again one by one, in
- * ascending k. So bits depend on nothing but the numbers. */
+ * way. By Cauchy and Schwarz no part of a sum is over |a| |b| (Euclidean lengths
+ * of the parts of row and column) and half a unit for each rounding. Over each
+ * block of k, the bound of a tile tells which of the kernels of exact_way may
+ * add it up, and the sum of these bounds, with the bias, whether any sum can
+ * have overflowed. From the block on in which one can, the tile is added up
+ * one product after another, in ascending k, each sum being watched. So bits
+ * depend on nothing but the numbers. */
 #ifndef KERN_EXACT_H
 #define KERN_EXACT_H
 
@@ -44,14 +47,10 @@ typedef struct {
     _Atomic uint64_t saturated, dropped;
 } exact_product;
 
-/* The sum (i, j) in the order documented above. True: it overflowed, and *sum
- * has its sign. */
-bool exact_in_order(const exact_product *p, size_t batch, size_t i, size_t j,
-                    int64_t *sum);
 /* Where the sums of row i begin. */
 int64_t exact_bias(const exact_product *p, size_t i);
 
-/* Floats of a packed panel of B: numbers, exponents, squared lengths. */
+/* Floats of a packed panel of B: numbers, exponents, bounds. */
 size_t exact_panel_floats(const exact_product *p);
 size_t exact_own_bytes(const exact_product *p);
 

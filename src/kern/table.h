@@ -33,6 +33,14 @@ typedef struct {
     float *max, *sum;
 } kern_lse;
 
+/* How a tile of the engine's own product adds up: by what is known of the sums
+ * and products of a block of k. */
+typedef enum {
+    EXACT_SUMS, /* all sums stay within 2^22 units: added in floats */
+    EXACT_EACH, /* each product does: rounded by a float, added as whole numbers */
+    EXACT_ANY   /* no sum reaches 2^31 */
+} exact_way;
+
 typedef void (*kern_binary_fn)(kern_type t, size_t n, const void *x, int x_step,
                                const void *y, int y_step, void *z);
 typedef void (*kern_unary_fn)(kern_type t, size_t n, const void *x, void *z);
@@ -71,10 +79,15 @@ typedef struct {
     /* The engine's own arithmetic; exact.h says what these are. A register tile
      * of [exact_m][exact_n] sums, and panels packed as for `tile` above. */
     size_t exact_m, exact_n;
-    void (*exact_decode)(size_t n, const half *h, float scale, float *value, int32_t *e);
+    void (*exact_decode)(size_t n, const half *h, float scale, int32_t nudge,
+                         float *value, int32_t *e);
+    float (*exact_top)(size_t n, const float *v); /* the greatest size */
     void (*exact_squares)(size_t wide, size_t kc, const float *v, float *sum);
-    void (*exact_tile)(size_t m, size_t kk, const float *a, const int32_t *a_least,
-                       const float *b, const int32_t *b_e, int32_t *sum);
+    void (*exact_tile)(exact_way how, size_t m, size_t kk, const float *a,
+                       const int32_t *a_least, const float *b, const int32_t *b_e,
+                       int32_t *sum);
+    void (*exact_watch)(size_t m, size_t kk, const float *a, const int32_t *a_least,
+                        const float *b, const int32_t *b_e, int32_t *sum, int32_t *over);
     void (*exact_store)(size_t n, const int32_t *sum, half *out);
     double (*burn)(size_t turns); /* FMAs from registers; returns how many flops */
 } kern_table;

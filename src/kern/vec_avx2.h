@@ -283,6 +283,11 @@ static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
 {
     return _mm256_add_epi32(sum, _mm256_and_si256(x, _mm256_cmpgt_epi32(a, b)));
 }
+static inline vf v_fma_gt(vf x, vf y, vf sum, vi a, vi b)
+{
+    vf kept = _mm256_castsi256_ps(_mm256_cmpgt_epi32(a, b));
+    return _mm256_fmadd_ps(x, _mm256_and_ps(y, kept), sum);
+}
 
 static inline vf v_load16(const uint16_t *p)
 {

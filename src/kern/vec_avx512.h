@@ -267,6 +267,10 @@ static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
 {
     return _mm512_mask_add_epi32(sum, _mm512_cmpgt_epi32_mask(a, b), sum, x);
 }
+static inline vf v_fma_gt(vf x, vf y, vf sum, vi a, vi b)
+{
+    return _mm512_mask3_fmadd_ps(x, y, sum, _mm512_cmpgt_epi32_mask(a, b));
+}
 
 static inline vf v_load16(const uint16_t *p)
 {

@@ -275,6 +275,11 @@ static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
     vi kept = vandq_s32(x, vreinterpretq_s32_u32(vcgtq_s32(a, b)));
     return vaddq_s32(sum, kept);
 }
+static inline vf v_fma_gt(vf x, vf y, vf sum, vi a, vi b)
+{
+    uint32x4_t kept = vandq_u32(vreinterpretq_u32_f32(y), vcgtq_s32(a, b));
+    return vfmaq_f32(sum, x, vreinterpretq_f32_u32(kept));
+}
 
 static inline vf v_load16(const uint16_t *p)
 {

@@ -271,6 +271,11 @@ static inline vi i_add_gt(vi sum, vi x, vi a, vi b)
 {
     return a > b ? (vi)((uint32_t)sum + (uint32_t)x) : sum;
 }
+/* sum + x * y, rounded once, where a > b, else sum. */
+static inline vf v_fma_gt(vf x, vf y, vf sum, vi a, vi b)
+{
+    return a > b ? v_fma(x, y, sum) : sum;
+}
 
 static inline vf v_load16(const uint16_t *p)
 {

@@ -44,6 +44,7 @@ static half number(uint64_t seed, size_t i, int kind)
 {
     double u = uniform(seed, 3 * i), v = uniform(seed, 3 * i + 1);
     if (kind == 0) return half_from_double(4 * u - 2);
+    if (kind == 3) return half_from_double(120 * u - 60);
     if (kind == 1) return half_from_double((u < 0.5 ? -1 : 1) * exp2(20 * v - 14));
     return (half)(uniform(seed, 3 * i + 2) * 65536); /* any bits */
 }
@@ -60,7 +61,8 @@ static const shape shapes[] = {
     {17, 33, 65, 2, 0, 1, 0, 1, 1},     {40, 70, 300, 1, 1, 0, 1, 0, 1},
     {9, 530, 31, 3, 1, 1, 1, 1, 1},     {50, 20, 520, 1, 0, 0, 2, 1, 1},
     {33, 35, 12, 1, 0, 1, 2, 0, 0.25f}, {8, 32, 256, 1, 0, 0, 1, 0, 1},
-    {2, 40, 0, 1, 0, 0, 0, 1, 1},
+    {2, 40, 0, 1, 0, 0, 0, 1, 1},       {20, 60, 900, 1, 0, 1, 3, 1, 1},
+    {5, 100, 300, 2, 0, 0, 3, 0, 1},
 };
 
 static void check(kern *k, const shape *s, uint64_t seed)
@@ -114,6 +116,47 @@ static void test_every_set_gives_the_documented_sums(void **state)
                 check(k, &shapes[s], 11 * s);
             kern_close(k);
         }
+}
+
+/* Products of all pairs of significands of a kind, at every exponent that is
+ * kept, alone and next to a product so large that other kernels are taken. */
+static void check_pairs(kern *k, int e, double beside)
+{
+    enum { STEP = 3, N = 1024 / STEP };
+    static half a[N][2], b[2][N];
+    static int32_t c[N][N];
+    half big = half_from_double(beside);
+    for (int i = 0; i < N; i++) {
+        a[i][0] = b[0][i] = big;
+        a[i][1] = half_from_double(ldexp(1024 + STEP * i, -10 + e / 2));
+        b[1][i] = half_from_double(-ldexp(1025 + STEP * i, -10 + e - e / 2));
+    }
+    kern_exact_tail tail = {.raw = true};
+    kern_mat am = {a, KERN_F16, 2, 1, 0}, bm = {b, KERN_F16, N, 1, 0};
+    kern_out cm = {.p = c, .type = KERN_F32, .rs = N};
+    assert_int_equal(kern_exact_gemm(k, 1, N, N, 2, am, bm, cm, &tail), OK);
+    double first = round(ordinary(big) * ordinary(big) * 65536);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            double p = ordinary(a[i][1]) * ordinary(b[1][j]) * 65536;
+            if (c[i][j] != (int32_t)(first + round(p)))
+                fail_msg("%s: (%d, %d) at 2^%d beside %g", kern_isa(k), i, j, e, beside);
+        }
+}
+
+static void test_every_half_is_rounded_away(void **state)
+{
+    for (size_t i = 0; i < N_ISAS; i++) {
+        kern *k = open_isa(1, isas[i]);
+        if (!k) continue;
+        for (int e = -16; e <= 2; e += 3) {
+            check_pairs(k, e, 0);
+            check_pairs(k, e, 7.9);
+            check_pairs(k, e, 9);
+        }
+        check_pairs(k, 12, 0);
+        kern_close(k);
+    }
 }
 
 /* One product and one sum each, that tell the rules apart. */
@@ -219,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_set_gives_the_documented_sums),
+        cmocka_unit_test(test_every_half_is_rounded_away),
         cmocka_unit_test(test_rules_of_the_accumulator),
         cmocka_unit_test(test_bias_begins_the_sum_and_raw_sums_come_out),
         cmocka_unit_test(test_results_round_halves_away),
