@@ -41,6 +41,7 @@ typedef enum {
     EMU_COPY,
     EMU_GEMM,
     EMU_IM2COL,
+    EMU_WINO,
     EMU_REDUCE,
     EMU_SOFTMAX,
     EMU_LOAD,
@@ -77,6 +78,7 @@ typedef struct {
     int rank;
     int64_t d[MIL_RANK], sa[MIL_RANK], sb[MIL_RANK], sc[MIL_RANK]; /* outer batches */
     float alpha;
+    bool raw;         /* exact: whole sums, INT32_MAX or MIN where one overflowed */
     int bias;         /* value of [m], -1 none */
     int a_val, b_val; /* values whose views a and b start from */
 } emu_gemm;
@@ -94,6 +96,14 @@ typedef struct {
     int64_t ch, h, w, kh, kw, oh, ow, stride[2], dilation[2], pad[2];
 } emu_im2col;
 
+/* exact, M5 and M6: a 3 x 3 convolution in parts (winograd.c). */
+typedef enum { EMU_WINO_WEIGHT, EMU_WINO_IMAGE, EMU_WINO_JOIN } emu_wino_part;
+typedef struct {
+    emu_wino_part part;
+    emu_im2col image;
+    int64_t outs;
+} emu_wino;
+
 typedef struct {
     emu_kind kind;
     int n_in, in[3], out; /* values */
@@ -107,6 +117,7 @@ typedef struct {
         emu_reduce reduce;
         emu_softmax softmax;
         emu_im2col im2col;
+        emu_wino wino;
         int port;
     };
 } emu_node;
@@ -223,6 +234,13 @@ rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
 rc emu_multiply(emu_plan *p, int x, int y, int out);
 rc emu_add_conv(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int64_t groups,
                 int y);
+
+/* ---- winograd.c: exact ---- */
+bool emu_is_winograd(const emu_plan *p, const emu_im2col *c, mil_dtype store);
+/* Packed values, as for emu_add_conv without groups. */
+rc emu_lower_winograd(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int y);
+/* Adds the results that overflowed to *n_over. */
+void emu_winograd_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_over);
 
 /* ---- chip.c: exact ---- */
 const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */

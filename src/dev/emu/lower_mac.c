@@ -268,6 +268,8 @@ rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
     emu_im2col c;
     window(p, o, &p->vals[x], &c);
     *out = emu_result(p, o->out[0]);
+    if (*out >= 0 && o->a.groups == 1 && emu_is_winograd(p, &c, p->vals[x].store))
+        return emu_lower_winograd(p, x, w, bias, &c, *out);
     return emu_add_conv(p, x, w, bias, &c, o->a.groups, *out);
 }
 

@@ -22,11 +22,13 @@ static rc multiply(run *r, const emu_gemm *g, const kern_tail *tail)
         return kern_gemm(p->k, g->n_batch, g->m, g->n, g->k, g->a, g->b, g->c, tail);
     uint64_t saturated = 0;
     kern_exact_tail t = {.alpha = tail->alpha,
+                         .raw = g->raw,
                          .bias = tail->row_bias,
                          .bias_type = tail->row_bias_type,
                          .saturated = &saturated,
                          .dropped = p->params->count ? &r->dropped : NULL};
     TRY(kern_exact_gemm(p->k, g->n_batch, g->m, g->n, g->k, g->a, g->b, g->c, &t));
+    if (g->raw) return OK; /* counted where they are joined */
     r->saturated += saturated;
     *tail->n_inf += saturated;
     return OK;
@@ -207,6 +209,15 @@ static void run_store(run *r, const emu_node *node)
                  emu_at(p, node->in[0]), s->mem);
 }
 
+static void run_winograd(run *r, const emu_node *node)
+{
+    atomic_ullong over;
+    atomic_init(&over, 0);
+    emu_winograd_run(r->p, node, &over);
+    r->saturated += atomic_load(&over);
+    atomic_fetch_add(&r->n_inf, atomic_load(&over));
+}
+
 /* A single tile is not worth waking threads for. */
 static void run_group(run *r, const emu_group *g)
 {
@@ -231,6 +242,9 @@ static rc run_step(run *r, const emu_step *s)
     case EMU_IM2COL:
         emu_im2col_run(p->k, &n->im2col, emu_size(&p->vals[n->out]), emu_at(p, n->in[0]),
                        emu_at(p, n->out));
+        break;
+    case EMU_WINO:
+        run_winograd(r, n);
         break;
     case EMU_REDUCE:
         run_reduce(r, n);
