@@ -72,6 +72,7 @@ void config_plan(const config *c, plan_options *out)
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE
                                       : PLAN_DW_AUTO,
+        .window = !strcmp(config_text(c, OPT_plan_window), "on"),
         .memory_limit_bytes = limit > 0 ? limit : machine_share(),
     };
 }

@@ -177,6 +177,7 @@ static rc open_all(exec *x)
     TRY(open_surfaces(x));
     for (int i = 0; i < x->p->n_steps; i++)
         if (!x->p->steps[i].engine) TRY(exec_host_prepare(x, i));
+    TRY(exec_window_open(x));
     return exec_worker_start(x);
 }
 

@@ -15,6 +15,7 @@ typedef struct {
     uint64_t infinities;        /* seen by the engine in this step */
     const char *first_infinity; /* scope of the first program that made one, or NULL */
     int launches;
+    uint64_t dropped, saturated; /* products and sums, where the device counts them */
 } exec_stats;
 
 /* Load the plan's programs and make its surfaces. plan, device and kern are
@@ -48,6 +49,18 @@ size_t exec_warnings(const exec *x, int program, const char *const **lines);
 rc exec_step(exec *x, exec_stats *stats);
 /* A named output of the last step, as fp32. */
 rc exec_output(exec *x, const char *name, float *out, size_t n);
+
+/* ---- exponent windows (plan.window; plan.h says what a factor is) ----
+ * Set all factors, k by factor; before the first call they are 0. Every number
+ * that follows from them must be one fp16 can hold (plan_window_misfit). Weights
+ * are staged with the new factors from now on, and if `stage`, those whose
+ * factor has changed at once. Not during a step. */
+rc exec_window(exec *x, const int *k, bool stage);
+/* The largest magnitude, by site of the plan's window, in the last step, as the
+ * engine stored it (infinity when it overflowed). All 0 without peaks. */
+rc exec_peaks(exec *x, float *out);
+/* What exec_half's copy of a param must be multiplied by: 1 without a window. */
+float exec_half_scale(const exec *x, const char *param);
 
 /* What goes in and comes out of each run of the next step, as the engine sees
  * it (padding included): `tap` is called for every input port before a run and

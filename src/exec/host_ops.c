@@ -31,6 +31,12 @@ static rc check_ids(const int32_t *ids, size_t n, int64_t vocab)
     return OK;
 }
 
+/* What takes the form of the operands out of a sum. */
+static float undo_of(const exec *x, const plan_step *s)
+{
+    return 1 / exec_window_form(x, s->form);
+}
+
 /* ---- embedding ---- */
 typedef struct {
     exec *x;
@@ -38,6 +44,7 @@ typedef struct {
     float *table;  /* [V,D]: master or gradient */
     half *columns; /* [D rows of T] */
     size_t width, n_ids, stride;
+    float factor; /* of what is added */
 } lookup;
 
 /* columns[d][t] = table[ids[t]][d] */
@@ -53,7 +60,7 @@ static void gather(void *ctx, size_t task)
     }
 }
 
-/* table[ids[t]][d] += columns[d][t], in order of t */
+/* table[ids[t]][d] += factor * columns[d][t], in order of t */
 static void scatter(void *ctx, size_t task)
 {
     const lookup *l = ctx;
@@ -61,7 +68,7 @@ static void scatter(void *ctx, size_t task)
     for (size_t t = 0; t < l->n_ids; t++) {
         float *row = l->table + (size_t)l->ids[t] * l->width + from;
         for (size_t i = 0; i < n; i++)
-            row[i] += half_to_float(l->columns[(from + i) * l->stride + t]);
+            row[i] += l->factor * half_to_float(l->columns[(from + i) * l->stride + t]);
     }
 }
 
@@ -73,6 +80,7 @@ static rc look_up(exec *x, const plan_step *s, bool back)
     ir_shape y = back ? n->in[1]->shape : n->shape;
     const plan_buffer *q = &x->p->buffers[columns];
     lookup l = {.x = x, .width = (size_t)y.d[1], .n_ids = (size_t)y.d[3]};
+    l.factor = undo_of(x, s);
     int64_t vocab = back ? n->attr.vocab : n->in[0]->shape.d[0];
     void *ids, *weights, *p;
     l.stride = q->row == q->row_stride ? l.n_ids : (size_t)q->row_stride;
@@ -134,6 +142,7 @@ static rc compute_loss(exec *x, const plan_step *s, host_work *w)
         TRY(exec_memory(x, s->in[at_d], &p));
         d = *(float *)p;
     }
+    d *= (double)exec_window_form(x, s->form);
     for (size_t i = 0; i < columns; i++) counted += ((int32_t *)ids)[i] >= 0;
     int n_parts = cut_parts(x, s, w->map, w->map + s->n_parts, n_d, w);
     TRY(kern_cross_entropy(x->k, KERN_F16, (size_t)n_parts, w->parts, columns, stride,
@@ -178,8 +187,9 @@ static rc multiply(exec *x, const plan_step *s)
     TRY(exec_memory(x, s->out[0], &grad));
     for (int j = 0; j < 2; j++) TRY(open_operand(x, s->in[j], &p[j]));
     kern_out c = {(float *)grad + s->at, KERN_F32, (ptrdiff_t)n, 0, true};
+    kern_tail tail = {.alpha = undo_of(x, s)};
     rc r = kern_gemm(x->k, 1, m, n, k, matrix(x, s, 0, p[0]), matrix(x, s, 1, p[1]), c,
-                     NULL);
+                     s->form ? &tail : NULL);
     for (int j = 0; j < 2; j++) TRY(close_operand(x, s->in[j]));
     return r;
 }
@@ -189,10 +199,12 @@ static rc accumulate(exec *x, const plan_step *s, host_work *w)
 {
     void *p;
     TRY(exec_memory(x, s->out[0], &p));
-    float *grad = (float *)p + s->at;
+    float *grad = (float *)p + s->at, undo = undo_of(x, s);
     for (int j = 0; j < s->n_in; j++) {
         size_t n = (size_t)ir_count(x->p->buffers[s->in[j]].logical);
         TRY(exec_read(x, s->in[j], w->floats));
+        if (s->form)
+            kern_binary(x->k, KERN_MUL, KERN_F32, n, w->floats, 1, &undo, 0, w->floats);
         kern_binary(x->k, KERN_ADD, KERN_F32, n, grad, 1, w->floats, 1, grad);
         grad += n;
     }

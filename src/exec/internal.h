@@ -14,6 +14,7 @@ typedef struct {
     const char *name;
     float *weights, *grad;
     int64_t count;
+    int factor; /* window: of its staged copies, -1 = none */
 } binding;
 
 /* What one host step needs, made at open so that a step allocates nothing. */
@@ -60,6 +61,8 @@ struct exec {
     pthread_t worker;
     exec_tap tap; /* of the next step, or NULL */
     void *tap_ctx;
+    int *power;     /* window: by factor; NULL = off */
+    float *numbers; /* window: one input, or one output of peaks */
     bool halves_open;
     bool renew; /* the last step failed */
 };
@@ -87,6 +90,11 @@ rc exec_run_host(exec *x, int step);
 rc exec_read(exec *x, int buffer, float *out);
 rc exec_write(exec *x, int buffer, const float *in);
 rc exec_memory(exec *x, int buffer, void **out); /* host homes only */
+
+/* window.c */
+rc exec_window_open(exec *x);
+float exec_window_weight(const exec *x, const binding *b); /* its staged copies' */
+float exec_window_form(const exec *x, int form);           /* 2^form */
 
 /* bake.c: reload programs that hold `param` (NULL: any) as a constant. */
 rc exec_bake(exec *x, const char *param);

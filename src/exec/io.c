@@ -56,7 +56,24 @@ typedef struct {
     const float *in;
     size_t rows; /* of one task */
     size_t n_rows;
+    float factor; /* of what is written; 1 = none */
 } transfer;
+
+/* fp32 to fp16 times a power of two: one rounding, as without it. */
+static void narrow(const transfer *t, size_t n, const float *from, half *to)
+{
+    float piece[256];
+    const size_t most = sizeof piece / sizeof *piece;
+    if (t->factor == 1) {
+        kern_convert(t->x->k, KERN_F32, KERN_F16, n, from, to);
+        return;
+    }
+    for (size_t i = 0; i < n; i += most) {
+        size_t m = n - i < most ? n - i : most;
+        kern_binary(t->x->k, KERN_MUL, KERN_F32, m, from + i, 1, &t->factor, 0, piece);
+        kern_convert(t->x->k, KERN_F32, KERN_F16, m, piece, to + i);
+    }
+}
 
 static void move_rows(void *ctx, size_t task)
 {
@@ -70,18 +87,19 @@ static void move_rows(void *ctx, size_t task)
         if (t->out) {
             kern_convert(t->x->k, KERN_F16, KERN_F32, row * step, s, t->out + r * row);
         } else {
-            kern_convert(t->x->k, KERN_F32, KERN_F16, row * step, t->in + r * row, s);
+            narrow(t, row * step, t->in + r * row, s);
             if (step == 1 && stride > row) memset(s + row, 0, (stride - row) * sizeof *s);
         }
     }
 }
 
 /* Rows in tasks of about PIECE elements; `out` or `in` is NULL. */
-static rc move(exec *x, int buffer, float *out, const float *in)
+static rc move(exec *x, int buffer, float *out, const float *in, float factor)
 {
     const plan_buffer *q = &x->p->buffers[buffer];
     size_t n = (size_t)ir_count(q->logical), row = (size_t)q->row;
-    transfer t = {.x = x, .q = q, .out = out, .in = in, .n_rows = n / row};
+    transfer t = {
+        .x = x, .q = q, .out = out, .in = in, .n_rows = n / row, .factor = factor};
     void *p;
     t.rows = row < PIECE ? PIECE / row : 1;
     TRY(exec_map(x, buffer, &p));
@@ -95,7 +113,7 @@ rc exec_read(exec *x, int buffer, float *out)
     const plan_buffer *q = &x->p->buffers[buffer];
     size_t n = (size_t)ir_count(q->logical);
     void *p;
-    if (x->surfaces[buffer]) return move(x, buffer, out, NULL);
+    if (x->surfaces[buffer]) return move(x, buffer, out, NULL, 1);
     TRY(exec_memory(x, buffer, &p));
     if (q->type == IR_INT32)
         for (size_t i = 0; i < n; i++) out[i] = (float)((int32_t *)p)[i];
@@ -108,7 +126,7 @@ rc exec_write(exec *x, int buffer, const float *in)
     const plan_buffer *q = &x->p->buffers[buffer];
     size_t n = (size_t)ir_count(q->logical);
     void *p;
-    if (x->surfaces[buffer]) return move(x, buffer, NULL, in);
+    if (x->surfaces[buffer]) return move(x, buffer, NULL, in, 1);
     TRY(exec_memory(x, buffer, &p));
     if (q->type == IR_INT32)
         for (size_t i = 0; i < n; i++) ((int32_t *)p)[i] = (int32_t)in[i];
@@ -132,9 +150,10 @@ rc exec_bind(exec *x, const char *param, float *weights, float *grad)
 static rc stage(exec *x, int buffer)
 {
     const plan_buffer *q = &x->p->buffers[buffer];
-    const float *w = x->bindings[x->bound[buffer]].weights;
-    if (!w) return err_fail(E_FAILED, "no weights bound for %s", q->name);
-    TRY_WHILE(exec_write(x, buffer, w + q->at), "staging %s", q->name);
+    const binding *b = &x->bindings[x->bound[buffer]];
+    if (!b->weights) return err_fail(E_FAILED, "no weights bound for %s", q->name);
+    TRY_WHILE(move(x, buffer, NULL, b->weights + q->at, exec_window_weight(x, b)),
+              "staging %s", q->name);
     return OK;
 }
 

@@ -35,6 +35,8 @@ static void count(exec *x, int i, const dev_stats *s)
     all->engine_ms += s->ms;
     all->flops += s->flops;
     all->infinities += s->infinities;
+    all->dropped += s->dropped_products;
+    all->saturated += s->saturated;
     if (s->infinities && (x->infinite_step < 0 || i < x->infinite_step))
         x->infinite_step = i;
 }

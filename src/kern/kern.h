@@ -160,6 +160,7 @@ typedef struct {
     float lr, beta1, beta2, eps, weight_decay;
     float grad_scale;   /* multiplies g first (unscale, clip, accumulation) */
     float bias1, bias2; /* 1 - beta^t */
+    float half_scale;   /* of the fp16 copy alone, a power of two; 0 means 1 */
 } kern_adamw_args;
 /* Fused AdamW over n parameters, threaded; the fp16 copy of the new weights is
  * written to w16 when it is not NULL. Loshchilov & Hutter 2019. */

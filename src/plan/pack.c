@@ -186,6 +186,8 @@ static rc fill_host(stepper *t, const plan_item *item)
     s->node = n;
     s->host = item->host;
     s->background = item->sink >= 0;
+    if (b->forms && (item->sink >= 0 || item->host == PLAN_HOST_LOSS))
+        s->form = b->forms[n->id];
     int grad, parts;
     if (item->sink >= 0) {
         s->at = b->sinks[item->sink].at;

@@ -4,6 +4,7 @@
  *
  *   legal   given graph            -> p->legal, all in ops that can be placed
  *   place   p->legal               -> info[] of each node: where, and why
+ *   window  p->legal, info[]       -> p->legal with factors, p->window (if asked)
  *   split   info[]                 -> items[]: programs-to-be and host nodes,
  *                                     in an order in which they can run
  *   share   items[]                -> p->programs[], ports of each item
@@ -100,12 +101,16 @@ typedef struct {
     grad_sink *sinks;
     int cap_programs, cap_buffers, cap_notes;
     plan_view *views; /* of each buffer: what it holds */
+    int *forms;       /* window: by node; NULL = off */
 } planner;
 
 /* ---- legal ---- */
 rc plan_legal(planner *b);
 /* ---- place ---- */
 rc plan_place(planner *b);
+/* ---- window: after a first place, which is done again for the new graph ---- */
+rc plan_window_pass(planner *b);
+bool plan_is_peaks(const char *output); /* "peaks:SCOPE" */
 /* Can the kernel of losses do this cross_entropy or cross_entropy_dx? */
 bool plan_loss_fits(const planner *b, const ir_node *n);
 /* Weight gradients, and how they reach the gradients (gradients.c). */

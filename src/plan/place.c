@@ -111,6 +111,9 @@ static void place_joins(planner *b)
 {
     const ir_graph *g = b->g;
     for (int i = g->n_nodes - 1; i >= 0; i--) b->info[i].parts_do = true;
+    for (int i = 0; i < g->n_outputs; i++) /* many of a few bytes: one surface */
+        if (plan_is_peaks(g->outputs[i].name))
+            b->info[g->outputs[i].node->id].parts_do = false;
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         const ir_node *n = g->nodes[i];
         node_info *at = &b->info[i];

@@ -56,13 +56,28 @@ rc plan_note(planner *b, const char *fmt, ...)
     return OK;
 }
 
+/* Which products are the engine's is known only when all are placed; what is
+ * made then is placed like the rest. */
+static rc place(planner *b)
+{
+    plan *p = b->p;
+    int kept[DEV_RULES_MAX];
+    memcpy(kept, p->kept, sizeof kept);
+    TRY(plan_place(b));
+    if (!p->options.window) return OK;
+    memcpy(p->kept, kept, sizeof kept);
+    TRY_WHILE(plan_window_pass(b), "choosing exponent windows");
+    b->n_sinks = 0;
+    return plan_place(b);
+}
+
 /* `given` is simplified on the way in, which also makes it ours. */
 static rc run_passes(planner *b, const ir_graph *given)
 {
     plan *p = b->p;
     TRY_WHILE(ir_simplify(given, &p->given, NULL), "reading the graph");
     TRY(plan_legal(b));
-    TRY_WHILE(plan_place(b), "placing nodes");
+    TRY_WHILE(place(b), "placing nodes");
     TRY_WHILE(plan_split(b), "cutting programs");
     TRY(plan_share(b));
     TRY_WHILE(plan_pack(b), "laying out surfaces");

@@ -30,6 +30,7 @@ typedef struct {
     plan_dw dw;                /* where weight gradients are computed */
     bool rules_all;            /* also keep disputed rules that cost something */
     double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
+    bool window;               /* exponent windows (below); streamed weights only */
     /* Tests only: rules whose guard is off, by bit (rule / 64, rule % 64). */
     uint64_t guards_off[DEV_RULES_MAX / 64];
     /* PLAN_BAKED: values of the params, by name. */
@@ -118,6 +119,8 @@ typedef struct {
     int64_t at;          /* MATMUL, ADD: first element of GRAD */
     int n_parts, n_loss; /* LOSS; n_loss 1: the last out is the loss */
     double factor;       /* LOSS */
+    int form;            /* window: MATMUL, ADD, EMBEDDING_DW take it out of what
+                            they add; LOSS puts it on its gradient; 0 = none */
     bool background;     /* host: may overlap the engine's next programs */
     int n_in, n_out;
     int *in, *out; /* buffers; engine: in port order */
@@ -144,6 +147,66 @@ typedef struct {
     int *part;
 } plan_output;
 
+/* ---- exponent windows (window.c, docs/plan.md) ----
+ * A *factor* is a power of two chosen while training: 2^k, k an integer the
+ * caller sets (exec_window). A value is stored as its true value times its
+ * *form*, a product of factors: form f stands for 2^(sum of times[i] *
+ * k[factor[i]]). Form 0 is 1. */
+typedef enum {
+    PLAN_ON_WEIGHT, /* staged: the fp16 copies of `param` carry it */
+    PLAN_ON_LOSS,   /* the gradient of the loss leaves the host with it */
+    PLAN_ON_VALUE,  /* one multiplication on the engine */
+} plan_factor_at;
+typedef struct {
+    plan_factor_at at;
+    const char *name;  /* unique, the same in every plan of the model */
+    const char *param; /* ON_WEIGHT */
+    const char *cause; /* where it went, for people */
+} plan_factor;
+
+enum { PLAN_TERMS = 12 };
+typedef struct {
+    int n, factor[PLAN_TERMS], times[PLAN_TERMS];
+} plan_form;
+
+/* A row of the input `input`, [1,rows,1,32] fp16: c * 2^(form), in each of its
+ * 32 places. */
+typedef struct {
+    int input, row, form;
+    double c;
+} plan_scale;
+typedef struct {
+    const char *name;
+    int rows;
+} plan_scales;
+
+/* A product on the engine. The magnitude of its largest element, as stored, is
+ * the largest of row `row` of the output `peaks`: while training, and where a
+ * factor can be moved for it. */
+typedef enum { PLAN_FORWARD, PLAN_DX, PLAN_DW } plan_product;
+typedef struct {
+    const char *name;
+    plan_product kind;
+    int form;          /* of its result */
+    int factor;        /* the one that is moved for it, or -1 */
+    const char *peaks; /* [1,rows,1,32]; NULL: not handed out */
+    int row;
+    const char *cause;
+} plan_site;
+
+typedef struct {
+    int n_factors, n_forms, n_scales, n_inputs, n_sites, n_muls;
+    plan_factor *factors; /* a site's own comes after all others of its form */
+    plan_form *forms;
+    plan_scale *scales;
+    plan_scales *inputs;
+    plan_site *sites;
+} plan_window;
+int plan_form_value(const plan_window *w, int form, const int *k);
+/* The first scale that leaves fp16 with these factors, -1 = all fit. *by: how
+ * many binary places its exponent is too high (> 0) or too low (< 0). */
+int plan_window_misfit(const plan_window *w, const int *k, int *by);
+
 typedef struct plan plan;
 struct plan {
     arena *mem;
@@ -164,6 +227,7 @@ struct plan {
     plan_memory memory;  /* moments: 8 bytes a param when there are gradients */
     double engine_ms, host_ms, staging_ms, optimizer_ms, step_ms; /* predicted */
     int kept[DEV_RULES_MAX]; /* how often the guard of each rule changed something */
+    plan_window *window;     /* NULL = off */
     int n_notes;
     const char **notes; /* rules kept at a cost, rules not kept and why */
 };

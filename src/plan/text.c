@@ -88,10 +88,45 @@ static void print_rules(const plan *p, str *out)
     if (*before == ',') str_addc(out, '\n');
 }
 
+/* ---- exponent windows ---- */
+static const char *kind_words[] = {
+    [PLAN_FORWARD] = "forward", [PLAN_DX] = "dx", [PLAN_DW] = "dw"};
+
+/* Its factors, as one multiplies them. */
+static void add_form(const plan_window *w, int form, str *out)
+{
+    const plan_form *f = &w->forms[form];
+    for (int i = 0; i < f->n; i++)
+        str_addf(out, "%s%s%s", i ? " * " : "", w->factors[f->factor[i]].name,
+                 f->times[i] < 0   ? "^-1"
+                 : f->times[i] > 1 ? "^2"
+                                   : "");
+    if (!f->n) str_add(out, "1");
+}
+
+static void print_window(const plan *p, str *out)
+{
+    const plan_window *w = p->window;
+    if (!w) return;
+    str_addf(out,
+             "window: %d factors for %d products, %d multiplications more; each line: "
+             "product, its factor and where that went, what its result is stored "
+             "times\n",
+             w->n_factors, w->n_sites, w->n_muls);
+    for (int i = 0; i < w->n_sites; i++) {
+        const plan_site *s = &w->sites[i];
+        str_addf(out, "  %s (%s) %s: %s; ", s->name, kind_words[s->kind],
+                 s->factor < 0 ? "-" : w->factors[s->factor].name, s->cause);
+        add_form(w, s->form, out);
+        str_addc(out, '\n');
+    }
+}
+
 rc plan_print(const plan *p, str *out)
 {
     print_programs(p, out);
     print_steps(p, out);
+    print_window(p, out);
     print_memory(p, out);
     print_rules(p, out);
     for (int i = 0; i < p->n_notes; i++) str_addf(out, "note: %s\n", p->notes[i]);
@@ -146,6 +181,33 @@ static json_t *json_notes(const plan *p)
     return all;
 }
 
+static json_t *json_window(const plan *p)
+{
+    const plan_window *w = p->window;
+    json_t *factors = json_array(), *products = json_array();
+    if (!w) {
+        json_decref(factors);
+        json_decref(products);
+        return json_null();
+    }
+    for (int i = 0; i < w->n_factors; i++)
+        json_array_append_new(factors, json_pack("{s:s, s:s}", "name", w->factors[i].name,
+                                                 "where", w->factors[i].cause));
+    for (int i = 0; i < w->n_sites; i++) {
+        const plan_site *s = &w->sites[i];
+        str form = {0};
+        add_form(w, s->form, &form);
+        const char *factor = s->factor < 0 ? NULL : w->factors[s->factor].name;
+        json_array_append_new(products,
+                              json_pack("{s:s, s:s, s:s?, s:s, s:s}", "name", s->name,
+                                        "kind", kind_words[s->kind], "factor", factor,
+                                        "where", s->cause, "form", form.p ? form.p : ""));
+        str_free(&form);
+    }
+    return json_pack("{s:o, s:o, s:i}", "factors", factors, "products", products,
+                     "multiplications", w->n_muls);
+}
+
 rc plan_json(const plan *p, str *out)
 {
     const plan_memory *m = &p->memory;
@@ -154,11 +216,12 @@ rc plan_json(const plan *p, str *out)
                                "surfaces", m->surfaces, "activations", m->activations,
                                "host", m->host);
     json_t *all = json_pack(
-        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "programs",
+        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "programs",
         json_programs(p), "loads", p->loads, "launches_per_step", p->launches, "host",
         json_host(p), "memory", memory, "predicted_step_ms", p->step_ms, "engine_ms",
         p->engine_ms, "host_ms", p->host_ms, "staging_ms", p->staging_ms, "optimizer_ms",
-        p->optimizer_ms, "rules_kept", json_rules(p), "notes", json_notes(p));
+        p->optimizer_ms, "rules_kept", json_rules(p), "notes", json_notes(p), "window",
+        json_window(p));
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(all);
     if (!text) return err_fail(E_MEMORY, "no memory for the plan as text");

@@ -207,6 +207,12 @@ rc checkpoint_read(const char *dir, model *mo, float *m, float *v)
     return r;
 }
 
+rc checkpoint_window(arena *mem, const char *dir, char **text)
+{
+    char *path = file_join(mem, dir, "state.json");
+    return path ? state_window(mem, path, text) : E_MEMORY;
+}
+
 rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s)
 {
     TRY(checkpoint_verify(dir, s));

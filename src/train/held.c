@@ -107,6 +107,7 @@ rc run_evaluate(run *r)
         TRY(session_open(r->mo, MODEL_LOSS, r->o.batch, r->mo->config.seq, &o,
                          r->job->dev, r->job->k, NULL, &r->held));
     else TRY(exec_stage(r->held.exec));
+    TRY(window_lend(r->window, r->held.plan, r->held.exec));
     /* The number a finished run is judged by is over all that was held out. */
     int64_t windows = r->s.step < r->o.steps ? r->o.eval_windows : 0;
     TRY(held_loss(&r->held, r->data, windows, r->job->stop, r->ids, r->targets, &e));

@@ -4,6 +4,7 @@
  *   open.c      a run's folder, log, data and model, until it can step
  *   restore.c   the checkpoint it goes on from
  *   step.c      one update: batches, gradients, norm, AdamW
+ *   window.c    factors of exponent windows
  *   held.c      the loss on text never trained on
  *   report.c    events
  *   run.c       the loop */
@@ -40,6 +41,30 @@ void scale_after(const train_options *o, bool overflow, train_state *s);
 /* Nothing is left to halve. */
 bool scale_at_floor(const train_options *o, const train_state *s);
 
+/* ---- window.c ---- */
+typedef struct train_window train_window;
+/* What window_after did. burst: the product that was infinite, or NULL. */
+typedef struct {
+    int raised, lowered, cut;
+    const char *burst;
+} window_moves;
+/* *out NULL for a plan without windows. */
+rc window_new(const plan *p, train_window **out);
+void window_free(train_window *t);
+const int *window_factors(const train_window *t); /* for exec_window */
+/* Look at the products of one pass. */
+rc window_watch(train_window *t, exec *x);
+/* The step is over: move the factors for the next. True: an infinity came of a
+ * factor, which has stepped back. */
+bool window_after(train_window *t, bool overflow, const model *mo, kern *k,
+                  window_moves *moves);
+void window_forget(train_window *t); /* the passes of a step that failed */
+/* Give another plan of the model the factors of the same names. t may be NULL. */
+rc window_lend(const train_window *t, const plan *p, exec *x);
+/* As a JSON object: *text is t's until the next call. */
+rc window_save(train_window *t, const char **text);
+rc window_load(train_window *t, const char *text);
+
 /* ---- the run ---- */
 typedef struct {
     const train_job *job;
@@ -55,13 +80,15 @@ typedef struct {
     float *m, *v, *grads;   /* laid out like mo->weights */
     int32_t *ids, *targets; /* one micro-batch */
     train_state s;
-    session step, held; /* held is opened by the first evaluation */
+    session step, held;   /* held is opened by the first evaluation */
+    train_window *window; /* NULL = off */
     double began_ms, wall_before_s;
     int64_t began_step, saved_step; /* of the newest checkpoint, -1 = none */
     int64_t good_step;              /* newest that is known to give a finite loss */
     int64_t bad_since;              /* step of the first of `overflows` */
     int overflows;                  /* in a row, of any kind */
     int hopeless;                   /* of these, with no scale left to halve */
+    uint64_t dropped, saturated;    /* of the last step, where the device counts */
     double tokens, step_ms;         /* of this invocation, for tokens per second */
 } run;
 
@@ -95,6 +122,7 @@ double run_seconds(const run *r);
 void report_start(run *r);
 void report_step(run *r, double norm, double lr, double ms);
 void report_overflow(run *r, const exec_stats *stats, double loss);
+void report_window(run *r, const window_moves *m); /* nothing if nothing moved */
 void report_eval(run *r);
 void report_checkpoint(run *r, const char *dir);
 void report_note(run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -199,6 +199,7 @@ rc run_open(const train_job *job, run *r)
                        &r->step));
     TRY(open_folder(r));
     TRY(take_memory(r, &c));
+    TRY(window_new(r->step.plan, &r->window));
     TRY(checkpoint_prune(job->run_dir, 0, 0, -1)); /* what a killed save left behind */
     TRY(run_restore(r));
     r->began_step = r->s.step;
@@ -218,11 +219,13 @@ rc run_open_device(run *r)
 {
     r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     if (!r->grads) return E_MEMORY;
-    return session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads);
+    TRY(session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads));
+    return r->window ? exec_window(r->step.exec, window_factors(r->window), true) : OK;
 }
 
 void run_close(run *r)
 {
+    window_free(r->window);
     session_close(&r->held);
     session_close(&r->step);
     if (r->data) dataset_close(r->data);

@@ -95,6 +95,8 @@ void report_step(run *r, double norm, double lr, double ms)
     event_real(e, "scale", r->s.loss_scale);
     event_real(e, "ms", ms);
     event_real(e, "tok_s", tokens / (ms / 1000));
+    if (r->dropped) event_int(e, "dropped", (int64_t)r->dropped);
+    if (r->saturated) event_int(e, "saturated", (int64_t)r->saturated);
     add_readings(e, r->job->dev);
     send(r);
 }
@@ -107,6 +109,18 @@ void report_overflow(run *r, const exec_stats *stats, double loss)
     event_int(e, "infinities", (int64_t)stats->infinities);
     if (stats->first_infinity) event_text(e, "scope", stats->first_infinity);
     event_real(e, "scale", r->s.loss_scale);
+    send(r);
+}
+
+void report_window(run *r, const window_moves *m)
+{
+    if (!m->raised && !m->lowered && !m->cut) return;
+    event *e = begin(r, "window");
+    event_int(e, "step", r->s.step);
+    event_int(e, "raised", m->raised);
+    event_int(e, "lowered", m->lowered);
+    event_int(e, "cut", m->cut);
+    if (m->burst) event_text(e, "infinite", m->burst);
     send(r);
 }
 

@@ -103,6 +103,20 @@ static void note_changes(run *r, const train_state *had)
         report_note(r, "train.lr was %g and is now %g", had->lr, now->lr);
 }
 
+/* The factors go on too. */
+static rc restore_window(run *r, const char *dir)
+{
+    char *text;
+    arena *mem = arena_new();
+    rc bad = mem ? checkpoint_window(mem, dir, &text) : E_MEMORY;
+    if (bad == OK && text && r->window) bad = window_load(r->window, text);
+    else if (bad == OK && (text || r->window))
+        report_note(r, "plan.window was %s and is now %s", text ? "on" : "off",
+                    text ? "off" : "on");
+    arena_free(mem);
+    return bad;
+}
+
 static rc go_on_from(run *r, const char *dir)
 {
     train_state had;
@@ -117,7 +131,7 @@ static rc go_on_from(run *r, const char *dir)
     TRY(describe_device(r));
     report_restart(r, dir);
     note_changes(r, &had);
-    return OK;
+    return restore_window(r, dir);
 }
 
 static rc first_weights(run *r)

@@ -21,6 +21,8 @@ static rc save(run *r)
         s->best_step = s->step;
     }
     s->wall_s = run_seconds(r);
+    s->window = NULL;
+    if (r->window) TRY(window_save(r->window, &s->window));
     rc bad = checkpoint_save(r->job->run_dir, r->mo, r->m, r->v, s,
                              dataset_tokenizer_path(r->data));
     if (bad != OK && r->saved_step >= 0)

@@ -145,6 +145,8 @@ rc state_write(const char *path, const train_state *s, int n, const state_file *
     for (int i = 0; i < N_FIELDS; i++)
         if (!field_left_out(&fields[i], s))
             bad |= json_object_set_new(root, fields[i].key, field_json(&fields[i], s));
+    if (s->window)
+        bad |= json_object_set_new(root, "window", json_loads(s->window, 0, NULL));
     bad |= json_object_set_new(root, "files", files_json(n, files));
     char *text = bad ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     rc r = text ? file_replace(path, text, strlen(text))
@@ -204,6 +206,22 @@ rc state_read(arena *mem, const char *path, train_state *s, int *n, state_file *
                 : err_fail(E_FORMAT, "line %d is not JSON: %s", error.line, error.text);
     json_decref(root);
     return r == OK ? OK : err_while(r, "reading %s", path);
+}
+
+rc state_window(arena *mem, const char *path, char **text)
+{
+    char *all;
+    size_t bytes;
+    *text = NULL;
+    TRY(file_read(mem, path, STATE_LIMIT, &all, &bytes));
+    json_t *root = json_loadb(all, bytes, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *window = json_object_get(root, "window");
+    char *line = window ? json_dumps(window, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    if (line) *text = arena_text(mem, line);
+    bool lost = window && !*text;
+    free(line);
+    json_decref(root);
+    return lost ? E_MEMORY : OK;
 }
 
 rc state_hash(const char *path, state_file *out)

@@ -15,6 +15,8 @@ rc state_write(const char *path, const train_state *s, int n, const state_file *
 /* files and their names in the arena. E_FORMAT for another major version. */
 rc state_read(arena *mem, const char *path, train_state *s, int *n, state_file **files);
 /* Hash a file piece by piece: a mapping would count as memory of the run. */
+/* The member "window" as text, NULL if there is none. */
+rc state_window(arena *mem, const char *path, char **text);
 rc state_hash(const char *path, state_file *out);
 
 /* The arrays of a checkpoint that was verified before; m, v may be NULL. */

@@ -49,13 +49,17 @@ static rc micro_batches(run *r, pass *p)
     exec_stats stats;
     double loss;
     step_clear(r);
+    r->dropped = r->saturated = 0;
     for (int i = 0; i < r->o.accum; i++) {
         TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
                           r->ids, r->targets));
         TRY(session_step(&r->step, r->ids, r->targets, r->s.loss_scale, &loss, &stats));
+        if (r->window) TRY(window_watch(r->window, r->step.exec));
         r->s.example += (uint64_t)r->o.batch;
         p->loss += loss / r->o.accum;
         p->infinities += stats.infinities;
+        r->dropped += stats.dropped;
+        r->saturated += stats.saturated;
         if (stats.first_infinity && !p->scope[0])
             snprintf(p->scope, sizeof p->scope, "%s", stats.first_infinity);
     }
@@ -78,6 +82,7 @@ rc step_apply(run *r, double lr, double grad_scale)
         const model_param *p = &r->mo->params[i];
         size_t at = p->offset;
         half *w16 = exec_half(r->step.exec, p->name);
+        a.half_scale = exec_half_scale(r->step.exec, p->name);
         a.weight_decay = p->decay ? (float)r->o.weight_decay : 0;
         kern_adamw(r->job->k, p->count, r->mo->weights + at, r->m + at, r->v + at,
                    r->grads + at, w16, &a);
@@ -169,17 +174,30 @@ static rc give_up(run *r, const pass *p)
 
 /* An update that must not be made. Halving the scale helps gradients; when
  * there is nothing left to halve, 20 in a row are the end. */
-static rc overflowed(run *r, const pass *p)
+static rc overflowed(run *r, const pass *p, bool of_window)
 {
     exec_stats stats = {.infinities = p->infinities,
                         .first_infinity = p->scope[0] ? p->scope : NULL};
-    bool floor = scale_at_floor(&r->o, &r->s);
+    bool floor = !of_window && scale_at_floor(&r->o, &r->s);
     if (!r->overflows++) r->bad_since = r->s.step;
     r->hopeless = floor ? r->hopeless + 1 : 0;
-    scale_after(&r->o, true, &r->s);
+    if (!of_window) scale_after(&r->o, true, &r->s);
     report_overflow(r, &stats, p->loss);
     if (floor && (!isfinite(p->loss) || r->hopeless >= HOPELESS)) return give_up(r, p);
     return OK;
+}
+
+/* Exponent windows for the next step: before AdamW, which stages the weights;
+ * after an overflow it does not run, so they are staged here. *ours: the
+ * overflow came of a factor. */
+static rc move_factors(run *r, bool overflow, bool *ours)
+{
+    window_moves moves;
+    *ours = false;
+    if (!r->window) return OK;
+    *ours = window_after(r->window, overflow, r->mo, r->job->k, &moves);
+    report_window(r, &moves);
+    return exec_window(r->step.exec, window_factors(r->window), overflow);
 }
 
 /* Whatever a device does, r->s and the masters are those of a whole number of
@@ -190,6 +208,7 @@ rc run_step(run *r)
     train_state was = r->s;
     pass p = {0};
     rc bad = micro_batches(r, &p);
+    if (bad != OK && r->window) window_forget(r->window);
     if (bad == OK) bad = exec_halves_begin(r->step.exec);
     if (bad != OK) {
         r->s = was;
@@ -201,7 +220,9 @@ rc run_step(run *r)
     r->s.step++;
     r->s.loss = p.loss;
     if (isfinite(p.loss)) TRY(run_saved_is_good(r));
-    if (!isfinite(norm) || !isfinite(p.loss) || p.infinities) return overflowed(r, &p);
+    bool overflow = !isfinite(norm) || !isfinite(p.loss) || p.infinities, ours;
+    TRY(move_factors(r, overflow, &ours));
+    if (overflow) return overflowed(r, &p, ours);
     r->overflows = r->hopeless = 0;
     r->s.updates++;
     double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;

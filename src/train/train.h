@@ -113,6 +113,8 @@ typedef struct {
     double best_held_out;
     int64_t best_step; /* among checkpoints; step -1 = none */
     double wall_s;
+    const char *window; /* factors of exponent windows, JSON; NULL = off. Written
+                           only: checkpoint_window reads it */
     uint64_t data_checksum;
     uint64_t seed;
     int batch, accum;
@@ -135,6 +137,8 @@ char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step);
  * format version. */
 rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *s);
 rc checkpoint_verify(const char *dir, train_state *s); /* s may be NULL */
+/* What was saved as train_state.window, in the arena; NULL if nothing was. */
+rc checkpoint_window(arena *mem, const char *dir, char **text);
 /* Of the checkpoints up to step `newest`, remove all but the last `keep` (0 =
  * keep all) and the best. Later ones are left alone: a run that went on from an
  * older checkpoint has not replaced them yet. What an interrupted save or

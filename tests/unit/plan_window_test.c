@@ -1,0 +1,180 @@
+/* plan_window_test.c - exponent windows change no meaning: whatever powers of
+ * two are chosen, a step gives the same loss and gradients; and chosen well,
+ * they keep the products that the engine would drop. */
+#include "small_run.h"
+
+/* Powers from `least` on, `span` of them. */
+static int *some_factors(const plan_window *w, uint64_t seed, int least, int span)
+{
+    int *k = calloc((size_t)w->n_factors, sizeof *k), by;
+    for (int i = 0; i < w->n_factors; i++)
+        k[i] = (int)rng_below(seed, 1, (uint64_t)i, (uint64_t)span) + least;
+    assert_int_equal(plan_window_misfit(w, k, &by), -1);
+    return k;
+}
+
+static void open_window(run *r, llama_shape s, const char *where, plan_dw dw, bool on)
+{
+    *r = run_open(s, where, &(plan_options){.dw = dw, .window = on});
+    assert_int_equal(r->p->window != NULL, on);
+    run_start(r);
+}
+
+static void set_factors(run *r, uint64_t seed, int least, int span)
+{
+    int *k = some_factors(r->p->window, seed, least, span);
+    assert_ok(exec_window(r->x, k, true));
+    free(k);
+}
+
+/* fp32 tensors: a power of two costs no bit. Between programs values lie on
+ * fp16 surfaces, where a gradient below 2^-14 loses bits that 2^k saves: units
+ * of 2^-24, against elements of 10 and more. */
+static void powers_of_two_cost_nothing_where_tensors_are_wide(void **state)
+{
+    (void)state;
+    for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
+        run off, on;
+        float loss[2];
+        llama_shape s = run_small;
+        s.tied = dw == PLAN_DW_HOST;
+        open_window(&off, s, "emu:m4,wide", (plan_dw)dw, false);
+        open_window(&on, s, "emu:m4,wide", (plan_dw)dw, true);
+        set_factors(&on, 7, 0, 6);
+        run_step(&off, NULL);
+        run_step(&on, NULL);
+        assert_ok(exec_output(off.x, "loss", &loss[0], 1));
+        assert_ok(exec_output(on.x, "loss", &loss[1], 1));
+        assert_true(loss[0] == loss[1]);
+        for (int i = 0; i < off.m.n; i++) {
+            size_t n = (size_t)ir_count(off.m.param[i]->shape);
+            double most = 0, size = 0;
+            for (size_t j = 0; j < n; j++) {
+                most = fmax(most, fabs((double)off.g[i][j] - (double)on.g[i][j]));
+                size = fmax(size, fabs((double)off.g[i][j]));
+            }
+            if (!(most <= 1e-6 * size))
+                fail_msg("dw %d, %s: off by %.3g of %.3g", dw, off.m.param[i]->name, most,
+                         size);
+        }
+        run_close(&off);
+        run_close(&on);
+    }
+}
+
+static void check_against_oracle(run *r, const char *where, double allowed)
+{
+    arena *mem = arena_new();
+    double **v = run_oracle(r, mem);
+    float loss;
+    run_step(r, NULL);
+    assert_ok(exec_output(r->x, "loss", &loss, 1));
+    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0], 1e-3);
+    for (int i = 0; i < r->m.n; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
+        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id],
+                           (size_t)ir_count(r->m.param[i]->shape));
+        if (!(e <= allowed)) fail_msg("%s, %s: relative error %.3g", where, name, e);
+    }
+    arena_free(mem);
+}
+
+/* The tolerances of plan_train_test.c, which knows no windows. */
+static void gradients_equal_the_oracles_whatever_the_factors(void **state)
+{
+    (void)state;
+    const char *chips[] = {"emu:m1", "emu:m4", "emu:m1,rules=all", "emu:m4,exact"};
+    for (size_t c = 0; c < COUNT_OF(chips); c++)
+        for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
+            run r;
+            llama_shape s = run_small;
+            s.tied = dw == PLAN_DW_HOST;
+            s.interleaved = dw != PLAN_DW_HOST;
+            open_window(&r, s, chips[c], (plan_dw)dw, true);
+            check_against_oracle(&r, chips[c], 1e-2);
+            set_factors(&r, 3 + c, -1, 4);
+            check_against_oracle(&r, chips[c], 1e-2);
+            run_close(&r);
+        }
+}
+
+static void equal_layers_stay_one_program_and_no_launch_is_added(void **state)
+{
+    (void)state;
+    for (int on = 0; on < 2; on++) {
+        run r = run_open(run_small, "m4", &(plan_options){.window = on});
+        llama_shape s = run_small;
+        s.layers = 7;
+        run more = run_open(s, "m4", &(plan_options){.window = on});
+        run off = run_open(s, "m4", NULL);
+        assert_int_equal(r.p->loads, more.p->loads);
+        assert_int_equal(off.p->loads, more.p->loads);
+        assert_int_equal(off.p->launches, more.p->launches);
+        run *all[] = {&r, &more, &off};
+        for (int i = 0; i < 3; i++) {
+            plan_free(all[i]->p);
+            kern_close(all[i]->k);
+            ir_free(all[i]->m.g);
+        }
+    }
+}
+
+/* Every product on the engine has a line that says what was done about it. */
+static void every_product_is_in_the_plan(void **state)
+{
+    (void)state;
+    for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
+        plan_options o = {.window = true, .dw = (plan_dw)dw};
+        run r = run_open(run_small, "m4", &o);
+        int products = 0, kinds[3] = {0};
+        for (int i = 0; i < r.p->n_programs; i++) {
+            const plan_program *q = &r.p->programs[i];
+            for (int j = 0; j < q->graph->n_nodes; j++)
+                if (q->graph->nodes[j]->op == IR_matmul) products += q->calls;
+        }
+        assert_int_equal(products, r.p->window->n_sites);
+        for (int i = 0; i < r.p->window->n_sites; i++) {
+            const plan_site *s = &r.p->window->sites[i];
+            assert_non_null(s->cause);
+            kinds[s->kind]++;
+            assert_true(s->factor < r.p->window->n_factors);
+            for (int j = 0; j < i; j++)
+                assert_string_not_equal(s->name, r.p->window->sites[j].name);
+        }
+        assert_true(kinds[PLAN_FORWARD] && kinds[PLAN_DX] && kinds[PLAN_DW]);
+        plan_free(r.p);
+        kern_close(r.k);
+        ir_free(r.m.g);
+    }
+}
+
+/* A number that fp16 cannot hold is refused before it is written. */
+static void factors_that_leave_fp16_are_refused(void **state)
+{
+    (void)state;
+    run r;
+    open_window(&r, run_small, "emu:m4", PLAN_DW_HOST, true);
+    int *k = calloc((size_t)r.p->window->n_factors, sizeof *k), by;
+    for (int i = 0; i < r.p->window->n_factors; i++) k[i] = 40;
+    assert_true(plan_window_misfit(r.p->window, k, &by) >= 0);
+    assert_fails(exec_window(r.x, k, true), E_NUMERIC, "what fp16 can hold");
+    run_step(&r, NULL); /* the old factors still hold */
+    free(k);
+    run_close(&r);
+    open_window(&r, run_small, "emu:m4", PLAN_DW_HOST, false);
+    assert_fails(exec_window(r.x, &by, true), E_CONFIG, "no exponent windows");
+    run_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(powers_of_two_cost_nothing_where_tensors_are_wide),
+        cmocka_unit_test(gradients_equal_the_oracles_whatever_the_factors),
+        cmocka_unit_test(equal_layers_stay_one_program_and_no_launch_is_added),
+        cmocka_unit_test(every_product_is_in_the_plan),
+        cmocka_unit_test(factors_that_leave_fp16_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
