@@ -11,7 +11,8 @@ if [ -n "$why" ]; then
 fi
 
 tests='kern_pool kern_elementwise kern_train kern_gemm kern_exact kern_blas base_half
-    emu_ops emu_mil_ops emu_fuse emu_rules emu_limits exact_golden mil_emit
+    emu_ops emu_mil_ops emu_fuse emu_rules emu_limits exact_golden exact_tables
+    mil_emit
     exec_step model_reference train_reference train_norm'
 programs=$B/arm64/anneal
 for t in $tests; do programs="$programs $B/arm64/tests/${t}_test"; done

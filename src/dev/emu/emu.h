@@ -245,7 +245,7 @@ void emu_winograd_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_ove
 /* ---- chip.c: exact ---- */
 const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */
 void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
-                     const half *y, int y_step, half *z);
+                     const half *y, int y_step, half *z, const half *inverse);
 float emu_chip_sum(const half *x, size_t n, size_t stride);
 void emu_chip_softmax(const half *e, size_t n, const half *x, half *z);
 

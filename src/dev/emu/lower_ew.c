@@ -25,6 +25,9 @@ rc emu_add_ew(emu_plan *p, emu_ew ew, int kernel, int n_in, const int *in, int o
     for (int i = 0; i < n_in; i++)
         if (in[i] < 0) return E_MEMORY;
     if (p->exact && ew == EMU_UNARY && !emu_chip_table(p, kernel)) return E_MEMORY;
+    if (p->exact && ew == EMU_BINARY && kernel == KERN_DIV &&
+        !emu_chip_table(p, KERN_U_INVERSE))
+        return E_MEMORY;
     emu_node *n = out < 0 ? NULL : emu_add_node(p, EMU_EW);
     if (!n) return E_MEMORY;
     n->ew = ew;
@@ -91,6 +94,22 @@ static rc lower_unary(emu_plan *p, const dev_op *o, int out)
     return emu_add_ew(p, EMU_UNARY, kernel, 1, &x, out);
 }
 
+/* exact: by a constant number the engine multiplies with its inverse, which the
+ * compiler makes (mil-hwx-compiler, H13 and H14). */
+static rc lower_binary(emu_plan *p, const dev_op *o, int *in, int out)
+{
+    const dev_value *y = &p->code->values[o->arg[1]];
+    int kernel = dev_op_kernel(o->kind);
+    if (o->kind == DEV_OP_pow && power_kernel(p, o) >= 0)
+        return emu_add_ew(p, EMU_UNARY, power_kernel(p, o), 1, in, out);
+    if (p->exact && kernel == KERN_DIV && out >= 0 && p->vals[out].store == MIL_FP16 &&
+        y->constant && !y->blob && mil_count(&y->type) == 1) {
+        in[1] = scalar(p, MIL_FP16, 1 / dev_const_at(y, 0));
+        kernel = KERN_MUL;
+    }
+    return emu_add_ew(p, EMU_BINARY, kernel, 2, in, out);
+}
+
 /* A cast between types held alike is nothing at all. */
 rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
 {
@@ -112,9 +131,7 @@ rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
     case DEV_UNARY:
         return lower_unary(p, o, out);
     case DEV_BINARY:
-        if (o->kind == DEV_OP_pow && power_kernel(p, o) >= 0)
-            return emu_add_ew(p, EMU_UNARY, power_kernel(p, o), 1, in, out);
-        return emu_add_ew(p, EMU_BINARY, kernel, 2, in, out);
+        return lower_binary(p, o, in, out);
     case DEV_COMPARE:
         return emu_add_ew(p, EMU_COMPARE, kernel, 2, in, out);
     case DEV_SELECT:

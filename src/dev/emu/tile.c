@@ -253,7 +253,7 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
     case EMU_BINARY:
         if (chip)
             emu_chip_binary((kern_binary_op)o->kernel, n, (half *)x, xs, (half *)y, ys,
-                            (half *)z);
+                            (half *)z, u->p->table[KERN_U_INVERSE]);
         else
             kern_binary(k, (kern_binary_op)o->kernel, emu_kern_type(o->store), n, x, xs,
                         y, ys, z);
