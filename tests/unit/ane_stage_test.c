@@ -68,15 +68,9 @@ static void a_program_without_weights_still_has_the_folder_for_them(void **state
 static void a_weight_file_cannot_be_written_elsewhere(void **state)
 {
     static const char *const bad[] = {
-        "weights/w.bin",
-        "@model_path/../w.bin",
-        "@model_path/model.mil",
-        "@model_path/net.plist",
-        "@model_path//etc/w",
-        "@model_path/",
-        "@model_path/weights/",
-        "/etc/passwd",
-        "@model_path/weights/../../w",
+        "weights/w.bin",         "@model_path/../w.bin", "@model_path/model.mil",
+        "@model_path/net.plist", "@model_path//etc/w",   "@model_path/",
+        "@model_path/weights/",  "/etc/passwd",          "@model_path/weights/../../w",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         const mil_blob_file f = {bad[i], "x", 1};

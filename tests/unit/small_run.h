@@ -32,7 +32,7 @@ static inline run run_open_threads(llama_shape s, const char *where,
         caps = caps_of(where);
     }
     assert_ok(plan_build(r.m.g, &caps, o, &r.p));
-    r.dev = (oracle_device){.base = {&oracle_driver}, .p = r.p};
+    r.dev = (oracle_device){.base = {.driver = &oracle_driver}, .p = r.p};
     return r;
 }
 

@@ -46,10 +46,9 @@ static rc take_word(const char *word, ane_params *p)
         rc r = err_fail(E_DEVICE, "device 'ane' does not know the word '%s'", word);
         const char *near = err_nearest(word, known, sizeof known / sizeof *known);
         if (near) return err_hint(r, "did you mean '%s'?", near);
-        return err_hint(
-            r,
-            "words: memory, client, staging=ram|FOLDER, weights=pairs|files, cache=off|MB, "
-            "rules=all|none, compiles=N");
+        return err_hint(r, "words: memory, client, staging=ram|FOLDER, "
+                           "weights=pairs|files, cache=off|MB, "
+                           "rules=all|none, compiles=N");
     }
     return OK;
 }
