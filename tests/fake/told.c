@@ -15,9 +15,11 @@
  *   meters=SET              fake_ane_meters
  *   sysctl=NAME,TEXT        fake_ane_sysctl
  *   fail=N                  the N-th call fails, once
- *   refuse=CALL,ROW[,FROM]  CALL is compile, load, evaluate or unload; it is
+ *   refuse=CALL,ROW[,FROM[,TO]]
+ *                           CALL is compile, load, evaluate or unload; it is
  *                           refused with that row of refusals.def, from the
- *                           FROM-th such call on (1, all, unless given)
+ *                           FROM-th such call on (1, all, unless given) to the
+ *                           TO-th
  *   pause=CALL,MS           each such call takes that much longer
  *   kill=CALL,N             the process is killed in the N-th such call
  *   crash=TEXT              a program whose MIL holds TEXT ends the process with
@@ -28,6 +30,7 @@
  *
  * A word that is not known ends the process: a test must not pass because its
  * wish was not understood. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +45,7 @@ static const fake_refusal usual[FAKE_CALLS] = {REFUSE_told_compile, REFUSE_told_
                                                REFUSE_told_evaluate, REFUSE_told_unload};
 static struct {
     atomic_int row; /* REFUSALS: none */
-    atomic_ulong made, from, kill_at, pause_ms;
+    atomic_ulong made, from, to, kill_at, pause_ms;
 } told[FAKE_CALLS];
 
 static _Atomic(const char *) crash_text, hang_text;
@@ -94,9 +97,10 @@ static int row_of(const char *name)
 
 static void take_refuse(char *value)
 {
-    char *row = rest_of(value), *from = rest_of(row);
+    char *row = rest_of(value), *from = rest_of(row), *to = rest_of(from);
     fake_call c = call_of(value);
     atomic_store(&told[c].from, from ? number(from, "refuse") : 1);
+    atomic_store(&told[c].to, to ? number(to, "refuse") : ULONG_MAX);
     atomic_store(&told[c].row, row_of(row));
 }
 
@@ -144,6 +148,7 @@ void fake_told_nothing(void)
         atomic_store(&told[i].row, REFUSALS);
         atomic_store(&told[i].made, 0);
         atomic_store(&told[i].from, 0);
+        atomic_store(&told[i].to, 0);
         atomic_store(&told[i].kill_at, 0);
         atomic_store(&told[i].pause_ms, 0);
     }
@@ -193,7 +198,8 @@ bool fake_told(fake_call c, id *error)
     if (ms)
         nanosleep(&(struct timespec){(time_t)(ms / 1000), (long)(ms % 1000) * 1000000},
                   NULL);
-    if (row != REFUSALS && n >= atomic_load(&told[c].from)) {
+    if (row != REFUSALS && n >= atomic_load(&told[c].from) &&
+        n <= atomic_load(&told[c].to)) {
         fake_refuse((fake_refusal)row, error);
         return true;
     }

@@ -98,6 +98,26 @@ static int tear_down(void **state)
 #define MINUS PAIR("sub(x = in_a, y = in_b)")
 #define LARGER PAIR("maximum(x = in_a, y = in_b)")
 
+/* ---- loading ---- */
+/* An engine that is full for a while is waited for; another refusal is not
+ * believed for long. */
+static void a_transient_lack_of_room_is_waited_for(void **state)
+{
+    bench *b = *state;
+    dev_program *p;
+    dev_source src = {"late", MINUS, strlen(MINUS), NULL, 0};
+    double start = clock_ms();
+    fake.tell("refuse=load,no_resources,1,4");
+    assert_ok(dev_load(b->d, &src, &p));
+    assert_true(clock_ms() - start >= 100 + 200 + 400 + 800);
+    dev_unload(p);
+    fake.tell("refuse=load,not_compiled,1,4");
+    assert_int_equal(dev_load(b->d, &src, &p), E_DEVICE);
+    fake.tell("");
+    assert_ok(dev_load(b->d, &src, &p));
+    dev_unload(p);
+}
+
 /* ---- sharing ---- */
 static void equal_programs_are_one_on_the_engine(void **state)
 {
@@ -700,6 +720,7 @@ static void ports_are_bound_where_the_program_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_ROUTES(a_transient_lack_of_room_is_waited_for),
         ON_ROUTES(equal_programs_are_one_on_the_engine),
         ON_ROUTES(programs_that_differ_in_weights_only_are_two),
         ON_ROUTES(any_order_gives_the_numbers_of_one_after_the_other),

@@ -7,8 +7,10 @@
 #include "dev/ane/model.h"
 
 /* A slot that was just given back is not always free at once (maderix/ANE
- * bridge: 100 ms). */
-static const int load_pauses_ms[] = {100, 500};
+ * bridge: 100 ms). An engine that calls its lack of room transient (macOS 27:
+ * "no ANE resources (transient; retry)") had room within seconds for others,
+ * who doubled their pause from 100 ms on six times (ANEDVD). */
+enum { PAUSE_MS = 100, PAUSE_AGAIN_MS = 500, PAUSES_FULL = 6 };
 
 /* ---- the four calls ---- */
 static rc make(ane_engine *e, const dev_source *src, ane_model *m)
@@ -52,12 +54,19 @@ static rc load_once(ane_engine *e, ane_model *m)
     return r;
 }
 
+/* How long to wait after the n-th refusal, from 0; 0 = give up. */
+static int pause_ms(int n, rc refused)
+{
+    if (refused == E_BUDGET && strstr(err_first(), "transient"))
+        return n < PAUSES_FULL ? PAUSE_MS << n : 0;
+    return n == 0 ? PAUSE_MS : n == 1 ? PAUSE_AGAIN_MS : 0;
+}
+
 static rc load(ane_engine *e, ane_model *m)
 {
     rc r = load_once(e, m);
-    for (size_t i = 0; r != OK && i < sizeof load_pauses_ms / sizeof *load_pauses_ms;
-         i++) {
-        nanosleep(&(struct timespec){.tv_nsec = load_pauses_ms[i] * 1000000L}, NULL);
+    for (int n = 0, ms; r != OK && (ms = pause_ms(n, r)) > 0; n++) {
+        nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
         r = load_once(e, m);
     }
     return r;
