@@ -52,13 +52,23 @@ static void keep(char *part, size_t cap, const char *text)
     part[n] = 0;
 }
 
+/* What vsnprintf made of a line that wanted `n` bytes: if it was cut, say so,
+ * and not within a character. */
+static void end_line(char line[LINE_MAX_BYTES], int n)
+{
+    size_t at = LINE_MAX_BYTES - 4;
+    if (n < LINE_MAX_BYTES) return;
+    while (at > 0 && ((unsigned char)line[at] & 0xc0) == 0x80) at--;
+    strcpy(line + at, "...");
+}
+
 rc err_fail(rc code, const char *fmt, ...)
 {
     /* The arguments may point into the old chain, so it goes only after. */
     char line[LINE_MAX_BYTES];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    end_line(line, vsnprintf(line, sizeof line, fmt, ap));
     va_end(ap);
     err_clear();
     strcpy(mine.fault, line);
@@ -70,7 +80,7 @@ rc err_while(rc code, const char *fmt, ...)
     char line[LINE_MAX_BYTES];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    end_line(line, vsnprintf(line, sizeof line, fmt, ap));
     va_end(ap);
     if (!mine.fault[0]) strcpy(mine.fault, err_about(code));
     add_line(mine.context, sizeof mine.context, WHILE_MARK, line);
@@ -82,7 +92,7 @@ rc err_hint(rc code, const char *fmt, ...)
     char line[LINE_MAX_BYTES];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    end_line(line, vsnprintf(line, sizeof line, fmt, ap));
     va_end(ap);
     if (!mine.fault[0]) strcpy(mine.fault, err_about(code));
     add_line(mine.hints, sizeof mine.hints, HINT_MARK, line);

@@ -22,7 +22,7 @@ static rc remember(const cli_child *ch, const char *state, const dev_machine *m,
 {
     dev_sight s;
     bool spoiled;
-    char why[200];
+    char why[DEV_PROBE_TEXT];
     if (!ch->opened) {
         if (!quiet(a))
             fprintf(stderr, "note    the engine was not tried: %s\n",

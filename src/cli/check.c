@@ -35,7 +35,7 @@ typedef struct {
     const char *uri;
     dev_caps expected;
     json_t *facts, *opened; /* a chip's; NULL */
-    char failed[240];       /* why a chip could not be opened */
+    char failed[480];       /* why a chip could not be opened */
     int n, compiles, unopened;
     int rules[3], checks[3]; /* by verdict */
     answer all[QUESTIONS_MAX];
@@ -75,6 +75,20 @@ static json_t *answer_json(const check *k, const answer *x)
     return o;
 }
 
+/* How much of a text fits a line of the terminal behind `used` columns, cut
+ * after a word with room for "..."; all of it elsewhere: files are searched. */
+static size_t room_for(const char *text, int used)
+{
+    size_t n = strlen(text), room, at;
+    int columns = cli_columns(1);
+    if (columns < used + 20 || n <= (size_t)(columns - used)) return n;
+    at = room = (size_t)(columns - used) - 3;
+    while (at > 0 && text[at] != ' ') at--;
+    if (at) return at;
+    while (room > 0 && ((unsigned char)text[room] & 0xc0) == 0x80) room--;
+    return room; /* one long word; not within a character */
+}
+
 static void print_answer(const answer *x)
 {
     static const char *const words[][2] = {[DEV_ASK_CONTRACT] = {"wrong", "right"},
@@ -82,8 +96,10 @@ static void print_answer(const answer *x)
                                            [DEV_ASK_CHIP] = {"no", "yes"},
                                            [DEV_ASK_RULE] = {"does not", "holds"}};
     bool skipped = x->r.verdict == DEV_PROBE_SKIP;
-    printf("%-8s%-22s %-9s %s\n", verdicts[x->r.verdict], x->q.id,
-           skipped ? "" : words[x->q.kind][x->r.holds], x->r.detail);
+    size_t n = room_for(x->r.detail, 41);
+    printf("%-8s%-22s %-9s %.*s%s\n", verdicts[x->r.verdict], x->q.id,
+           skipped ? "" : words[x->q.kind][x->r.holds], (int)n, x->r.detail,
+           x->r.detail[n] ? "..." : "");
     fflush(stdout); /* on a chip the next line may take a while */
 }
 
@@ -110,7 +126,7 @@ static void note_answer(check *k, answer *x, size_t i)
 {
     dev_answer(&k->expected, i, &x->s, &x->r);
     if (x->spoiled)
-        snprintf(x->r.detail, sizeof x->r.detail, "%.100s; nothing ran after it",
+        snprintf(x->r.detail, sizeof x->r.detail, "%s; nothing ran after it",
                  x->s.detail);
     (x->q.kind == DEV_ASK_RULE ? k->rules : k->checks)[x->r.verdict]++;
     /* of a chip that does not open there is but one thing to say */
@@ -149,7 +165,7 @@ static void rest(const check *k, bool died)
 /* One child's word, or what its silence means. */
 static bool read_child(check *k, const cli_child *ch, answer *x)
 {
-    char why[160], text[240];
+    char why[480], text[DEV_PROBE_TEXT];
     const json_t *compiles = json_object_get(ch->said, "compiles");
     k->compiles += json_is_integer(compiles) ? (int)json_integer_value(compiles)
                                              : OPENING_COMPILES;
@@ -225,7 +241,7 @@ static void print_facts(const check *k)
 
 static rc ask_by_children(check *k, dev_machine *m)
 {
-    char why[160] = "";
+    char why[480] = "";
     json_t *told;
     TRY(dev_machine_of(k->uri, m));
     TRY(ask_ahead(k, "facts", &told, why, sizeof why));

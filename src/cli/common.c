@@ -109,17 +109,17 @@ static bool may_redraw(void)
     return isatty(2) && !(plain && *plain) && term && strcmp(term, "dumb");
 }
 
-static int columns(void)
+int cli_columns(int fd)
 {
     struct winsize w;
-    return ioctl(2, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
 }
 
 /* Between the run and the view: windows change their width meanwhile. */
 static void put(void *ctx, const char *line, size_t n)
 {
     event_sink view = show_sink(ctx);
-    show_resize(ctx, columns());
+    show_resize(ctx, cli_columns(2));
     view.put(view.ctx, line, n);
 }
 
@@ -130,7 +130,7 @@ rc cli_train(const args *a, const config *c, session_run *r, train_result *out)
     TRY(show_parse(args_text(a, "show", "auto"), &mode));
     TRY(args_int(a, "stop-after", 1, INT64_MAX, 0, &r->stop_after));
     TRY(args_real(a, "minutes", 0, 1e9, 0, &r->stop_minutes));
-    TRY(show_new(mode, may_redraw(), columns(), stderr, stdout, &s));
+    TRY(show_new(mode, may_redraw(), cli_columns(2), stderr, stdout, &s));
     r->sink = (event_sink){put, s};
     r->stop = &cli_stop;
     cli_catch_interrupt();

@@ -23,6 +23,8 @@ void cli_catch_interrupt(void);
 
 /* Print one JSON object and a newline; takes the reference. */
 rc cli_put_json(json_t *o);
+/* Of the terminal behind a file descriptor; 0 = none, or unknown. */
+int cli_columns(int fd);
 /* Adds a real number, or nothing when it is not finite. */
 void cli_real(json_t *o, const char *key, double v);
 

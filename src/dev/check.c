@@ -88,7 +88,7 @@ static rc ask_check(device *d, size_t i, dev_sight *out)
  * program reads its rows at another stride is the chip's word, though. */
 static void not_our_word(dev_rule r, dev_sight *s)
 {
-    char text[DEV_PROBE_TEXT];
+    char text[512];
     if (r == RULE_queue_depth || r == RULE_one_in_flight) {
         check_say(
             s, DEV_SEEN_UNKNOWN,
@@ -97,8 +97,8 @@ static void not_our_word(dev_rule r, dev_sight *s)
         return;
     }
     if (!strstr(s->detail, "rule '") || r == RULE_row_multiple) return;
-    snprintf(text, sizeof text, "%s", s->detail);
-    check_say(s, DEV_SEEN_UNKNOWN, "refused before the chip saw it: %.100s", text);
+    snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, s->detail);
+    check_say(s, DEV_SEEN_UNKNOWN, "refused before the chip saw it: %s", text);
 }
 
 rc dev_ask(device *d, size_t i, dev_sight *out, bool *spoiled)

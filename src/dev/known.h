@@ -45,7 +45,7 @@ void dev_report_apply(const dev_report *known, const char *route, dev_caps *caps
 /* A self-check of this machine; if there is none, detail says why. */
 typedef struct {
     bool there, passed;
-    char date[32], detail[200];
+    char date[32], detail[DEV_PROBE_TEXT];
 } dev_self_known;
 rc dev_self_read(const char *state, const dev_machine *m, dev_self_known *out);
 rc dev_self_write(const char *state, const dev_machine *m, bool passed,

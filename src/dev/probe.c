@@ -49,7 +49,7 @@ void dev_probe_conclude(const dev_caps *caps, dev_rule r, const dev_sight *s,
     out->seen = s->seen;
     out->value = s->value;
     out->holds = s->seen != DEV_SEEN_RIGHT;
-    snprintf(out->detail, sizeof out->detail, "%.120s%s", s->detail,
+    snprintf(out->detail, sizeof out->detail, "%s%s", s->detail,
              s->warned && !out->holds ? "; the rule is warned of" : "");
     bool other = out->holds && !caps->rule_holds[r] &&
                  probe_also_holds(r, caps->rule_holds);

@@ -25,7 +25,7 @@ typedef enum {
 } dev_seen;
 const char *dev_seen_text(dev_seen s);
 
-enum { DEV_PROBE_TEXT = 160 };
+enum { DEV_PROBE_TEXT = 560 }; /* the first line of any error, and some words */
 typedef struct dev_sight {
     dev_seen seen;
     rc code;                     /* of the refusal or failure */
@@ -45,7 +45,7 @@ typedef struct {
     bool holds;                /* seen to hold; false when skipped */
     dev_seen seen;
     double value; /* as in dev_sight */
-    char detail[DEV_PROBE_TEXT];
+    char detail[DEV_PROBE_TEXT + 40];
 } dev_probe_result;
 
 /* What the tables expect of d: its caps, but of a real chip's rules what the

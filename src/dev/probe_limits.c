@@ -184,10 +184,10 @@ rc probe_poison(device *d, const dev_caps *caps, dev_sight *out)
 /* Refused after n that were not. */
 static rc after_some(dev_sight *out, int n, rc code)
 {
-    char why[DEV_PROBE_TEXT];
+    char why[512];
     TRY(probe_refused(out, DEV_SEEN_RULE, code, false));
-    snprintf(why, sizeof why, "%s", out->detail);
-    say(out, out->seen, "after %d: %.140s", n, why);
+    snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, out->detail);
+    say(out, out->seen, "after %d: %s", n, why);
     return OK;
 }
 

@@ -35,8 +35,7 @@ static rc load_other(ane_device *d, ane_model *m, const dev_source *src, dev_sig
         m->loaded = e->route->load(e, m, &error);
         if (!m->loaded) {
             ane_explain(&e->sys, error, E_DEVICE, "load the program");
-            check_say(out, DEV_SEEN_REFUSED, "a load without a compile: %.120s",
-                      err_first());
+            check_say(out, DEV_SEEN_REFUSED, "a load without a compile: %s", err_first());
             err_clear();
         }
         e->sys.objc_autoreleasePoolPop(pool);
@@ -141,7 +140,7 @@ rc ane_ask(device *dev, const char *id, dev_sight *out)
                                          : OK;
     if (r == OK || r == E_MEMORY) return r;
     out->code = r;
-    check_say(out, DEV_SEEN_REFUSED, "%.150s", err_first());
+    check_say(out, DEV_SEEN_REFUSED, "%s", err_first());
     err_clear();
     return OK;
 }
