@@ -79,6 +79,22 @@ static void find_weights(window *s)
     }
 }
 
+static const ir_node *under(const ir_node *n)
+{
+    while (n->op == IR_reshape || n->op == IR_transpose) n = n->in[0];
+    return n;
+}
+
+/* The constant factor on one operand of a score can take out the form of the
+ * other too, if that is known by then. */
+static void find_partner(window *s, const ir_node *n)
+{
+    for (int j = 0; j < 2; j++) {
+        const ir_node *x = under(n->in[j]), *y = under(n->in[1 - j]);
+        if (x->op == IR_mul && y->id < x->id) s->partner[x->id] = y;
+    }
+}
+
 /* Which values a softmax is going to read. */
 static void find_scores(window *s)
 {
@@ -86,6 +102,7 @@ static void find_scores(window *s)
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         const ir_node *n = g->nodes[i];
         bool on = n->op == IR_softmax;
+        if (s->scores[i] && n->op == IR_matmul) find_partner(s, n);
         if (s->scores[i] && (n->op == IR_reshape || n->op == IR_transpose)) on = true;
         for (int j = 0; on && j < n->n_in; j++) s->scores[n->in[j]->id] = true;
         for (int j = 0; s->scores[i] && n->op == IR_add && j < 2; j++)
@@ -111,8 +128,7 @@ static void find_gradients(window *s)
 /* Rows that are not negative and sum to 1 at most. */
 static bool averages(const ir_node *n)
 {
-    while (n->op == IR_reshape || n->op == IR_transpose) n = n->in[0];
-    return n->op == IR_softmax;
+    return under(n)->op == IR_softmax;
 }
 
 /* ---- products ---- */
@@ -245,12 +261,13 @@ static rc multiplication(window *s, const ir_node *n, ir_node **in, int *f, ir_n
                          int *form)
 {
     for (int j = 0; j < 2; j++) { /* a constant takes the form out */
-        const ir_node *c = n->in[j];
+        const ir_node *c = n->in[j], *partner = s->partner[n->id];
         *form = 0;
-        if (c->op != IR_constant || !c->uniform || c->data[0] == 0 || !f[1 - j] ||
+        if (partner) TRY(window_sum(s, 0, s->form[partner->id], -1, form));
+        if (c->op != IR_constant || !c->uniform || c->data[0] == 0 || f[1 - j] == *form ||
             !ir_shape_eq(n->in[1 - j]->shape, n->shape))
             continue;
-        TRY(window_free_mul(s, in[1 - j], f[1 - j], c->data[0], y));
+        TRY(window_free_mul(s, in[1 - j], f[1 - j], *form, c->data[0], y));
         return OK;
     }
     if (n->in[0] == n->in[1]) return plain(s, n, in, f); /* squares run away */

@@ -42,6 +42,7 @@ typedef struct {
     int *form;                   /* by old node: as stored */
     int *weight, *weight_factor; /* by old node: of params */
     bool *scores;                /* by old node: a softmax reads it */
+    const ir_node **partner;     /* by old node: whose form its constant takes out */
     bool *gradient;              /* by old node: of a param, or a term of it */
     bool *owns;                  /* by factor: some product is moved by it */
     int cap_factors, cap_forms, cap_scales, cap_inputs, cap_sites, cap_owns;
@@ -72,8 +73,8 @@ rc window_value_factor(window *s, const ir_node *x, const char *cause, int *out)
 rc window_reform(window *s, ir_node **x, int from, int to);
 /* The same if some scope does it already. */
 bool window_made_anywhere(window *s, ir_node **x, int from, int to);
-/* x * c without the form it carries, by one multiplication. */
-rc window_free_mul(window *s, ir_node *x, int from, double c, ir_node **y);
+/* x * c in another form, by one multiplication. */
+rc window_free_mul(window *s, ir_node *x, int from, int to, double c, ir_node **y);
 
 /* n has become the product y. */
 rc window_site(window *s, const ir_node *n, ir_node *y, int form, int factor,

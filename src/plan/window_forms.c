@@ -92,8 +92,9 @@ rc window_start(window *s)
     s->weight_factor = arena_array(b->mem, n, sizeof *s->weight_factor);
     s->scores = arena_array(b->mem, n, sizeof *s->scores);
     s->gradient = arena_array(b->mem, n, sizeof *s->gradient);
-    if (!s->gradient || !s->w || !s->map || !s->form || !s->weight || !s->weight_factor ||
-        !s->scores)
+    s->partner = arena_array(b->mem, n, sizeof *s->partner);
+    if (!s->gradient || !s->partner || !s->w || !s->map || !s->form || !s->weight ||
+        !s->weight_factor || !s->scores)
         return E_MEMORY;
     for (int i = 0; i < s->from->n_nodes; i++) s->weight_factor[i] = -1;
     for (int i = 0; i < s->from->n_outputs; i++)
@@ -254,10 +255,10 @@ rc window_reform(window *s, ir_node **x, int from, int to)
     return OK;
 }
 
-rc window_free_mul(window *s, ir_node *x, int from, double c, ir_node **y)
+rc window_free_mul(window *s, ir_node *x, int from, int to, double c, ir_node **y)
 {
     int form, row;
-    TRY(window_sum(s, 0, from, -1, &form));
+    TRY(window_sum(s, to, from, -1, &form));
     TRY(row_of(s, c, form, &row));
     *y = times_row(s, x, row);
     s->w->n_muls--; /* it was there before */

@@ -105,6 +105,10 @@ rc run_step(run *r);
 /* E_NUMERIC for weights that give no number at the end of a run. */
 rc run_spoilt(run *r);
 void step_clear(run *r); /* gradients to zero */
+/* Exponent windows for the next step: before AdamW, which stages the weights;
+ * after an overflow it does not run, so they are staged here. *ours (may be
+ * NULL): the overflow came of a factor. */
+rc step_window(run *r, bool overflow, bool *ours);
 /* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
 rc step_apply(run *r, double lr, double grad_scale);
 

@@ -66,6 +66,18 @@ static rc micro_batches(run *r, pass *p)
     return OK;
 }
 
+rc step_window(run *r, bool overflow, bool *ours)
+{
+    window_moves moves;
+    bool unwanted;
+    if (!ours) ours = &unwanted;
+    *ours = false;
+    if (!r->window) return OK;
+    *ours = window_after(r->window, overflow, r->mo, r->job->k, &moves);
+    if (r->log) report_window(r, &moves);
+    return exec_window(r->step.exec, window_factors(r->window), overflow);
+}
+
 rc step_apply(run *r, double lr, double grad_scale)
 {
     double t = (double)r->s.updates;
@@ -187,19 +199,6 @@ static rc overflowed(run *r, const pass *p, bool of_window)
     return OK;
 }
 
-/* Exponent windows for the next step: before AdamW, which stages the weights;
- * after an overflow it does not run, so they are staged here. *ours: the
- * overflow came of a factor. */
-static rc move_factors(run *r, bool overflow, bool *ours)
-{
-    window_moves moves;
-    *ours = false;
-    if (!r->window) return OK;
-    *ours = window_after(r->window, overflow, r->mo, r->job->k, &moves);
-    report_window(r, &moves);
-    return exec_window(r->step.exec, window_factors(r->window), overflow);
-}
-
 /* Whatever a device does, r->s and the masters are those of a whole number of
  * steps when this returns, so that they can be saved. */
 rc run_step(run *r)
@@ -221,7 +220,7 @@ rc run_step(run *r)
     r->s.loss = p.loss;
     if (isfinite(p.loss)) TRY(run_saved_is_good(r));
     bool overflow = !isfinite(norm) || !isfinite(p.loss) || p.infinities, ours;
-    TRY(move_factors(r, overflow, &ours));
+    TRY(step_window(r, overflow, &ours));
     if (overflow) return overflowed(r, &p, ours);
     r->overflows = r->hopeless = 0;
     r->s.updates++;

@@ -34,7 +34,9 @@ static rc one_update(run *r, double *ms, double *flops)
     exec_stats stats;
     step_clear(r);
     TRY(session_step(&r->step, r->ids, r->targets, SCALE_START, &loss, &stats));
+    if (r->window) TRY(window_watch(r->window, r->step.exec));
     double squares = kern_sum_squares(r->job->k, r->mo->n_floats, r->grads);
+    TRY(step_window(r, false, NULL));
     r->s.updates++;
     TRY(step_apply(r, 1e-4, squares > 0 ? 1.0 / SCALE_START : 0));
     *ms = clock_ms() - before;
@@ -77,12 +79,14 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
     if (!e)
         e = session_open(r.mo, MODEL_GRAD, batch, r.mo->config.seq, o, d, k, r.grads,
                          &r.step);
+    if (!e) e = window_new(r.step.plan, &r.window);
     if (!e) {
         out->loads = r.step.plan->loads;
         out->launches = r.step.plan->launches;
         out->predicted_ms = r.step.plan->step_ms;
         e = measure(&r, repeat, out);
     }
+    window_free(r.window);
     session_close(&r.step);
     mem_drop(r.m);
     mem_drop(r.v);

@@ -10,8 +10,8 @@
  *   > 2^HIGH   lowered to TARGET at once
  *   < TARGET   raised, once in PERIOD good steps, if the largest of them all
  *              leaves SLACK places or more: so factors do not flutter
- *   all zero   says nothing; raised by CLIMB at a time up to CLIMB_MAX, since
- *              all its products may have been dropped
+ *   all zero   says nothing; raised by CLIMB at a time until it is stored times
+ *              2^CLIMB_MAX, since all its products may have been dropped
  *
  * Then no number may leave fp16: what is too large for it is cut. All of it is
  * whole numbers, so a resumed run goes on with the same bits. */
@@ -125,7 +125,8 @@ static int weight_most(const model *mo, kern *k, const char *param)
         const float *w = mo->weights + p->offset;
         float top = fmaxf(kern_reduce_row(k, KERN_MAX, KERN_F32, p->count, w),
                           -kern_reduce_row(k, KERN_MIN, KERN_F32, p->count, w));
-        return top > 0 && isfinite(top) ? STAGED_MAX - ilogbf(top) : 0;
+        if (top == 0) return CLIMB_MAX;
+        return isfinite(top) ? STAGED_MAX - ilogbf(top) : 0;
     }
     return 0;
 }
@@ -146,14 +147,26 @@ static void lower(train_window *t)
     }
 }
 
+/* Products of fp16 values that are all dropped are seen again when 12 places
+ * larger, so that is as far as the factors of one are raised together. */
+static int climb(const train_window *t, int v)
+{
+    int most = INT_MIN;
+    for (int i = 0; i < t->w->n_sites; i++)
+        if (t->w->sites[i].factor == v && form_of(t, i) > most) most = form_of(t, i);
+    int step = CLIMB_MAX - most < CLIMB ? CLIMB_MAX - most : CLIMB;
+    return most > INT_MIN && step > 0 ? t->k[v] + step : t->k[v];
+}
+
 /* By what the whole period has shown. */
 static void raise_all(train_window *t, const model *mo, kern *kern_)
 {
     for (int v = 0; v < t->w->n_factors; v++) {
         const plan_factor *f = &t->w->factors[v];
         int k = room(t, v, t->high);
-        if (k == NONE) k = t->k[v] < CLIMB_MAX ? t->k[v] + CLIMB : t->k[v];
-        if (k - t->k[v] < SLACK) continue;
+        bool seen = k != NONE;
+        if (!seen) k = climb(t, v);
+        if (seen && k - t->k[v] < SLACK) continue;
         if (f->at == PLAN_ON_WEIGHT) {
             int most = weight_most(mo, kern_, f->param);
             if (k > most) k = most, t->moves.cut++;

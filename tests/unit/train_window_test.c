@@ -1,0 +1,355 @@
+/* train_window_test.c - training with exponent windows on the engine's own
+ * arithmetic: nearly no product is dropped, the loss follows that of fp32, and
+ * factors survive a stop to the bit, tensors of zeros, and infinities. */
+#include "base/rng.h"
+#include "data/data.h"
+#include "test.h"
+#include "train/internal.h"
+
+typedef struct {
+    char data[512], run[512];
+    train_job job;
+    str said; /* events of the last training */
+} bench;
+
+static void hear(void *ctx, const char *line, size_t n)
+{
+    str_addn(ctx, line, n);
+    str_addc(ctx, '\n');
+}
+
+static void make_data(const char *dir, const char *text_path)
+{
+    str text = {0};
+    data_facts facts;
+    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
+    assert_ok(data_stories(1, 20000, &text));
+    assert_ok(file_replace(text_path, text.p, text.n));
+    assert_ok(data_build(1, &text_path, &o, dir, &facts));
+    str_free(&text);
+}
+
+static int setup(void **state)
+{
+    bench *b = calloc(1, sizeof *b);
+    char *dir = test_mkdir(), text[512];
+    snprintf(b->data, sizeof b->data, "%.400s/data", dir);
+    snprintf(b->run, sizeof b->run, "%.400s/run", dir);
+    snprintf(text, sizeof text, "%.400s/text.txt", dir);
+    make_data(b->data, text);
+    b->job = (train_job){.options = {.steps = 20,
+                                     .batch = 2,
+                                     .lr = 3e-3,
+                                     .min_lr = 3e-4,
+                                     .warmup = 4,
+                                     .weight_decay = 0.1,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.95,
+                                     .clip = 1,
+                                     .scale_dynamic = true,
+                                     .seed = 5,
+                                     .checkpoint_every = 5,
+                                     .keep = 2},
+                         .model = {.layers = 2,
+                                   .dim = 64,
+                                   .heads = 4,
+                                   .kv_heads = 2,
+                                   .hidden = 128,
+                                   .seq = 32,
+                                   .tied = true},
+                         .plan = {.window = true},
+                         .data_dir = b->data,
+                         .run_dir = b->run,
+                         .sink = {hear, &b->said}};
+    free(dir);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    *strrchr(b->data, '/') = 0;
+    file_remove_tree(b->data);
+    str_free(&b->said);
+    free(b);
+    return 0;
+}
+
+static rc train(bench *b, const char *uri, train_result *out)
+{
+    train_job job = b->job;
+    str_clear(&b->said);
+    assert_ok(kern_open(2, NULL, &job.k));
+    assert_ok(dev_open(uri, job.k, &job.dev));
+    rc r = train_run(&job, out);
+    dev_close(job.dev);
+    kern_close(job.k);
+    return r;
+}
+
+/* ---- what it is for ---- */
+/* Products dropped in the last step that was said. */
+static double dropped(const bench *b)
+{
+    double last = 0;
+    for (const char *p = b->said.p; (p = strstr(p, "\"dropped\":")) != NULL; p++)
+        last = atof(p + strlen("\"dropped\":"));
+    return last;
+}
+
+static double held_out(bench *b, const char *uri, bool window, double *n_dropped)
+{
+    train_result r;
+    b->job.plan.window = window;
+    b->job.anew = true;
+    assert_ok(train(b, uri, &r));
+    *n_dropped = dropped(b);
+    return r.held_out;
+}
+
+/* No loss scale: what the dynamic one hides. Of 17.6 million products a step
+ * (two layers of 64 wide: what is not zero of 6 * 115k weights * 64 columns,
+ * weight gradients aside, and attention) the engine drops more than a third
+ * without windows. */
+static void few_products_are_dropped_and_the_loss_is_that_of_fp32(void **state)
+{
+    bench *b = *state;
+    double none, without, with;
+    b->job.options.scale_dynamic = false;
+    b->job.options.loss_scale = 1;
+    double wide = held_out(b, "emu:m4,wide", false, &none);
+    double off = held_out(b, "emu:m4,exact,count", false, &without);
+    double on = held_out(b, "emu:m4,exact,count", true, &with);
+    print_message("held out: fp32 %.5f, exact %.5f, exact with windows %.5f; dropped in "
+                  "the last step: %.0f, %.0f\n",
+                  wide, off, on, without, with);
+    assert_true(none == 0 && without > 1e6);
+    assert_true(with < without / 20);
+    assert_true(fabs(on - wide) < fabs(off - wide) / 4);
+}
+
+/* ---- state ---- */
+static char *saved_window(const bench *b, arena *mem, int step)
+{
+    char *text;
+    assert_ok(checkpoint_window(mem, checkpoint_dir(mem, b->run, step), &text));
+    assert_non_null(text);
+    return text;
+}
+
+static model *saved_model(const bench *b, arena *mem, int step)
+{
+    model_config c;
+    model *mo;
+    char *dir = checkpoint_dir(mem, b->run, step);
+    assert_ok(model_config_load(dir, &c));
+    assert_ok(model_new(&c, &mo));
+    assert_ok(model_load_weights(mo, dir));
+    return mo;
+}
+
+static void stopping_and_going_on_changes_no_bit(void **state)
+{
+    bench *b = *state;
+    const char *chips[] = {"emu:m4", "emu:m4,exact"};
+    for (size_t c = 0; c < COUNT_OF(chips); c++) {
+        train_result r;
+        arena *mem = arena_new();
+        b->job.anew = true;
+        assert_ok(train(b, chips[c], &r));
+        model *want = saved_model(b, mem, 20);
+        char *factors = saved_window(b, mem, 20);
+        assert_text_has(b->said.p, "\"kind\":\"window\"");
+        b->job.stop_after = 10;
+        assert_ok(train(b, chips[c], &r));
+        assert_int_equal(r.step, 10);
+        b->job.stop_after = 0;
+        b->job.anew = false;
+        assert_ok(train(b, chips[c], &r));
+        model *had = saved_model(b, mem, 20);
+        assert_memory_equal(had->weights, want->weights, want->n_floats * sizeof(float));
+        assert_string_equal(saved_window(b, mem, 20), factors);
+        model_free(want);
+        model_free(had);
+        arena_free(mem);
+    }
+}
+
+/* A run may go on with windows, or without. */
+static void turning_windows_on_or_off_is_told(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    b->job.stop_after = 5;
+    assert_ok(train(b, "emu:m4", &r));
+    b->job.plan.window = false;
+    assert_ok(train(b, "emu:m4", &r));
+    assert_text_has(b->said.p, "plan.window was on and is now off");
+    b->job.plan.window = true;
+    assert_ok(train(b, "emu:m4", &r));
+    assert_text_has(b->said.p, "plan.window was off and is now on");
+}
+
+/* ---- steps by hand ---- */
+typedef struct {
+    model *mo;
+    kern *k;
+    device *d;
+    session s;
+    train_window *w;
+    float *grads;
+    int32_t ids[64], targets[64];
+} hand;
+
+static hand hand_open(const char *uri)
+{
+    hand h = {0};
+    model_config c = {.layers = 1,
+                      .dim = 64,
+                      .heads = 4,
+                      .kv_heads = 4,
+                      .hidden = 96,
+                      .seq = 32,
+                      .vocab = 96,
+                      .tied = true};
+    assert_ok(kern_open(2, NULL, &h.k));
+    assert_ok(dev_open(uri, h.k, &h.d));
+    assert_ok(model_config_finish(&c));
+    assert_ok(model_new(&c, &h.mo));
+    model_init(h.mo, 1);
+    h.grads = calloc(h.mo->n_floats, sizeof *h.grads);
+    for (size_t i = 0; i < COUNT_OF(h.ids); i++) {
+        h.ids[i] = (int32_t)rng_below(1, 1, i, 96);
+        h.targets[i] = (int32_t)rng_below(1, 2, i, 96);
+    }
+    return h;
+}
+
+static void hand_start(hand *h)
+{
+    assert_ok(session_open(h->mo, MODEL_GRAD, 2, 32, &(plan_options){.window = true},
+                           h->d, h->k, h->grads, &h->s));
+    assert_ok(window_new(h->s.plan, &h->w));
+    assert_ok(exec_window(h->s.exec, window_factors(h->w), true));
+}
+
+static void hand_close(hand *h)
+{
+    window_free(h->w);
+    session_close(&h->s);
+    model_free(h->mo);
+    dev_close(h->d);
+    kern_close(h->k);
+    free(h->grads);
+}
+
+/* One step, as a run makes it; true: an infinity came of a factor. */
+static bool hand_step(hand *h, double scale, bool *finite, window_moves *m)
+{
+    exec_stats stats;
+    double loss;
+    memset(h->grads, 0, h->mo->n_floats * sizeof *h->grads);
+    assert_ok(session_step(&h->s, h->ids, h->targets, scale, &loss, &stats));
+    assert_ok(window_watch(h->w, h->s.exec));
+    *finite = isfinite(kern_sum_squares(h->k, h->mo->n_floats, h->grads)) &&
+              !stats.infinities;
+    bool ours = window_after(h->w, !*finite, h->mo, h->k, m);
+    assert_ok(exec_window(h->s.exec, window_factors(h->w), true));
+    return ours;
+}
+
+/* Nothing to see of a tensor of zeros: its factors rise to a limit, and the
+ * rest is as it would be. */
+static void tensors_of_zeros_do_no_harm(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4,exact");
+    window_moves m;
+    bool finite;
+    for (int i = 0; i < h.mo->n_params; i++)
+        if (strstr(h.mo->params[i].name, "o_proj") ||
+            strstr(h.mo->params[i].name, "down_proj"))
+            memset(h.mo->weights + h.mo->params[i].offset, 0,
+                   h.mo->params[i].count * sizeof(float));
+    hand_start(&h);
+    for (int i = 0; i < 100; i++) {
+        hand_step(&h, 1024, &finite, &m);
+        assert_true(finite);
+    }
+    for (int i = 0; i < h.s.plan->window->n_factors; i++)
+        assert_in_range(window_factors(h.w)[i] + 40, 0, 80);
+    hand_close(&h);
+}
+
+/* Factors that are far too large, as after a sudden jump of the numbers: each
+ * infinity makes those behind it step back, until there is none. */
+static void infinities_of_factors_make_them_step_back(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4,exact");
+    window_moves m;
+    bool finite = false;
+    str text = {0};
+    hand_start(&h);
+    str_add(&text, "{\"good\":0,\"high\":{},\"factors\":{");
+    for (int i = 0; i < h.s.plan->window->n_factors; i++) {
+        const plan_factor *f = &h.s.plan->window->factors[i];
+        bool up = f->param && strstr(f->param, "_proj");
+        str_addf(&text, "%s\"%s\":%d", i ? "," : "", f->name, up ? 15 : 0);
+    }
+    str_add(&text, "}}");
+    assert_ok(window_load(h.w, text.p));
+    assert_ok(exec_window(h.s.exec, window_factors(h.w), true));
+    int tries = 0;
+    for (; !finite && tries < 16; tries++) {
+        bool ours = hand_step(&h, 1024, &finite, &m);
+        assert_true(ours == !finite);
+        if (ours) assert_non_null(m.burst);
+    }
+    assert_true(finite && tries > 1);
+    str_free(&text);
+    hand_close(&h);
+}
+
+/* Gradients beyond fp16 whatever the factors: the loss scale's to mend. */
+static void infinities_of_the_numbers_are_left_to_the_loss_scale(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4,exact");
+    window_moves m;
+    bool finite;
+    hand_start(&h);
+    assert_false(hand_step(&h, 1e9, &finite, &m)); /* all factors are 0 */
+    assert_false(finite);
+    hand_close(&h);
+}
+
+static void malformed_factors_are_refused(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4");
+    hand_start(&h);
+    const char *bad[] = {"", "[]", "{\"good\":1,\"factors\":[],\"high\":{}}",
+                         "{\"good\":1,\"factors\":{\"loss\":1e9},\"high\":{}}",
+                         "{\"good\":1,\"factors\":{\"loss\":\"a\"},\"high\":{}}"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_fails(window_load(h.w, bad[i]), E_FORMAT, "window");
+    hand_close(&h);
+}
+
+#define BENCH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH(few_products_are_dropped_and_the_loss_is_that_of_fp32),
+        BENCH(stopping_and_going_on_changes_no_bit),
+        BENCH(turning_windows_on_or_off_is_told),
+        cmocka_unit_test(tensors_of_zeros_do_no_harm),
+        cmocka_unit_test(infinities_of_factors_make_them_step_back),
+        cmocka_unit_test(infinities_of_the_numbers_are_left_to_the_loss_scale),
+        cmocka_unit_test(malformed_factors_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
