@@ -106,7 +106,49 @@ rc dev_axis_of(dev_code *c, dev_op *o, int64_t v, int rank, int *axis)
     return OK;
 }
 
-/* Only split has several. */
+rc dev_number(dev_code *c, dev_op *o, int slot, const char *name, double *v)
+{
+    const dev_value *a = dev_arg(c, o, slot);
+    if (!a) return OK;
+    if ((!dev_is_real(&a->type) && !is_whole(a->type.dtype)) ||
+        mil_count(&a->type) != 1 || a->blob || !a->data)
+        return dev_bad(c, o, "argument '%s' of '%s' must be a number", name, o->mil->op);
+    *v = dev_const_at(a, 0);
+    return OK;
+}
+
+rc dev_bools(dev_code *c, dev_op *o, int slot, const char *name, int want, bool *v)
+{
+    const dev_value *a = dev_arg(c, o, slot);
+    for (int i = 0; i < want; i++) v[i] = false;
+    if (!a) return OK;
+    if (a->type.dtype != MIL_BOOL || a->type.rank > 1 || mil_count(&a->type) != want ||
+        a->blob || !a->data)
+        return dev_bad(c, o, "argument '%s' of '%s' must be a list of %d bools", name,
+                       o->mil->op, want);
+    for (int i = 0; i < want; i++) v[i] = dev_const_at(a, (size_t)i) != 0;
+    return OK;
+}
+
+rc dev_axis(dev_code *c, dev_op *o, int slot, int64_t axis, int rank)
+{
+    TRY(dev_whole(c, o, slot, "axis", &axis));
+    return dev_axis_of(c, o, axis, rank, &o->a.axis);
+}
+
+rc dev_ranks(dev_code *c, dev_op *o, int lo, int hi)
+{
+    char text[96];
+    const mil_type *x = &dev_arg(c, o, 0)->type;
+    TRY(dev_one_result(c, o));
+    TRY(dev_real_arg(c, o, 0, "x"));
+    if (x->rank < lo || x->rank > hi)
+        return dev_bad(c, o, "'%s' of %s; rank %d to %d wanted", o->mil->op,
+                       mil_type_text(text, x), lo, hi);
+    return OK;
+}
+
+/* Split and topk have several. */
 rc dev_one_result(dev_code *c, dev_op *o)
 {
     if (o->mil->n_out == 1) return OK;

@@ -27,23 +27,21 @@ static rc bind_one(const dev_code *c, const dev_value *v, const mil_blob_file *f
     return hit ? err_hint(r, "did you mean '%s'?", hit) : r;
 }
 
-/* w = (q - zero_point) * scale, rounded once. */
-static void dequantize(dev_code *c, const dev_op *o)
+/* A sparse constant's mask has a bit for each of its numbers, or they would be
+ * read beyond their end. */
+static rc check_mask(const dev_code *c, const dev_op *o, const mil_blob_file *files,
+                     int n)
 {
-    const dev_value *q = &c->values[o->arg[0]], *s = &c->values[o->arg[1]],
-                    *z = &c->values[o->arg[2]];
-    const dev_value *w = &c->values[o->out[0]];
-    void *to = (void *)(uintptr_t)w->data; /* taken for writing in take_results */
-    int64_t inner = 1, axis = q->type.d[o->a.axis];
-    bool many_s = mil_count(&s->type) > 1, many_z = mil_count(&z->type) > 1;
-    for (int i = o->a.axis + 1; i < q->type.rank; i++) inner *= q->type.d[i];
-    for (int64_t i = 0; i < mil_count(&q->type); i++) {
-        size_t at = (size_t)(i / inner % axis);
-        double v = (dev_const_at(q, (size_t)i) - dev_const_at(z, many_z ? at : 0)) *
-                   dev_const_at(s, many_s ? at : 0);
-        if (w->type.dtype == MIL_FP16) ((half *)to)[i] = half_from_double(v);
-        else ((float *)to)[i] = (float)v;
-    }
+    const dev_value *mask = &c->values[o->arg[1]];
+    const void *data = mask->data;
+    int64_t bits = 0, want = mil_count(&c->values[o->arg[0]].type);
+    int64_t places = mil_count(&c->values[o->out[0]].type);
+    if (mask->blob) TRY(bind_one(c, mask, files, n, &data));
+    for (int64_t i = 0; data && i < places; i++)
+        bits += ((const uint8_t *)data)[mask->splat ? 0 : i / 8] >> i % 8 & 1;
+    if (bits == want) return OK;
+    return dev_bad(c, o, "the mask keeps %lld places, but %lld numbers are given",
+                   (long long)bits, (long long)want);
 }
 
 /* Two passes, so that an error in the last file leaves the first untouched. */
@@ -52,13 +50,14 @@ rc dev_code_bind(dev_code *c, const mil_blob_file *files, int n)
     const void *data;
     for (int i = 0; i < c->n_values; i++)
         if (c->values[i].blob) TRY(bind_one(c, &c->values[i], files, n, &data));
+    for (int i = 0; i < c->n_ops; i++)
+        if (c->ops[i].kind == DEV_OP_constexpr_sparse_to_dense)
+            TRY(check_mask(c, &c->ops[i], files, n));
     for (int i = 0; i < c->n_values; i++)
         if (c->values[i].blob) {
             TRY(bind_one(c, &c->values[i], files, n, &data));
             c->values[i].data = data;
         }
-    for (int i = 0; i < c->n_ops; i++)
-        if (c->ops[i].kind == DEV_OP_constexpr_affine_dequantize)
-            dequantize(c, &c->ops[i]);
+    for (int i = 0; i < c->n_ops; i++) dev_unpack(c, &c->ops[i]);
     return OK;
 }

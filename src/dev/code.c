@@ -13,8 +13,10 @@ static const struct {
     const char *name, *args;
     dev_op_class cls;
     int kernel;
+    dev_match match;
 } rows[] = {
-#define DEVOP(id, args, rule, cls, kernel) {#id, args, DEV_##cls, kernel},
+#define DEVOP(id, args, rule, cls, kernel, match) \
+    {#id, args, DEV_##cls, kernel, DEV_##match},
 #include "dev/ops.def"
 #undef DEVOP
 };
@@ -27,6 +29,11 @@ dev_op_class dev_op_class_of(dev_op_kind k)
 int dev_op_kernel(dev_op_kind k)
 {
     return rows[k].kernel;
+}
+
+dev_match dev_op_match(dev_op_kind k)
+{
+    return rows[k].match;
 }
 
 const char *dev_op_text(dev_op_kind k)
@@ -243,13 +250,16 @@ static rc take_results(names *t, dev_op *o, int op)
                             mil_type_text(had, &got[i]));
         o->out[i] = add_value(t, m->out[i].name, &got[i], m->out[i].pos, op);
     }
-    if (o->kind == DEV_OP_constexpr_affine_dequantize) {
+    if (dev_op_class_of(o->kind) == DEV_CONST && o->kind != DEV_OP_const) {
         dev_value *v = &t->c->values[o->out[0]];
-        void *data = arena_array(t->c->mem, (size_t)mil_count(&v->type),
+        bool fill = o->kind == DEV_OP_fill;
+        void *data = arena_array(t->c->mem, fill ? 1 : (size_t)mil_count(&v->type),
                                  mil_dtype_bytes(v->type.dtype));
         if (!data) return E_MEMORY;
         v->constant = true;
-        v->data = data; /* filled in by dequantize() */
+        v->splat = fill;
+        v->data = data; /* filled in by dev_unpack() */
+        if (fill && o->arg[1] >= 0) v->data = t->c->values[o->arg[1]].data;
     }
     if (o->kind == DEV_OP_const) {
         dev_value *v = &t->c->values[o->out[0]], *lit = &t->c->values[o->arg[0]];
@@ -269,9 +279,14 @@ static rc unknown_op(const dev_code *c, const mil_op *m)
     const char *near[256];
     size_t n = 0;
     for (size_t i = 0; i < dev_support_count(); i++) {
-        if (!strcmp(dev_support_op(i), m->op))
+        if (!strcmp(dev_support_op(i), m->op)) {
+            const char *why;
+            if (!dev_op_supported(m->op, (dev_family)(DEV_FAMILIES - 1), &why))
+                return mil_fail(c->mil, m->pos, E_RULE,
+                                "op '%s' does not run on any chip: %s", m->op, why);
             return mil_fail(c->mil, m->pos, E_UNIMPL,
                             "op '%s' exists, but software engines do not have it", m->op);
+        }
         if (n < 256) near[n++] = dev_support_op(i);
     }
     rc r = mil_fail(c->mil, m->pos, E_FORMAT, "no op '%s' is known", m->op);

@@ -10,10 +10,10 @@
 #include "dev/device.h"
 #include "dev/profile.h"
 
-enum { DEV_SLOTS = 8 };
+enum { DEV_SLOTS = 9 };
 enum { DEV_EQ, DEV_NE, DEV_GT, DEV_GE, DEV_LT, DEV_LE };
 typedef enum {
-#define DEVOP(id, args, rule, cls, kernel) DEV_OP_##id,
+#define DEVOP(id, args, rule, cls, kernel, match) DEV_OP_##id,
 #include "dev/ops.def"
 #undef DEVOP
     DEV_OPS
@@ -32,8 +32,28 @@ typedef enum {
     DEV_CONV,
     DEV_SDPA,
     DEV_VIEW,
-    DEV_CONCAT
+    DEV_CONCAT,
+    DEV_FUNCTION, /* of one number, with constants */
+    DEV_FLOORDIV,
+    DEV_PRELU,
+    DEV_QUANT,  /* quantize, dequantize */
+    DEV_ROWS,   /* each row of the input gives a row of the result */
+    DEV_ARGS,   /* the same, but the result is places */
+    DEV_WINDOW, /* pooling */
+    DEV_NORM,
+    DEV_RESIZE,
+    DEV_TAKE,    /* a place of the result is a place of the input, or a constant */
+    DEV_SHUFFLE, /* blocks of places become channels or images, or back */
+    DEV_PICK,    /* places are values: gather; slice_update */
+    DEV_STACK,
+    DEV_EINSUM,
+    DEV_DECONV
 } dev_op_class;
+
+/* In `exact`, does an op give the chip's own bits? SAME: they follow from
+ * published measurements or from what the op is. NEAR: as exactly as can be
+ * computed, where the chip's tables or order of sums are not known. */
+typedef enum { DEV_SAME, DEV_NEAR } dev_match;
 
 typedef struct {
     const char *name; /* NULL for a literal written in place */
@@ -57,7 +77,25 @@ typedef struct {
     int64_t reps[MIL_RANK];
     int64_t stride[2], dilation[2], pad[4]; /* conv: pad top bottom left right */
     int64_t groups;
+    int64_t kernel[2];      /* pooling: height, width */
+    bool ceil, exclude;     /* pooling: round sizes up; count no padding */
+    int64_t step[MIL_RANK]; /* slices; begin is where they start */
+    int64_t block[2];       /* shuffles and resizes: height, width */
+    int mode;               /* DEV_PAD_*, DEV_SAMPLE_* */
+    double value[4];        /* alpha, beta, epsilon, ... in the order of the row */
+    int64_t n;              /* topk: k; local_response_norm: channels */
+    bool reverse, exclusive, ascending;
+    signed char label[3][MIL_RANK]; /* einsum: of x, y, the result */
 } dev_attrs;
+enum { DEV_PAD_CONSTANT, DEV_PAD_REFLECT, DEV_PAD_REPLICATE };
+/* Where output place i of n_out samples an axis of n_in places. */
+enum {
+    DEV_SAMPLE_STRICT_ALIGN, /* i (n_in - 1) / (n_out - 1) */
+    DEV_SAMPLE_ALIGN,        /* the same; the middle for n_out = 1 */
+    DEV_SAMPLE_DEFAULT,      /* i n_in / n_out */
+    DEV_SAMPLE_OFFSET,       /* (i + 1/2) max(1, n_in - 1) / n_out */
+    DEV_SAMPLE_UNALIGN       /* (i + 1/2) n_in / n_out - 1/2 */
+};
 
 typedef struct {
     dev_op_kind kind;
@@ -92,14 +130,20 @@ void dev_code_free(dev_code *c);
 /* Point every blob constant into other files; all or nothing. */
 rc dev_code_bind(dev_code *c, const mil_blob_file *files, int n);
 
+/* constexpr.c: compute the constant that o unpacks; nothing for other ops. */
+void dev_unpack(const dev_code *c, const dev_op *o);
+
 dev_op_class dev_op_class_of(dev_op_kind k);
 int dev_op_kernel(dev_op_kind k);
 const char *dev_op_text(dev_op_kind k);
 int dev_op_find(const char *op); /* -1 if software drivers lack it */
+dev_match dev_op_match(dev_op_kind k);
 /* Is an op one that only renames or moves elements? */
 static inline bool dev_op_moves(dev_op_kind k)
 {
-    return dev_op_class_of(k) == DEV_VIEW || dev_op_class_of(k) == DEV_CONCAT;
+    dev_op_class c = dev_op_class_of(k);
+    return c == DEV_VIEW || c == DEV_CONCAT || c == DEV_TAKE || c == DEV_SHUFFLE ||
+           c == DEV_STACK || c == DEV_PICK;
 }
 /* A constant's element i as a number. */
 double dev_const_at(const dev_value *v, size_t i);

@@ -106,8 +106,7 @@ static rc judge_value(judge *j, const dev_value *v)
         if (!strcmp(v->name, risky[i]))
             TRY(broken(j, RULE_risky_names, v->pos, "a value is named '%s'", v->name));
     if (v->constant && !v->name && v->op >= 0 &&
-        j->p->code->ops[v->op].kind != DEV_OP_const &&
-        j->p->code->ops[v->op].kind != DEV_OP_constexpr_affine_dequantize)
+        dev_op_class_of(j->p->code->ops[v->op].kind) != DEV_CONST)
         TRY(broken(j, RULE_inline_bool, v->pos, "an argument is written in place"));
     return OK;
 }

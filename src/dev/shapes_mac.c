@@ -55,43 +55,6 @@ rc dev_shape_linear(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
-/* Padding of one axis for pad_type "same": as little as keeps ceil(n/stride)
- * outputs; the odd one goes below ("same") or above ("same_lower"). */
-static void pad_same(int64_t in, int64_t k, int64_t stride, bool lower, int64_t *lo,
-                     int64_t *hi)
-{
-    int64_t outs = (in + stride - 1) / stride, all = (outs - 1) * stride + k - in;
-    if (all < 0) all = 0;
-    *lo = lower ? all - all / 2 : all / 2;
-    *hi = all - *lo;
-}
-
-/* Into o->a.pad as top, bottom, left, right, also for one spatial axis. */
-static rc conv_padding(dev_code *c, dev_op *o, const mil_type *x, const mil_type *w,
-                       int ns)
-{
-    const char *kind = "valid";
-    TRY(dev_word(c, o, 4, "pad_type", &kind));
-    int first = 2 - ns;
-    if (!strcmp(kind, "custom")) {
-        if (o->arg[5] < 0) return dev_bad(c, o, "pad_type custom needs argument 'pad'");
-        TRY(dev_ints(c, o, 5, "pad", 2 * ns, o->a.pad + 2 * first, 4, NULL));
-    } else if (!strcmp(kind, "same") || !strcmp(kind, "same_lower")) {
-        for (int i = 0; i < ns; i++)
-            pad_same(x->d[2 + i], (w->d[2 + i] - 1) * o->a.dilation[first + i] + 1,
-                     o->a.stride[first + i], !strcmp(kind, "same_lower"),
-                     &o->a.pad[2 * (first + i)], &o->a.pad[2 * (first + i) + 1]);
-    } else if (strcmp(kind, "valid") != 0) {
-        return dev_bad(c, o, "pad_type '%s'; valid, same, same_lower or custom wanted",
-                       kind);
-    }
-    for (int i = 0; i < 4; i++)
-        if (o->a.pad[i] < 0 || o->a.pad[i] > INT32_MAX)
-            return dev_bad(c, o, "conv padding %lld is out of range",
-                           (long long)o->a.pad[i]);
-    return OK;
-}
-
 /* x [N,I,(H,)W], weight [O,I/groups,(kh,)kw] -> [N,O,(H',)W'] */
 rc dev_shape_conv(dev_code *c, dev_op *o, mil_type *t)
 {
@@ -117,7 +80,7 @@ rc dev_shape_conv(dev_code *c, dev_op *o, mil_type *t)
         if (o->a.stride[i] < 1 || o->a.dilation[i] < 1 || o->a.stride[i] > INT32_MAX ||
             o->a.dilation[i] > INT32_MAX)
             return dev_bad(c, o, "conv strides and dilations must be 1 or more");
-    TRY(conv_padding(c, o, x, w, ns));
+    TRY(dev_padding(c, o, 4, 5, ns, x->d + 2, w->d + 2));
     int64_t g = o->a.groups;
     if (g < 1 || x->d[1] % g || w->d[0] % g)
         return mil_fail(

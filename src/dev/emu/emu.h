@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include "dev/soft.h"
 
-enum { EMU_TILE = 2048, EMU_AXES = 16, EMU_GROUP_OPS = 48 };
+enum { EMU_TILE = 2048, EMU_AXES = 16, EMU_GROUP_OPS = 48, EMU_INPUTS = 5 };
 
 typedef enum { EMU_WORK, EMU_IN, EMU_OUT, EMU_CONST } emu_where;
 typedef struct {
@@ -45,7 +45,10 @@ typedef enum {
     EMU_REDUCE,
     EMU_SOFTMAX,
     EMU_LOAD,
-    EMU_STORE
+    EMU_STORE,
+    EMU_ROWS,
+    EMU_TAKE,
+    EMU_PICK
 } emu_kind;
 
 /* A kernel of EMU_UNARY beside those of kern: gelu by the error function. */
@@ -59,8 +62,19 @@ typedef enum {
     EMU_SELECT,
     EMU_NOT,
     EMU_CONVERT,
-    EMU_CLAMP
+    EMU_CLAMP,
+    EMU_FUNCTION, /* of one number, with constants (function.c) */
+    EMU_FLOORDIV
 } emu_ew;
+
+/* f(x, a, b). fp16 has a table of all its results, rounded once. */
+typedef struct emu_function emu_function;
+struct emu_function {
+    double (*f)(double x, double a, double b);
+    double a, b;
+    half *table; /* [65536]; NULL: values are fp32 */
+    emu_function *next;
+};
 
 /* A strided copy of equal shapes. */
 typedef struct {
@@ -104,13 +118,55 @@ typedef struct {
     int64_t outs;
 } emu_wino;
 
+/* ---- work that is done a row at a time (rows.c) ---- */
+typedef struct emu_plan emu_plan;
+typedef struct emu_rows emu_rows;
+typedef struct {
+    const emu_plan *p;
+    const emu_rows *e;
+    size_t row;
+    int32_t *extra; /* 2 n of them, for rows that are sorted */
+    bool chip;      /* fp16 in exact */
+} emu_row;
+/* One row of results from one row of the input. Results are rounded once, by the
+ * caller. */
+typedef void emu_row_fn(const emu_row *r, const float *x, double *y);
+struct emu_rows {
+    emu_row_fn *fn;
+    const dev_op *op;
+    size_t rows, n, m;       /* rows; elements of each, in and out */
+    int64_t d[4];            /* images: height and width, in and out */
+    int par[EMU_INPUTS - 1]; /* values of parameters, -1 absent */
+    bool sorts, places;      /* places: of topk's results, not the values */
+    size_t units, bytes;     /* pieces of work, and the scratch of each */
+};
+
+/* result[i, j, ..] = x[map[0][i] + map[1][j] + ..], or the filling where any of
+ * them is EMU_NOWHERE. Maps hold offsets in elements. */
+#define EMU_NOWHERE INT64_MIN
+typedef struct {
+    int rank;
+    int64_t d[MIL_RANK], *map[MIL_RANK];
+    size_t size;
+    unsigned char fill[8];
+} emu_take;
+
+/* Places that are values: gather, gather_nd, gather_along_axis; slice_update. */
+typedef struct {
+    const dev_op *op;
+    int64_t rows, count, axis, inner; /* see pick.c */
+    emu_copy copy;                    /* slice_update */
+    int64_t off;
+} emu_pick;
+
 typedef struct {
     emu_kind kind;
-    int n_in, in[3], out; /* values */
-    int group;            /* EW: fused with the nodes of equal group */
+    int n_in, in[EMU_INPUTS], out; /* values */
+    int group;                     /* EW: fused with the nodes of equal group */
     emu_ew ew;
     int kernel;
-    bool counts; /* EW; counts: can make an infinity */
+    bool counts;           /* EW; counts: can make an infinity */
+    const emu_function *f; /* FUNCTION */
     union {
         emu_copy copy;
         emu_gemm gemm;
@@ -118,6 +174,9 @@ typedef struct {
         emu_softmax softmax;
         emu_im2col im2col;
         emu_wino wino;
+        emu_rows rows;
+        emu_take take;
+        emu_pick pick;
         int port;
     };
 } emu_node;
@@ -133,6 +192,7 @@ typedef struct {
 typedef struct {
     emu_ew ew;
     int kernel;
+    const emu_function *f;
     bool counts;
     mil_dtype store, to; /* of the operands, of the result */
     int src[3], dst;     /* operands: ports, then registers; each port also
@@ -157,7 +217,7 @@ typedef struct {
     emu_group *group; /* EW */
 } emu_step;
 
-typedef struct {
+struct emu_plan {
     arena *mem;
     const dev_code *code;
     const soft_params *params;
@@ -180,8 +240,9 @@ typedef struct {
     bool exact;           /* the chip's own arithmetic */
     /* exact: functions of one fp16 number, by kernel; NULL: not in use */
     const half *table[EMU_GELU_EXACT + 1];
+    emu_function *functions;
     bool finite_limit; /* the 32768 cliff holds (not in wide) */
-} emu_plan;
+};
 
 /* Compile p's code; everything lives in a fresh arena of the plan. */
 rc emu_compile(const dev_code *c, const soft_params *params, kern *k, emu_plan **out);
@@ -241,6 +302,45 @@ bool emu_is_winograd(const emu_plan *p, const emu_im2col *c, mil_dtype store);
 rc emu_lower_winograd(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int y);
 /* Adds the results that overflowed to *n_over. */
 void emu_winograd_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_over);
+/* A slice of width-contiguous places, with the crop unit of H13 and H14. */
+rc emu_add_slice(emu_plan *p, int x, const int64_t *begin, const int64_t *step,
+                 const int64_t *d, int *out);
+
+/* ---- lower_take.c: places ---- */
+rc emu_lower_take(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_shuffle(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_pick(emu_plan *p, const dev_op *o, int *out);
+/* A packed value of extents d; map[i] NULL: as it stands. The maps hold places of
+ * x along each axis, EMU_NOWHERE for the filling. -1: no memory. */
+int emu_add_take(emu_plan *p, int x, const int64_t *d, int64_t *const *map, double fill);
+void emu_take_run(kern *k, const emu_take *t, const char *x, char *to);
+/* E_SHAPE: an index is outside its axis. */
+rc emu_pick_run(const emu_plan *p, const emu_node *n);
+
+/* ---- lower_rows.c, row_*.c ---- */
+rc emu_lower_rows(emu_plan *p, const dev_op *o, int *out);
+uint64_t emu_rows_run(const emu_plan *p, const emu_node *n); /* infinities made */
+/* Element i of parameter k (from 1), `absent` if there is none. */
+double emu_param(const emu_row *r, int k, size_t i, double absent);
+emu_row_fn emu_row_max_pool, emu_row_avg_pool, emu_row_l2_pool, emu_row_bilinear,
+    emu_row_batch_norm, emu_row_norm, emu_row_instance_norm, emu_row_l2_norm,
+    emu_row_local_norm, emu_row_sum_square, emu_row_l1, emu_row_l2, emu_row_log_sum,
+    emu_row_log_sum_exp, emu_row_cumsum, emu_row_arg_max, emu_row_arg_min, emu_row_sorted,
+    emu_row_quantize, emu_row_dequantize;
+
+/* ---- lower_product.c ---- */
+rc emu_lower_einsum(emu_plan *p, const dev_op *o, int *out);
+rc emu_lower_deconv(emu_plan *p, const dev_op *o, int *out);
+
+/* ---- function.c; NULL: no memory ---- */
+const emu_function *emu_function_of(emu_plan *p, const dev_op *o, mil_dtype store);
+
+/* ---- element.c: elements of any type as numbers ---- */
+double emu_element(mil_dtype t, const char *p, size_t i);
+/* Whole types saturate, NaN becomes 0. */
+void emu_set_element(mil_dtype t, char *p, size_t i, double x);
+/* A real result, rounded as the plan's arithmetic does. */
+void emu_round(const emu_plan *p, mil_dtype t, size_t n, const double *x, char *to);
 
 /* ---- chip.c: exact ---- */
 const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */

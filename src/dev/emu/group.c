@@ -171,6 +171,7 @@ static rc plan_ops(planner *b)
         emu_tile_op *o = &g->op[g->n_ops++];
         *o = (emu_tile_op){.ew = node->ew,
                            .kernel = node->kernel,
+                           .f = node->f,
                            .counts = node->counts,
                            .to = b->p->vals[node->out].store};
         bool in_place = node->ew == EMU_BINARY || node->ew == EMU_UNARY;

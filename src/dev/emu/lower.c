@@ -16,16 +16,30 @@ static int part(emu_plan *p, int val, const int64_t *begin, const int64_t *d)
 }
 
 /* A slice; along the width of H13 and H14 from another place than the start it
- * passes a crop unit that scales by 16 and overflows (rule slice_clamp). */
-static rc add_slice(emu_plan *p, int x, const int64_t *begin, const int64_t *d, int *out)
+ * passes a crop unit that scales by 16 and overflows (rule slice_clamp). Steps
+ * (NULL: one) may be negative; where one is not one, the slice is copied. */
+rc emu_add_slice(emu_plan *p, int x, const int64_t *begin, const int64_t *step,
+                 const int64_t *d, int *out)
 {
-    int v = *out = part(p, x, begin, d);
+    int v = part(p, x, begin, d);
+    bool steps = false;
     if (v < 0) return E_MEMORY;
     int last = p->vals[v].rank - 1;
+    for (int i = 0; step && i <= last; i++) {
+        p->vals[v].v.st[i] *= step[i];
+        steps |= step[i] != 1;
+    }
+    if (steps) {
+        int to = emu_add_val(p, last + 1, d, p->vals[v].store);
+        if (to < 0) return E_MEMORY;
+        TRY(emu_add_copy(p, v, to));
+        v = to;
+    }
+    *out = v;
     if (!p->finite_limit || !p->params->profile->slice_clamp || last < 0 ||
         !begin[last] || p->vals[v].store != MIL_FP16)
         return OK;
-    *out = emu_add_val(p, p->vals[v].rank, d, MIL_FP16);
+    *out = emu_add_val(p, last + 1, d, MIL_FP16);
     return emu_add_ew(p, EMU_CLAMP, 0, 1, &v, *out);
 }
 
@@ -37,7 +51,7 @@ static rc lower_split(emu_plan *p, const dev_op *o, int *out)
     if (x < 0) return E_MEMORY;
     for (int i = 0; i < o->n_out; i++) {
         const mil_type *t = &p->code->values[o->out[i]].type;
-        TRY(add_slice(p, x, begin, t->d, &out[i]));
+        TRY(emu_add_slice(p, x, begin, NULL, t->d, &out[i]));
         begin[o->a.axis] += t->d[o->a.axis];
     }
     return OK;
@@ -96,6 +110,25 @@ static rc lower_concat(emu_plan *p, const dev_op *o, int *out)
     return OK;
 }
 
+/* Views of the parts of the result, each without its new axis. */
+static rc lower_stack(emu_plan *p, const dev_op *o, int *out)
+{
+    *out = emu_result(p, o->out[0]);
+    if (*out < 0) return E_MEMORY;
+    for (int i = 0; i < o->n_list; i++) {
+        int x = emu_value(p, o->list[i]);
+        if (x < 0) return E_MEMORY;
+        emu_val y = p->vals[*out];
+        emu_view w = {.root = y.v.root, .off = y.v.off + i * y.v.st[o->a.axis]};
+        int rank = p->vals[x].rank;
+        for (int k = 0; k < rank; k++) w.st[k] = y.v.st[k < o->a.axis ? k : k + 1];
+        int to = emu_view_of(p, *out, rank, p->vals[x].d, w);
+        if (to < 0) return E_MEMORY;
+        TRY(emu_add_copy(p, x, to));
+    }
+    return OK;
+}
+
 static rc lower_view(emu_plan *p, const dev_op *o, int *out)
 {
     const mil_type *t = &p->code->values[o->out[0]].type;
@@ -109,7 +142,7 @@ static rc lower_view(emu_plan *p, const dev_op *o, int *out)
         *out = emu_permuted(p, x, o->a.perm);
         break;
     case DEV_OP_slice_by_size:
-        return add_slice(p, x, o->a.begin, o->a.size, out);
+        return emu_add_slice(p, x, o->a.begin, NULL, o->a.size, out);
     case DEV_OP_split:
         return lower_split(p, o, out);
     case DEV_OP_tile:
@@ -131,6 +164,25 @@ static rc lower_op(emu_plan *p, const dev_op *o, int *out)
         return lower_view(p, o, out);
     case DEV_CONCAT:
         return lower_concat(p, o, out);
+    case DEV_STACK:
+        return lower_stack(p, o, out);
+    case DEV_TAKE:
+        return emu_lower_take(p, o, out);
+    case DEV_SHUFFLE:
+        return emu_lower_shuffle(p, o, out);
+    case DEV_PICK:
+        return emu_lower_pick(p, o, out);
+    case DEV_ROWS:
+    case DEV_ARGS:
+    case DEV_WINDOW:
+    case DEV_NORM:
+    case DEV_RESIZE:
+    case DEV_QUANT:
+        return emu_lower_rows(p, o, out);
+    case DEV_EINSUM:
+        return emu_lower_einsum(p, o, out);
+    case DEV_DECONV:
+        return emu_lower_deconv(p, o, out);
     case DEV_SOFTMAX:
         *out = emu_add_softmax(p, emu_value(p, o->arg[0]), o->a.axis);
         return *out < 0 ? E_MEMORY : OK;

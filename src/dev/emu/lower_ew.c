@@ -13,6 +13,8 @@ static bool makes_infinity(emu_ew ew, int kernel)
                kernel == KERN_U_INVERSE || kernel == KERN_U_SQUARE;
     case EMU_CONVERT:
     case EMU_CLAMP:
+    case EMU_FUNCTION:
+    case EMU_FLOORDIV:
         return true;
     default:
         return false;
@@ -110,6 +112,33 @@ static rc lower_binary(emu_plan *p, const dev_op *o, int *in, int out)
     return emu_add_ew(p, EMU_BINARY, kernel, 2, in, out);
 }
 
+static rc lower_function(emu_plan *p, const dev_op *o, int out)
+{
+    int x = emu_value(p, o->arg[0]);
+    if (x < 0 || out < 0) return E_MEMORY;
+    const emu_function *f = emu_function_of(p, o, p->vals[x].store);
+    if (!f) return E_MEMORY;
+    TRY(emu_add_ew(p, EMU_FUNCTION, 0, 1, &x, out));
+    p->nodes[p->n_nodes - 1].f = f;
+    return OK;
+}
+
+/* x where it is positive, else alpha x: alpha [C] seen as [C,1,..]. */
+static rc lower_prelu(emu_plan *p, const dev_op *o, int out)
+{
+    int x = emu_value(p, o->arg[0]), alpha = emu_value(p, o->arg[1]);
+    if (x < 0 || alpha < 0) return E_MEMORY;
+    emu_val v = p->vals[x];
+    int64_t d[MIL_RANK] = {v.d[1], 1, 1, 1};
+    int pair[2] = {x, emu_reshaped(p, alpha, v.rank - 1, d)};
+    int test[2] = {x, scalar(p, v.store, 0)};
+    int less = emu_add_val(p, v.rank, v.d, v.store);
+    int positive = emu_add_val(p, v.rank, v.d, MIL_BOOL);
+    TRY(emu_add_ew(p, EMU_BINARY, KERN_MUL, 2, pair, less));
+    TRY(emu_add_ew(p, EMU_COMPARE, DEV_GT, 2, test, positive));
+    return emu_add_ew(p, EMU_SELECT, 0, 3, (int[]){positive, x, less}, out);
+}
+
 /* A cast between types held alike is nothing at all. */
 rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
 {
@@ -125,13 +154,19 @@ rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
         }
     }
     *result = out = emu_result(p, o->out[0]);
-    int n = cls == DEV_SELECT ? 3 : cls == DEV_BINARY || cls == DEV_COMPARE ? 2 : 1;
+    if (cls == DEV_FUNCTION) return lower_function(p, o, out);
+    if (cls == DEV_PRELU) return lower_prelu(p, o, out);
+    int n = cls == DEV_SELECT                                                ? 3
+            : cls == DEV_BINARY || cls == DEV_COMPARE || cls == DEV_FLOORDIV ? 2
+                                                                             : 1;
     for (int i = 0; i < n; i++) in[i] = emu_value(p, o->arg[i]);
     switch (cls) {
     case DEV_UNARY:
         return lower_unary(p, o, out);
     case DEV_BINARY:
         return lower_binary(p, o, in, out);
+    case DEV_FLOORDIV:
+        return emu_add_ew(p, EMU_FLOORDIV, 0, 2, in, out);
     case DEV_COMPARE:
         return emu_add_ew(p, EMU_COMPARE, kernel, 2, in, out);
     case DEV_SELECT:

@@ -95,6 +95,8 @@ rc emu_place(emu_plan *p)
         const emu_group *g = p->steps[i].group;
         size_t bytes = g ? mem_mul(mem_mul(g->units, (size_t)g->n_regs), g->reg_bytes)
                          : 0;
+        if (p->steps[i].kind == EMU_ROWS)
+            bytes = mem_mul(p->steps[i].node->rows.units, p->steps[i].node->rows.bytes);
         if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
     }
     p->base = arena_array(p->mem, (size_t)p->n_roots + 1, sizeof *p->base);

@@ -252,6 +252,14 @@ static rc run_step(run *r, const emu_step *s)
     case EMU_SOFTMAX:
         run_softmax(r, n);
         break;
+    case EMU_ROWS:
+        atomic_fetch_add(&r->n_inf, emu_rows_run(p, n));
+        break;
+    case EMU_TAKE:
+        emu_take_run(p->k, &n->take, emu_at(p, n->in[0]), emu_at(p, n->out));
+        break;
+    case EMU_PICK:
+        return emu_pick_run(p, n);
     case EMU_LOAD:
         run_load(r, n);
         break;

@@ -116,68 +116,12 @@ static void close_output(unit *u, int i, const place *t)
 }
 
 /* ---- the elementwise work that kern has no kernel for ---- */
-static double element(mil_dtype t, const char *p, size_t i)
-{
-    switch (t) {
-    case MIL_FP16:
-        return half_to_double(((const half *)p)[i]);
-    case MIL_FP32:
-        return ((const float *)p)[i];
-    case MIL_INT8:
-        return ((const int8_t *)p)[i];
-    case MIL_INT16:
-        return ((const int16_t *)p)[i];
-    case MIL_UINT16:
-        return ((const uint16_t *)p)[i];
-    case MIL_INT32:
-        return ((const int32_t *)p)[i];
-    default:
-        return ((const uint8_t *)p)[i];
-    }
-}
-
-/* Conversions to whole types saturate, NaN becomes 0: never undefined. */
-static double clamp(double x, double lo, double hi)
-{
-    return x < lo ? lo : x > hi ? hi : x == x ? x : 0;
-}
-
-static void set_element(mil_dtype t, char *p, size_t i, double x)
-{
-    switch (t) {
-    case MIL_FP16:
-        ((half *)p)[i] = half_from_double(x);
-        break;
-    case MIL_FP32:
-        ((float *)p)[i] = (float)x;
-        break;
-    case MIL_INT8:
-        ((int8_t *)p)[i] = (int8_t)clamp(x, -128, 127);
-        break;
-    case MIL_INT16:
-        ((int16_t *)p)[i] = (int16_t)clamp(x, -32768, 32767);
-        break;
-    case MIL_UINT16:
-        ((uint16_t *)p)[i] = (uint16_t)clamp(x, 0, 65535);
-        break;
-    case MIL_INT32:
-        ((int32_t *)p)[i] = (int32_t)clamp(x, INT32_MIN, INT32_MAX);
-        break;
-    case MIL_BOOL:
-        ((uint8_t *)p)[i] = x != 0;
-        break;
-    default:
-        ((uint8_t *)p)[i] = (uint8_t)clamp(x, 0, 255);
-        break;
-    }
-}
-
 /* x Phi(x), by erfc so that the tail of negative x keeps its digits. */
 static void gelu_exact(mil_dtype t, size_t n, const char *x, char *z)
 {
     for (size_t i = 0; i < n; i++) {
-        double v = element(t, x, i);
-        set_element(t, z, i, 0.5 * v * erfc(-v * 0.70710678118654752));
+        double v = emu_element(t, x, i);
+        emu_set_element(t, z, i, 0.5 * v * erfc(-v * 0.70710678118654752));
     }
 }
 
@@ -188,11 +132,12 @@ static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x
                 (o->to == MIL_FP16 || o->to == MIL_FP32);
     if (u->p->exact && o->to == MIL_FP16) {
         for (size_t i = 0; i < n; i++)
-            ((half *)z)[i] = half_from_double_away(element(o->store, x, i));
+            ((half *)z)[i] = half_from_double_away(emu_element(o->store, x, i));
     } else if (real) {
         kern_convert(u->p->k, emu_kern_type(o->store), emu_kern_type(o->to), n, x, z);
     } else {
-        for (size_t i = 0; i < n; i++) set_element(o->to, z, i, element(o->store, x, i));
+        for (size_t i = 0; i < n; i++)
+            emu_set_element(o->to, z, i, emu_element(o->store, x, i));
     }
 }
 
@@ -201,8 +146,8 @@ static void compare(const emu_tile_op *o, size_t n, const char *x, int xs, const
                     int ys, char *z)
 {
     for (size_t i = 0; i < n; i++) {
-        float a = (float)element(o->store, x, i * (size_t)xs);
-        float b = (float)element(o->store, y, i * (size_t)ys);
+        float a = (float)emu_element(o->store, x, i * (size_t)xs);
+        float b = (float)emu_element(o->store, y, i * (size_t)ys);
         bool r = false;
         switch (o->kernel) {
         case DEV_EQ:
@@ -241,6 +186,24 @@ static void look_up(const half *table, size_t n, const half *x, half *z)
     for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
 }
 
+/* The chip divides, which rounds, and then takes the floor: two ops of its
+ * elementwise unit. Else the floor is that of the quotient itself, which a double
+ * tells from the next whole number. */
+static void floor_div(const emu_plan *p, const emu_tile_op *o, size_t n, const char *x,
+                      int xs, const char *y, int ys, char *z)
+{
+    if (p->exact && o->store == MIL_FP16) {
+        emu_chip_binary(KERN_DIV, n, (const half *)x, xs, (const half *)y, ys, (half *)z);
+        for (size_t i = 0; i < n; i++)
+            ((half *)z)[i] = half_from_float(floorf(half_to_float(((half *)z)[i])));
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        emu_set_element(o->store, z, i,
+                        floor(emu_element(o->store, x, i * (size_t)xs) /
+                              emu_element(o->store, y, i * (size_t)ys)));
+}
+
 /* One op over the tile, in the types it was planned for, rounding its result as
  * if it stood alone. */
 static void run_op(unit *u, const emu_tile_op *o, size_t n)
@@ -275,6 +238,15 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
         break;
     case EMU_CONVERT:
         convert(u, o, n, x, z);
+        break;
+    case EMU_FUNCTION:
+        if (o->f->table) look_up(o->f->table, n, (half *)x, (half *)z);
+        else
+            for (size_t i = 0; i < n; i++)
+                ((float *)z)[i] = (float)o->f->f(((float *)x)[i], o->f->a, o->f->b);
+        break;
+    case EMU_FLOORDIV:
+        floor_div(u->p, o, n, x, xs, y, ys, z);
         break;
     case EMU_CLAMP:
         clamp_slice(n, (half *)x, (half *)z);
