@@ -157,7 +157,8 @@ static void w_group(const double *a, const double *b, double *y)
 #define LRN(n)                                                                           \
     CONST("int32", "near", n)                                                            \
     ALPHA("0x1p-1")                                                                      \
-    BETA("0x1.8p-1") CONST("fp16", "k_1", "0x1.8p+0")                                    \
+    BETA("0x1.8p-1")                                                                     \
+    CONST("fp16", "k_1", "0x1.8p+0")                                                     \
         LET(T_ROW128, "out",                                                             \
             "local_response_norm(alpha = alpha, beta = beta, k = k_1, size = near, x = " \
             "in_a)")
@@ -265,7 +266,7 @@ static const net_case value_cases[] = {
      {{0}},
      w_floor_div,
      0,
-     0},
+     1.0 / 12},
     /* in exact the quotient is rounded first, perhaps to the next whole number */
     {"floor_div",
      "by a tensor",

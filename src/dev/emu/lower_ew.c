@@ -98,18 +98,35 @@ static rc lower_unary(emu_plan *p, const dev_op *o, int out)
 
 /* exact: by a constant number the engine multiplies with its inverse, which the
  * compiler makes (mil-hwx-compiler, H13 and H14). */
-static rc lower_binary(emu_plan *p, const dev_op *o, int *in, int out)
+static rc lower_quotient(emu_plan *p, const dev_op *o, int *in, int out)
 {
     const dev_value *y = &p->code->values[o->arg[1]];
+    if (!p->exact || out < 0 || p->vals[out].store != MIL_FP16 || !y->constant ||
+        y->blob || mil_count(&y->type) != 1)
+        return emu_add_ew(p, EMU_BINARY, KERN_DIV, 2, in, out);
+    in[1] = scalar(p, MIL_FP16, 1 / dev_const_at(y, 0));
+    return emu_add_ew(p, EMU_BINARY, KERN_MUL, 2, in, out);
+}
+
+static rc lower_binary(emu_plan *p, const dev_op *o, int *in, int out)
+{
     int kernel = dev_op_kernel(o->kind);
     if (o->kind == DEV_OP_pow && power_kernel(p, o) >= 0)
         return emu_add_ew(p, EMU_UNARY, power_kernel(p, o), 1, in, out);
-    if (p->exact && kernel == KERN_DIV && out >= 0 && p->vals[out].store == MIL_FP16 &&
-        y->constant && !y->blob && mil_count(&y->type) == 1) {
-        in[1] = scalar(p, MIL_FP16, 1 / dev_const_at(y, 0));
-        kernel = KERN_MUL;
-    }
+    if (kernel == KERN_DIV) return lower_quotient(p, o, in, out);
     return emu_add_ew(p, EMU_BINARY, kernel, 2, in, out);
+}
+
+/* The chip divides, which rounds, and then takes the floor (ane-guide app. A has no
+ * op of its own for it). */
+static rc lower_floor_div(emu_plan *p, const dev_op *o, int *in, int out)
+{
+    if (out < 0) return E_MEMORY;
+    if (!p->exact || p->vals[out].store != MIL_FP16)
+        return emu_add_ew(p, EMU_FLOORDIV, 0, 2, in, out);
+    int quotient = emu_add_val(p, p->vals[out].rank, p->vals[out].d, MIL_FP16);
+    TRY(lower_quotient(p, o, in, quotient));
+    return emu_add_ew(p, EMU_UNARY, KERN_U_FLOOR, 1, &quotient, out);
 }
 
 static rc lower_function(emu_plan *p, const dev_op *o, int out)
@@ -166,7 +183,7 @@ rc emu_lower_ew(emu_plan *p, const dev_op *o, int *result)
     case DEV_BINARY:
         return lower_binary(p, o, in, out);
     case DEV_FLOORDIV:
-        return emu_add_ew(p, EMU_FLOORDIV, 0, 2, in, out);
+        return lower_floor_div(p, o, in, out);
     case DEV_COMPARE:
         return emu_add_ew(p, EMU_COMPARE, kernel, 2, in, out);
     case DEV_SELECT:

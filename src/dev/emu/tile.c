@@ -186,22 +186,15 @@ static void look_up(const half *table, size_t n, const half *x, half *z)
     for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
 }
 
-/* The chip divides, which rounds, and then takes the floor: two ops of its
- * elementwise unit. Else the floor is that of the quotient itself, which a double
- * tells from the next whole number. */
-static void floor_div(const emu_plan *p, const emu_tile_op *o, size_t n, const char *x,
-                      int xs, const char *y, int ys, char *z)
+/* The floor of the quotient itself, which a double tells from the next whole
+ * number. */
+static void floor_div(mil_dtype t, size_t n, const char *x, int xs, const char *y, int ys,
+                      char *z)
 {
-    if (p->exact && o->store == MIL_FP16) {
-        emu_chip_binary(KERN_DIV, n, (const half *)x, xs, (const half *)y, ys, (half *)z);
-        for (size_t i = 0; i < n; i++)
-            ((half *)z)[i] = half_from_float(floorf(half_to_float(((half *)z)[i])));
-        return;
-    }
     for (size_t i = 0; i < n; i++)
-        emu_set_element(o->store, z, i,
-                        floor(emu_element(o->store, x, i * (size_t)xs) /
-                              emu_element(o->store, y, i * (size_t)ys)));
+        emu_set_element(
+            t, z, i,
+            floor(emu_element(t, x, i * (size_t)xs) / emu_element(t, y, i * (size_t)ys)));
 }
 
 /* One op over the tile, in the types it was planned for, rounding its result as
@@ -246,7 +239,7 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
                 ((float *)z)[i] = (float)o->f->f(((float *)x)[i], o->f->a, o->f->b);
         break;
     case EMU_FLOORDIV:
-        floor_div(u->p, o, n, x, xs, y, ys, z);
+        floor_div(o->store, n, x, xs, y, ys, z);
         break;
     case EMU_CLAMP:
         clamp_slice(n, (half *)x, (half *)z);
