@@ -117,17 +117,27 @@ static rc report(const args *a, const dev_stats *s)
     if (!args_has(a, "json")) {
         printf("%.4f ms", s->ms);
         if (s->predicted_ms >= 0) printf(", predicted %.4f ms", s->predicted_ms);
-        printf(", %.0f flops, %llu infinities\n", s->flops,
+        printf(", %.0f flops, %llu infinities", s->flops,
                (unsigned long long)s->infinities);
+        if (s->exact) printf(", %llu sums over", (unsigned long long)s->saturated);
+        if (s->counted)
+            printf(", %llu products dropped, %llu results flushed",
+                   (unsigned long long)s->dropped_products,
+                   (unsigned long long)s->flushed);
+        printf("\n");
         return OK;
     }
     json_t *o = json_object();
     cli_real(o, "ms", s->ms);
     if (s->predicted_ms >= 0) cli_real(o, "predicted_ms", s->predicted_ms);
     cli_real(o, "flops", s->flops);
-    json_object_set_new(o, "dropped_products",
-                        json_integer((json_int_t)s->dropped_products));
-    json_object_set_new(o, "saturated", json_integer((json_int_t)s->saturated));
+    if (s->counted) {
+        json_object_set_new(o, "dropped_products",
+                            json_integer((json_int_t)s->dropped_products));
+        json_object_set_new(o, "flushed", json_integer((json_int_t)s->flushed));
+    }
+    if (s->exact)
+        json_object_set_new(o, "saturated", json_integer((json_int_t)s->saturated));
     json_object_set_new(o, "infinities", json_integer((json_int_t)s->infinities));
     return cli_put_json(o);
 }

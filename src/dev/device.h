@@ -93,7 +93,11 @@ typedef struct {
     double predicted_ms;                  /* < 0 where there is no model */
     double flops;                         /* 2*MAC of matmul, linear and conv run */
     uint64_t infinities;                  /* made by ops from finite inputs */
-    uint64_t dropped_products, saturated; /* exact arithmetic only */
+    /* The chip's own arithmetic, `exact`, tells of sums that overflowed; if it was
+     * asked to count, of products that were dropped whole, and of elementwise
+     * results that are 0 by rounding. */
+    bool exact, counted;
+    uint64_t saturated, dropped_products, flushed;
 } dev_stats;
 
 /* A function of a program as a caller needs it, in binding order. */

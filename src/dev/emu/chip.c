@@ -252,7 +252,8 @@ static void narrow(size_t n, const float *f, half *z)
 
 /* A quotient is two tasks on the engine: the table of inverses, then a product. */
 void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
-                     const half *y, int y_step, half *z, const half *inverse)
+                     const half *y, int y_step, half *z, const half *inverse,
+                     uint64_t *flushed)
 {
     float a[PART], b[PART];
     half turned[PART];
@@ -265,6 +266,25 @@ void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
         widen(part, op == KERN_DIV ? turned : from, y_step, b);
         compute(op, part, a, b);
         narrow(part, a, z + i);
+        for (size_t k = 0; flushed && k < part; k++) *flushed += !z[i + k] && a[k] != 0;
+    }
+}
+
+/* z = table[x]. What of x is a number but 0, and gives 0, is flushed where only
+ * rounding can do that. */
+void emu_chip_unary(const half *table, int kernel, size_t n, const half *x, half *z,
+                    uint64_t *flushed)
+{
+    bool tells = kernel == KERN_U_EXP || kernel == KERN_U_INVERSE ||
+                 kernel == KERN_U_SIGMOID || kernel == KERN_U_SQUARE;
+    if (!flushed || !tells) {
+        for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        half size = x[i] & 0x7fff;
+        z[i] = table[x[i]];
+        *flushed += !z[i] && size && size < HALF_INF;
     }
 }
 

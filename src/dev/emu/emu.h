@@ -344,8 +344,13 @@ void emu_round(const emu_plan *p, mil_dtype t, size_t n, const double *x, char *
 
 /* ---- chip.c: exact ---- */
 const half *emu_chip_table(emu_plan *p, int kernel); /* [65536]; NULL: no memory */
+/* `inverse` is the table of INVERSE, for DIV. flushed: NULL, or results that are 0
+ * by rounding are added. z may be x or y. */
 void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
-                     const half *y, int y_step, half *z, const half *inverse);
+                     const half *y, int y_step, half *z, const half *inverse,
+                     uint64_t *flushed);
+void emu_chip_unary(const half *table, int kernel, size_t n, const half *x, half *z,
+                    uint64_t *flushed);
 float emu_chip_sum(const half *x, size_t n, size_t stride);
 void emu_chip_softmax(const half *e, size_t n, const half *x, half *z);
 
@@ -358,7 +363,7 @@ rc emu_place(emu_plan *p);
 typedef struct {
     const emu_plan *p;
     const emu_group *g;
-    atomic_ullong *n_inf;
+    atomic_ullong *n_inf, *flushed;
 } emu_tiles;
 void emu_tile_unit(void *ctx, size_t unit); /* a kern_task over emu_tiles */
 void emu_plan_copy(emu_copy *c);

@@ -6,7 +6,7 @@
 typedef struct {
     emu_plan *p;
     soft_surface *const *s;
-    atomic_ullong n_inf;
+    atomic_ullong n_inf, flushed;
     uint64_t dropped, saturated;
 } run;
 
@@ -221,7 +221,7 @@ static void run_winograd(run *r, const emu_node *node)
 /* A single tile is not worth waking threads for. */
 static void run_group(run *r, const emu_group *g)
 {
-    emu_tiles w = {r->p, g, &r->n_inf};
+    emu_tiles w = {r->p, g, &r->n_inf, &r->flushed};
     if (g->units == 1) emu_tile_unit(&w, 0);
     else kern_for(r->p->k, g->units, emu_tile_unit, &w);
 }
@@ -313,12 +313,16 @@ rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats)
 {
     run r = {.p = p, .s = s};
     atomic_init(&r.n_inf, 0);
+    atomic_init(&r.flushed, 0);
     TRY(bind(&r));
     for (int i = 0; i < p->n_steps; i++) TRY(run_step(&r, &p->steps[i]));
     unbind(&r);
     stats->flops = p->code->flops;
     stats->infinities = atomic_load(&r.n_inf);
-    stats->dropped_products = r.dropped;
+    stats->exact = p->exact;
+    stats->counted = p->exact && p->params->count;
     stats->saturated = r.saturated;
+    stats->dropped_products = r.dropped;
+    stats->flushed = atomic_load(&r.flushed);
     return OK;
 }

@@ -16,7 +16,7 @@ typedef struct {
     int step[EMU_OPERANDS];
     const char *held[EMU_PORTS]; /* what a port's register was gathered from */
     size_t held_n[EMU_PORTS];
-    uint64_t n_inf;
+    uint64_t n_inf, flushed;
 } unit;
 
 /* One tile: where it begins, over the collapsed axes, and its size. */
@@ -181,11 +181,6 @@ static void clamp_slice(size_t n, const half *x, half *z)
         z[i] = (half)((x[i] & 0x7fff) > most ? (x[i] & 0x8000) | HALF_INF : x[i]);
 }
 
-static void look_up(const half *table, size_t n, const half *x, half *z)
-{
-    for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
-}
-
 /* The floor of the quotient itself, which a double tells from the next whole
  * number. */
 static void floor_div(mil_dtype t, size_t n, const char *x, int xs, const char *y, int ys,
@@ -205,17 +200,20 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
     char *x = u->ptr[o->src[0]], *y = u->ptr[o->src[1]], *z = u->ptr[o->dst];
     int xs = u->step[o->src[0]], ys = u->step[o->src[1]];
     bool chip = u->p->exact && o->store == MIL_FP16;
+    uint64_t *flushed = u->p->params->count ? &u->flushed : NULL;
     switch (o->ew) {
     case EMU_BINARY:
         if (chip)
             emu_chip_binary((kern_binary_op)o->kernel, n, (half *)x, xs, (half *)y, ys,
-                            (half *)z, u->p->table[KERN_U_INVERSE]);
+                            (half *)z, u->p->table[KERN_U_INVERSE], flushed);
         else
             kern_binary(k, (kern_binary_op)o->kernel, emu_kern_type(o->store), n, x, xs,
                         y, ys, z);
         break;
     case EMU_UNARY:
-        if (chip) look_up(u->p->table[o->kernel], n, (half *)x, (half *)z);
+        if (chip)
+            emu_chip_unary(u->p->table[o->kernel], o->kernel, n, (half *)x, (half *)z,
+                           flushed);
         else if (o->kernel == EMU_GELU_EXACT) gelu_exact(o->store, n, x, z);
         else kern_unary(k, (kern_unary_op)o->kernel, emu_kern_type(o->store), n, x, z);
         break;
@@ -277,4 +275,5 @@ void emu_tile_unit(void *ctx, size_t index)
     size_t end = (index + 1) * g->tiles / g->units;
     for (size_t t = index * g->tiles / g->units; t < end; t++) run_tile(&u, t);
     if (u.n_inf) atomic_fetch_add(w->n_inf, u.n_inf);
+    if (u.flushed) atomic_fetch_add(w->flushed, u.flushed);
 }
