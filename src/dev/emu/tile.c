@@ -231,7 +231,8 @@ static void run_op(unit *u, const emu_tile_op *o, size_t n)
         convert(u, o, n, x, z);
         break;
     case EMU_FUNCTION:
-        if (o->f->table) look_up(o->f->table, n, (half *)x, (half *)z);
+        if (o->f->table)
+            emu_chip_unary(o->f->table, o->kernel, n, (half *)x, (half *)z, NULL);
         else
             for (size_t i = 0; i < n; i++)
                 ((float *)z)[i] = (float)o->f->f(((float *)x)[i], o->f->a, o->f->b);
