@@ -84,18 +84,19 @@ static rc ask_check(device *d, size_t i, dev_sight *out)
     return OK;
 }
 
-/* What the driver itself refuses or keeps says nothing of the chip. That a
+/* What the driver keeps (its queue) or refuses as it reads: the chip is asked
+ * by the driver, below all that. */
+static bool is_kept(dev_rule r)
+{
+    return r == RULE_queue_depth || r == RULE_one_in_flight || r == RULE_surface_slots ||
+           r == RULE_grouped_conv_limit;
+}
+
+/* What the driver itself refuses says nothing of the chip. That a
  * program reads its rows at another stride is the chip's word, though. */
 static void not_our_word(dev_rule r, dev_sight *s)
 {
     char text[512];
-    if (r == RULE_queue_depth || r == RULE_one_in_flight) {
-        check_say(
-            s, DEV_SEEN_UNKNOWN,
-            "the driver keeps it: a program never overlaps with itself, and few runs "
-            "are handed over at a time");
-        return;
-    }
     if (!strstr(s->detail, "rule '") || r == RULE_row_multiple) return;
     snprintf(text, sizeof text, "%.*s", (int)sizeof text - 1, s->detail);
     check_say(s, DEV_SEEN_UNKNOWN, "refused before the chip saw it: %s", text);
@@ -107,7 +108,10 @@ rc dev_ask(device *d, size_t i, dev_sight *out, bool *spoiled)
     *spoiled = false;
     dev_question_at(i, &q);
     if (i < N_CHECKS) return ask_check(d, i, out);
-    TRY(dev_break(d, q.rule, out));
+    *out = (dev_sight){.seen = DEV_SEEN_NOTHING, .value = NAN};
+    if (d->driver->chip && d->driver->ask && is_kept(q.rule))
+        TRY(d->driver->ask(d, q.id, out));
+    else TRY(dev_break(d, q.rule, out));
     if (!d->driver->chip) return OK;
     not_our_word(q.rule, out);
     if (q.rule == RULE_compile_budget) return OK;

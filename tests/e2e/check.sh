@@ -35,7 +35,14 @@ same "every check is answered once" "$(count '"check":')" "$(grep -c '^CHECK(' s
 has "the chip's contract and arithmetic are right" "$said" '"checks_failed":0'
 has "a rule that the chip keeps is seen to hold" "$(rule mac_cliff)" '"holds":true'
 has "one that it does not keep is seen not to" "$(rule gelu_refused)" '"holds":false'
-has "what only the driver keeps is not the chip's word" "$(rule queue_depth)" '"holds":null'
+has "more runs than the queue holds are put to the chip at once" "$(rule queue_depth)" \
+    'on one program: all were taken, none refused; the framework calls its depth 127'
+has "on several programs too" "$(rule queue_depth)" '160 runs at once on eight programs: all were taken'
+has "a program is run on one surface by many at once" "$(rule one_in_flight)" '32 runs at once on one surface followed each other'
+has "the chip refuses what our reader would" "$(rule surface_slots)" 'cannot compile the program: com.apple'
+has "with its own words" "$(rule grouped_conv_limit)" 'ANECCompile() FAILED err=(InvalidMILProgram)'
+has "a model in memory is asked to take two weight files" "$(rule two_files)" 'two weight files were taken, given as pairs'
+has "and to sum products of int8" "$(rule int8_product)" '"verdict":"'
 has "the way to the engine is told" "$said" '"route":"client"'
 has "every method's types are told" "$said" \
     '"what":"-[_ANEClient loadModel:options:qos:error:]","expected":"B@:@@I^@","had":"B@:@@I^@","ok":true'

@@ -68,6 +68,7 @@ static void every_symbol_is_in_the_fake(void **state)
     X(memory_inner, memory_inner)                 \
     X(memory_place, memory_set_url)               \
     X(memory_exists, memory_compiled)             \
+    X(memory_depth, memory_depth)                 \
     X(memory_purge, memory_purge)                 \
     X(client, client_shared)                      \
     X(model_at, model_make)                       \

@@ -221,7 +221,7 @@ static rc index_array(ane_engine *e, const int *at, int n, ane_id *out)
     return r;
 }
 
-static rc make_request(ane_engine *e, ane_model *m, const ane_id *objects, ane_id *out)
+rc ane_make_request(ane_engine *e, ane_model *m, const ane_id *objects, ane_id *out)
 {
     const ane_sys *a = &e->sys;
     ane_id in = NULL, in_at = NULL, to = NULL, to_at = NULL;
@@ -266,7 +266,7 @@ static rc add_binding(ane_engine *e, ane_model *m, const ane_id *objects,
 {
     ane_binding *b = mem_take(sizeof *b + (size_t)n * sizeof *keys);
     if (!b) return E_MEMORY;
-    rc r = make_request(e, m, objects, &b->request);
+    rc r = ane_make_request(e, m, objects, &b->request);
     if (r != OK) {
         mem_drop(b);
         return r;

@@ -118,6 +118,8 @@ void ane_model_put(ane_engine *e, ane_model *m);
  * `keys` what identifies them. */
 rc ane_model_run(ane_engine *e, ane_model *m, const ane_id *objects,
                  const void *const *keys, int n);
+/* The request for these surfaces; the caller owns it. */
+rc ane_make_request(ane_engine *e, ane_model *m, const ane_id *objects, ane_id *out);
 /* A surface goes: forget the requests that hold it. */
 void ane_forget_surface(ane_engine *e, const void *key);
 
