@@ -114,6 +114,7 @@ static int cut_parts(exec *x, const plan_step *s, void *const *logits, void *con
         int64_t end = end_x < end_d ? end_x : end_d;
         w->parts[count].rows = (size_t)(end - row);
         w->parts[count].logits = (half *)logits[i] + (row - first_x) * stride;
+        w->parts[count].unit = 1 / exec_window_form(x, s->logits_form);
         w->parts[count].d = b ? (half *)d[j] + (row - first_d) * stride : NULL;
         row = end;
         if (end == end_x) first_x = end, i++;

@@ -177,6 +177,7 @@ typedef struct {
     const void *logits;
     void *d;
     size_t rows;
+    float unit; /* a logit is its number times this; 0 means 1 */
 } kern_ce_part;
 rc kern_cross_entropy(kern *k, kern_type t, size_t n_parts, const kern_ce_part *parts,
                       size_t n_cols, size_t stride, const int32_t *targets, float d_scale,

@@ -62,12 +62,13 @@ typedef struct {
     double (*sum_squares)(size_t n, const float *x);
     void (*adamw)(size_t n, float *w, float *m, float *v, const float *g, half *w16,
                   const kern_adamw_args *args);
-    /* rows x n_cols of logits into max, sum [n_cols]. */
-    void (*lse)(kern_type t, size_t rows, size_t n_cols, const void *x, size_t stride,
-                float *max, float *sum);
-    /* d = exp(x - max) * factor per column; factor 0 gives 0. */
-    void (*softmax_cols)(kern_type t, size_t rows, size_t n_cols, const void *x, void *d,
-                         size_t stride, const float *max, const float *factor);
+    /* rows x n_cols of logits, x * unit, into max, sum [n_cols]. */
+    void (*lse)(kern_type t, size_t rows, size_t n_cols, const void *x, float unit,
+                size_t stride, float *max, float *sum);
+    /* d = exp(x * unit - max) * factor per column; factor 0 gives 0. */
+    void (*softmax_cols)(kern_type t, size_t rows, size_t n_cols, const void *x,
+                         float unit, void *d, size_t stride, const float *max,
+                         const float *factor);
     /* Register tile, and packing into panels of tile_m rows of A, as [k][m],
      * and tile_n columns of B, as [k][tile_n] filled up with zeros. */
     size_t tile_m, tile_n;

@@ -134,14 +134,18 @@ static void *element(const entropy *e, const void *p, size_t row, size_t col)
     return (char *)p + kern_size(e->type) * (row * e->stride + col);
 }
 
-/* The element of row `target` of the whole vocabulary in column c, of the
- * logits or of the gradient. */
-static void *target_at(const entropy *e, size_t c, bool gradient)
+/* The part and row in it of column c's target. */
+static rows_piece target_of(const entropy *e, size_t c)
 {
     const kern_ce_part *p = e->parts;
     size_t row = (size_t)e->targets[c];
     while (row >= p->rows) row -= p++->rows;
-    return element(e, gradient ? p->d : p->logits, row, c);
+    return (rows_piece){p, row, 1};
+}
+
+static float unit_of(const kern_ce_part *p)
+{
+    return p->unit == 0 ? 1 : p->unit;
 }
 
 static void lse_piece(void *ctx, size_t i, int who)
@@ -150,7 +154,8 @@ static void lse_piece(void *ctx, size_t i, int who)
     const entropy *e = ctx;
     rows_piece r = find_piece(e, i);
     e->table->lse(e->type, r.n_rows, e->n_cols, element(e, r.part->logits, r.row, 0),
-                  e->stride, e->max + i * e->n_cols, e->sum + i * e->n_cols);
+                  unit_of(r.part), e->stride, e->max + i * e->n_cols,
+                  e->sum + i * e->n_cols);
 }
 
 static void join_column(const entropy *e, size_t c)
@@ -179,9 +184,11 @@ static void join_columns(void *ctx, size_t i, int who)
     const entropy *e = ctx;
     for (size_t c = i * CE_COLS; c < (i + 1) * CE_COLS && c < e->n_cols; c++) {
         if (e->targets[c] >= 0) {
-            const void *x = target_at(e, c, false);
-            e->hit[c] = e->type == KERN_F16 ? half_to_float(*(const half *)x)
-                                            : *(const float *)x;
+            rows_piece r = target_of(e, c);
+            const void *x = element(e, r.part->logits, r.row, c);
+            e->hit[c] = unit_of(r.part) * (e->type == KERN_F16
+                                               ? half_to_float(*(const half *)x)
+                                               : *(const float *)x);
         }
         join_column(e, c);
     }
@@ -193,7 +200,7 @@ static void gradient_piece(void *ctx, size_t i, int who)
     const entropy *e = ctx;
     rows_piece r = find_piece(e, i);
     e->table->softmax_cols(e->type, r.n_rows, e->n_cols,
-                           element(e, r.part->logits, r.row, 0),
+                           element(e, r.part->logits, r.row, 0), unit_of(r.part),
                            element(e, r.part->d, r.row, 0), e->stride, e->top, e->factor);
 }
 
@@ -204,7 +211,8 @@ static void put_targets(const entropy *e)
         if (e->targets[c] < 0) continue;
         double p = exp((double)e->hit[c] - (double)e->top[c]) * (double)e->factor[c];
         float d = (float)(p - (double)e->d_scale);
-        void *z = target_at(e, c, true);
+        rows_piece r = target_of(e, c);
+        void *z = element(e, r.part->d, r.row, c);
         if (e->type == KERN_F16) *(half *)z = half_from_float(d);
         else *(float *)z = d;
     }

@@ -65,6 +65,9 @@ static rc place(planner *b)
     memcpy(kept, p->kept, sizeof kept);
     TRY(plan_place(b));
     if (!p->options.window) return OK;
+    if (p->options.weights == PLAN_BAKED)
+        return err_fail(E_CONFIG, "plan.window moves factors of streamed weights; these "
+                                  "are baked into programs");
     memcpy(p->kept, kept, sizeof kept);
     TRY_WHILE(plan_window_pass(b), "choosing exponent windows");
     b->n_sinks = 0;

@@ -121,6 +121,7 @@ typedef struct {
     double factor;       /* LOSS */
     int form;            /* window: MATMUL, ADD, EMBEDDING_DW take it out of what
                             they add; LOSS puts it on its gradient; 0 = none */
+    int logits_form;     /* LOSS: what its logits carry */
     bool background;     /* host: may overlap the engine's next programs */
     int n_in, n_out;
     int *in, *out; /* buffers; engine: in port order */

@@ -114,9 +114,15 @@ static void find_scores(window *s)
 static void find_gradients(window *s)
 {
     const ir_graph *g = s->from;
-    for (int i = 0; i < g->n_outputs; i++)
-        if (plan_is_gradient(g->outputs[i].name))
-            s->gradient[g->outputs[i].node->id] = true;
+    for (int i = 0; i < g->n_outputs; i++) {
+        const ir_node *y = g->outputs[i].node;
+        if (plan_is_gradient(g->outputs[i].name)) {
+            s->gradient[y->id] = true;
+            continue;
+        }
+        for (; y->op == IR_reshape; y = y->in[0]) s->output[y->id] = true;
+        s->output[y->id] = true;
+    }
     for (int i = g->n_nodes - 1; i >= 0; i--) {
         const ir_node *n = g->nodes[i];
         bool passes = n->op == IR_reshape || s->b->info[i].at == PLACE_SUNK;
@@ -339,6 +345,8 @@ static rc host_node(window *s, const ir_node *n, ir_node **in, int *f, int *form
         for (int j = 0; j < n->n_in; j++) TRY(window_sum(s, *form, f[j], 1, form));
         return OK;
     }
+    bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
+    if (loss && plan_loss_fits(s->b, n)) f[0] = 0; /* it takes out what they carry */
     TRY(plain(s, n, in, f));
     if (n->op != IR_cross_entropy_dx || n->type != IR_FP16 || !plan_loss_fits(s->b, n))
         return OK;
@@ -347,6 +355,15 @@ static rc host_node(window *s, const ir_node *n, ir_node **in, int *f, int *form
                       "the host multiplies the gradient of the loss", &factor));
     *form = window_form_of(s, factor);
     return *form < 0 ? E_MEMORY : OK;
+}
+
+/* Logits in pieces, of one form if only losses read them. */
+static rc joined(window *s, const ir_node *n, ir_node **in, int *f, int *form)
+{
+    bool same = !s->output[n->id];
+    for (int j = 1; j < n->n_in; j++) same &= f[j] == f[0];
+    *form = same ? f[0] : 0;
+    return same ? OK : plain(s, n, in, f);
 }
 
 static rc visit(window *s, const ir_node *n)
@@ -361,7 +378,7 @@ static rc visit(window *s, const ir_node *n)
     ir_scope(to, n->scope, n->backward);
     TRY(window_at(s, n));
     if (at == PLACE_HOST) TRY(host_node(s, n, in, f, &form));
-    else if (at == PLACE_JOINED) TRY(plain(s, n, in, f));
+    else if (at == PLACE_JOINED) TRY(joined(s, n, in, f, &form));
     else if (at != PLACE_SUNK) TRY(engine_node(s, n, in, f, &y, &form));
     if (!y) y = legal_copy(&s->l, n, in);
     if (ir_rc(to) != OK) return ir_rc(to);

@@ -42,6 +42,7 @@ typedef struct {
     int *form;                   /* by old node: as stored */
     int *weight, *weight_factor; /* by old node: of params */
     bool *scores;                /* by old node: a softmax reads it */
+    bool *output;                /* by old node: not of a gradient */
     const ir_node **partner;     /* by old node: whose form its constant takes out */
     bool *gradient;              /* by old node: of a param, or a term of it */
     bool *owns;                  /* by factor: some product is moved by it */

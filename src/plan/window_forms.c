@@ -85,17 +85,22 @@ rc window_start(window *s)
 {
     planner *b = s->b;
     size_t n = (size_t)s->from->n_nodes + 1;
-    s->w = arena_take(b->mem, sizeof *s->w);
-    s->map = arena_array(b->mem, n, sizeof *s->map);
-    s->form = arena_array(b->mem, n, sizeof *s->form);
-    s->weight = arena_array(b->mem, n, sizeof *s->weight);
-    s->weight_factor = arena_array(b->mem, n, sizeof *s->weight_factor);
-    s->scores = arena_array(b->mem, n, sizeof *s->scores);
-    s->gradient = arena_array(b->mem, n, sizeof *s->gradient);
-    s->partner = arena_array(b->mem, n, sizeof *s->partner);
-    if (!s->gradient || !s->partner || !s->w || !s->map || !s->form || !s->weight ||
-        !s->weight_factor || !s->scores)
-        return E_MEMORY;
+    struct {
+        void **at;
+        size_t size;
+    } by_node[] = {
+        {(void **)&s->map, sizeof *s->map},
+        {(void **)&s->form, sizeof *s->form},
+        {(void **)&s->weight, sizeof *s->weight},
+        {(void **)&s->weight_factor, sizeof *s->weight_factor},
+        {(void **)&s->scores, sizeof *s->scores},
+        {(void **)&s->gradient, sizeof *s->gradient},
+        {(void **)&s->output, sizeof *s->output},
+        {(void **)&s->partner, sizeof *s->partner},
+    };
+    if (!(s->w = arena_take(b->mem, sizeof *s->w))) return E_MEMORY;
+    for (size_t i = 0; i < sizeof by_node / sizeof *by_node; i++)
+        if (!(*by_node[i].at = arena_array(b->mem, n, by_node[i].size))) return E_MEMORY;
     for (int i = 0; i < s->from->n_nodes; i++) s->weight_factor[i] = -1;
     for (int i = 0; i < s->from->n_outputs; i++)
         s->training |= plan_is_gradient(s->from->outputs[i].name);

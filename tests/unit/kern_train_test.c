@@ -190,7 +190,7 @@ static void entropy_new(entropy_case *e, kern_type t)
         e->d[p] = malloc(n * kern_size(t));
         fill_random(t, n, e->x[p], 90 + p, -8, 8);
         memset(e->d[p], 0x5a, n * kern_size(t));
-        e->part[p] = (kern_ce_part){e->x[p], e->d[p], part_rows[p]};
+        e->part[p] = (kern_ce_part){e->x[p], e->d[p], part_rows[p], 0};
     }
     for (size_t c = 0; c < COLS; c++) e->target[c] = (int32_t)(c * 997 % VOCAB);
     e->target[0] = 0;         /* the first row of all */
@@ -232,6 +232,16 @@ static void check_entropy(kern *k, entropy_case *e, kern_type t, float scale)
     }
 }
 
+static void scale_logits(entropy_case *e, kern_type t, float by)
+{
+    for (size_t p = 0; p < PARTS; p++)
+        for (size_t i = 0; i < part_rows[p] * STRIDE; i++) {
+            half *h = (half *)e->x[p] + i;
+            if (t == KERN_F16) *h = half_from_float(half_to_float(*h) * by);
+            else ((float *)e->x[p])[i] *= by;
+        }
+}
+
 static void cross_entropy_and_its_gradient_are_right(void **state)
 {
     (void)state;
@@ -254,6 +264,12 @@ static void cross_entropy_and_its_gradient_are_right(void **state)
                 kern_ce_part part[PARTS];
                 memcpy(part, e.part, sizeof part);
                 for (size_t p = 0; p < PARTS; p++) part[p].d = NULL;
+                assert_ok(kern_cross_entropy(k, t, PARTS, part, COLS, STRIDE, e.target,
+                                             512, e.loss));
+                assert_memory_equal(with_d, e.loss, sizeof with_d);
+                /* Logits 64 times as large, in units of 1/64: the same again. */
+                scale_logits(&e, t, 64);
+                for (size_t p = 0; p < PARTS; p++) part[p].unit = 1.0f / 64;
                 assert_ok(kern_cross_entropy(k, t, PARTS, part, COLS, STRIDE, e.target,
                                              512, e.loss));
                 assert_memory_equal(with_d, e.loss, sizeof with_d);
@@ -287,7 +303,7 @@ static void cross_entropy_of_odd_logits(void **state)
         x[1500 * 4 + 2] = INFINITY;
         int32_t target[4] = {ROWS - 1, 0, 0, 0};
         double loss[4];
-        kern_ce_part part = {x, d, ROWS};
+        kern_ce_part part = {x, d, ROWS, 0};
         assert_ok(kern_cross_entropy(k, KERN_F32, 1, &part, 4, 4, target, 1, loss));
         assert_near(loss[0], log(ROWS / 2), 1e-6);
         assert_true(!isfinite(loss[1]) && !isfinite(loss[2])); /* never a wrong number */
@@ -311,7 +327,7 @@ static void cross_entropy_refuses_what_does_not_fit(void **state)
     kern *k = open_isa(1, NULL);
     float x[8] = {0};
     double loss[2];
-    kern_ce_part part[2] = {{x, x, 2}, {x + 4, NULL, 2}};
+    kern_ce_part part[2] = {{x, x, 2, 0}, {x + 4, NULL, 2, 0}};
     assert_fails(
         kern_cross_entropy(k, KERN_F32, 1, part, 2, 2, (int32_t[]){0, 2}, 1, loss),
         E_SHAPE, "target 2 of column 1 is outside the vocabulary of 2");
