@@ -186,10 +186,60 @@ static void convolutions_of_every_form_add_up(void **state)
     }
 }
 
+/* ---- int8 ---- */
+
+/* conv of n channels and height h, all of x at `x`, the weight alternating between
+ * w[0] and w[1] along the height; scales 2^-sx and 2^-sw. One result. */
+static double int8_conv(int n, int h, int x, const int w[2], int sx, int sw)
+{
+    str t = {0};
+    double y[1], *in = malloc((size_t)(n * h) * sizeof *in);
+    str_addf(&t,
+             "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-version\", "
+             "\"3505.4.1\"}})]\n{ func main<ios18>(tensor<fp16, [1, %d, %d, 1]> x) {\n"
+             "fp16 sx = const()[name = string(\"sx\"), val = fp16(0x1p-%d)];\n"
+             "string t8 = const()[name = string(\"t8\"), val = string(\"int8\")];\n"
+             "string kind = const()[name = string(\"kind\"), val = string(\"valid\")];\n"
+             "tensor<int8, [1, %d, %d, 1]> q = quantize(input = x, output_dtype = t8, "
+             "scale = sx)[name = string(\"q\")];\n"
+             "tensor<fp16, [1, %d, %d, 1]> d = dequantize(input = q, scale = sx)[name = "
+             "string(\"d\")];\n"
+             "tensor<fp16, [1, %d, %d, 1]> w = constexpr_affine_dequantize()[axis = "
+             "int32(0), name = string(\"w\"), quantized_data = tensor<int8, [1, %d, %d, "
+             "1]>([",
+             n, h, sx, n, h, n, h, n, h, n, h);
+    for (int i = 0; i < n * h; i++) str_addf(&t, "%s%d", i ? ", " : "", w[i % h % 2]);
+    str_addf(
+        &t,
+        "]), scale = fp16(0x1p-%d), zero_point = int8(0)];\n"
+        "tensor<fp16, [1, 1, 1, 1]> y = conv(pad_type = kind, weight = w, x = d)[name "
+        "= string(\"y\")];\n} -> (y); }\n",
+        sw);
+    for (int i = 0; i < n * h; i++) in[i] = ldexp(x, -sx);
+    run_one("emu:m6,exact", t.p, in, y);
+    str_free(&t);
+    free(in);
+    return y[0];
+}
+
+/* The M6 study's: 2^30 is exact, 2^31 infinite, whatever the scale; no limit of
+ * 32768. */
+static void int8_sums_have_31_bits(void **state)
+{
+    const int low[2] = {-128, -128}, high[2] = {127, 127}, both[2] = {127, -127};
+    assert_true(int8_conv(16384, 1, 127, high, 6, 6) == 64512);
+    assert_true(int8_conv(2048, 1, 127, high, 7, 7) == 2016);
+    assert_true(int8_conv(4096, 2, 127, both, 7, 7) == 0);
+    assert_true(int8_conv(65536, 1, -128, low, 8, 8) == 16384);
+    assert_true(int8_conv(65536, 1, -128, low, 9, 9) == 4096);
+    assert_true(isinf(int8_conv(65536, 2, -128, low, 9, 9)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_lost_is_counted_when_asked),
+        cmocka_unit_test(int8_sums_have_31_bits),
         cmocka_unit_test(convolutions_of_every_form_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ typedef enum {
     EMU_GEMM,
     EMU_IM2COL,
     EMU_WINO,
+    EMU_INT8,
     EMU_REDUCE,
     EMU_SOFTMAX,
     EMU_LOAD,
@@ -110,6 +111,13 @@ typedef struct {
     int64_t ch, h, w, kh, kw, oh, ow, stride[2], dilation[2], pad[2];
 } emu_im2col;
 
+/* exact: [m] results of int8 operands at each place (int8.c). */
+typedef struct {
+    int64_t m, k, places, groups;
+    int64_t k_step, place_step, y_m, y_place; /* of x; of y */
+    int x, w, x_scale, w_scale;               /* values of the code */
+} emu_int8;
+
 /* exact, M5 and M6: a 3 x 3 convolution in parts (winograd.c). */
 typedef enum { EMU_WINO_WEIGHT, EMU_WINO_IMAGE, EMU_WINO_JOIN } emu_wino_part;
 typedef struct {
@@ -174,6 +182,7 @@ typedef struct {
         emu_softmax softmax;
         emu_im2col im2col;
         emu_wino wino;
+        emu_int8 int8;
         emu_rows rows;
         emu_take take;
         emu_pick pick;
@@ -295,6 +304,12 @@ rc emu_lower_sdpa(emu_plan *p, const dev_op *o, int *out);
 rc emu_multiply(emu_plan *p, int x, int y, int out);
 rc emu_add_conv(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int64_t groups,
                 int y);
+
+/* ---- int8.c: exact. False: not an op of int8 operands; else r says how it went ---- */
+bool emu_lower_int8_linear(emu_plan *p, const dev_op *o, int *out, rc *r);
+bool emu_lower_int8_conv(emu_plan *p, const dev_op *o, const emu_im2col *c, int *out,
+                         rc *r);
+void emu_int8_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_over);
 
 /* ---- winograd.c: exact ---- */
 bool emu_is_winograd(const emu_plan *p, const emu_im2col *c, mil_dtype store);

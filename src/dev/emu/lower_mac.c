@@ -128,6 +128,8 @@ rc emu_lower_matmul(emu_plan *p, const dev_op *o, int *out)
  * rows and is added before the one rounding, as the engine's is. */
 rc emu_lower_linear(emu_plan *p, const dev_op *o, int *out)
 {
+    rc r;
+    if (emu_lower_int8_linear(p, o, out, &r)) return r;
     int x = emu_packed(p, emu_value(p, o->arg[0])), w = emu_value(p, o->arg[1]);
     int bias = o->arg[2] < 0 ? -1 : emu_packed(p, emu_value(p, o->arg[2]));
     if (x < 0 || w < 0 || (o->arg[2] >= 0 && bias < 0)) return E_MEMORY;
@@ -262,11 +264,13 @@ rc emu_add_conv(emu_plan *p, int x, int w, int bias, const emu_im2col *c, int64_
 
 rc emu_lower_conv(emu_plan *p, const dev_op *o, int *out)
 {
+    rc r;
+    emu_im2col c;
     int x = emu_packed(p, emu_value(p, o->arg[0])), w = conv_weight(p, o);
     int bias = o->arg[2] < 0 ? -1 : emu_packed(p, emu_value(p, o->arg[2]));
     if (x < 0 || w < 0 || (o->arg[2] >= 0 && bias < 0)) return E_MEMORY;
-    emu_im2col c;
     window(p, o, &p->vals[x], &c);
+    if (emu_lower_int8_conv(p, o, &c, out, &r)) return r;
     *out = emu_result(p, o->out[0]);
     if (*out >= 0 && o->a.groups == 1 && emu_is_winograd(p, &c, p->vals[x].store))
         return emu_lower_winograd(p, x, w, bias, &c, *out);

@@ -209,11 +209,13 @@ static void run_store(run *r, const emu_node *node)
                  emu_at(p, node->in[0]), s->mem);
 }
 
-static void run_winograd(run *r, const emu_node *node)
+/* Products that are no gemm, which tell of sums that overflowed. */
+static void run_counted(run *r, const emu_node *node,
+                        void (*fn)(const emu_plan *, const emu_node *, atomic_ullong *))
 {
     atomic_ullong over;
     atomic_init(&over, 0);
-    emu_winograd_run(r->p, node, &over);
+    fn(r->p, node, &over);
     r->saturated += atomic_load(&over);
     atomic_fetch_add(&r->n_inf, atomic_load(&over));
 }
@@ -244,7 +246,10 @@ static rc run_step(run *r, const emu_step *s)
                        emu_at(p, n->out));
         break;
     case EMU_WINO:
-        run_winograd(r, n);
+        run_counted(r, n, emu_winograd_run);
+        break;
+    case EMU_INT8:
+        run_counted(r, n, emu_int8_run);
         break;
     case EMU_REDUCE:
         run_reduce(r, n);
