@@ -1,13 +1,13 @@
 /* gen_docs.c - pages made from the tables: docs/config.md, docs/cli.md,
- * docs/rules.md, man/anneal.1 and completions. `gen_docs DIR` writes them under
- * DIR; a check compares them with what the tree holds. */
+ * docs/rules.md, docs/ops.md, man/anneal.1 and completions. `gen_docs DIR` writes them
+ * under DIR; a check compares them with what the tree holds. */
 #include <stdio.h>
 #include <string.h>
 
 #include "anneal.h"
 #include "base/file.h"
 #include "cli/args.h"
-#include "dev/profile.h"
+#include "dev/code.h"
 
 /* A '|' would end a cell of a Markdown table. */
 static void cell(str *out, const char *text)
@@ -153,6 +153,83 @@ static void rules_page(str *out)
     }
 }
 
+/* Does any family run it, and how well do we? "not", or the word for its match. */
+static bool runs_somewhere(const char *op)
+{
+    return dev_op_supported(op, (dev_family)(DEV_FAMILIES - 1), NULL);
+}
+
+static const char *emulated(const char *op)
+{
+    int k = dev_op_find(op);
+    if (k < 0) return "not";
+    return dev_op_match((dev_op_kind)k) == DEV_SAME ? "exactly" : "approximately";
+}
+
+static void limits_of(str *out, const char *op)
+{
+    const dev_limit *l;
+    for (size_t i = 0; (l = dev_limit_at(i)); i++) {
+        if (strcmp(l->op, op)) continue;
+        if ((int)l->last + 1 < DEV_FAMILIES)
+            str_addf(out, "up to %s ", dev_family_name(l->last));
+        cell(out, l->text);
+        str_addf(out, " (%s)", l->source);
+    }
+}
+
+static void op_row(str *out, size_t i)
+{
+    const char *op = dev_support_op(i), *why = NULL;
+    str_addf(out, "| `%s` |", op);
+    for (int f = 0; f < DEV_FAMILIES; f++) {
+        const char *no;
+        bool yes = dev_op_supported(op, (dev_family)f, &no);
+        str_add(out, yes ? " yes |" : " no |");
+        if (!yes) why = no;
+    }
+    str_addf(out, " %s | ", emulated(op));
+    if (why) cell(out, why);
+    limits_of(out, op);
+    str_add(out, " | ");
+    cell(out, dev_support_source(i));
+    str_add(out, " |\n");
+}
+
+static void ops_page(str *out)
+{
+    size_t n = dev_support_count(), run = 0, exact = 0, near = 0;
+    for (size_t i = 0; i < n; i++) {
+        run += runs_somewhere(dev_support_op(i));
+        exact += !strcmp(emulated(dev_support_op(i)), "exactly");
+        near += !strcmp(emulated(dev_support_op(i)), "approximately");
+    }
+    str_addf(
+        out,
+        "# MIL operations\n\n"
+        "%zu operations are in the tables; %zu run on some family of engines. The "
+        "software\n"
+        "engine runs %zu, in each of its arithmetics ([devices.md](devices.md)).\n\n"
+        "| in `exact` | operations | |\n|---|---|---|\n"
+        "| exactly | %zu | the bits follow from published measurements, or from "
+        "what the operation is |\n"
+        "| approximately | %zu | computed wide and rounded once, or as is most likely: "
+        "the chip's tables or order of sums are not known |\n"
+        "| not | %zu | refused by name when a program is loaded |\n\n",
+        n, run, exact + near, exact, near, n - exact - near);
+    str_add(out, "Arguments and defaults are those of Core ML's MIL. An operation that a "
+                 "chip's family does not\n"
+                 "run is refused with the reason, whatever the arithmetic. Made from "
+                 "`src/dev/support.def`,\n`src/dev/ops.def` and `src/dev/limits.def`.\n\n"
+                 "| operation |");
+    for (int f = 0; f < DEV_FAMILIES; f++)
+        str_addf(out, " %s |", dev_family_name((dev_family)f));
+    str_add(out, " emulated | limits | source |\n|---|");
+    for (int f = 0; f < DEV_FAMILIES; f++) str_add(out, "---|");
+    str_add(out, "---|---|---|\n");
+    for (size_t i = 0; i < n; i++) op_row(out, i);
+}
+
 /* roff: a '-' is a minus so that flags can be searched and copied; a leading
  * dot would be a request. */
 static void roff(str *out, const char *text)
@@ -274,6 +351,7 @@ int main(int argc, char **argv)
         {"docs/config.md", config_page},
         {"docs/cli.md", cli_page},
         {"docs/rules.md", rules_page},
+        {"docs/ops.md", ops_page},
         {"man/anneal.1", man_page},
         {"completions/anneal.bash", bash_completion},
         {"completions/_anneal", zsh_completion},

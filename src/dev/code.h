@@ -130,6 +130,16 @@ void dev_code_free(dev_code *c);
 /* Point every blob constant into other files; all or nothing. */
 rc dev_code_bind(dev_code *c, const mil_blob_file *files, int n);
 
+/* ---- limits.c: what families up to `last` refuse of an op they take ---- */
+typedef struct {
+    const char *op;
+    dev_family last;
+    const char *text, *source;
+} dev_limit;
+const dev_limit *dev_limit_at(size_t i); /* NULL past the end */
+/* The limit that o breaks on a family, or NULL. */
+const dev_limit *dev_limit_broken(const dev_code *c, const dev_op *o, dev_family f);
+
 /* constexpr.c: compute the constant that o unpacks; nothing for other ops. */
 void dev_unpack(const dev_code *c, const dev_op *o);
 

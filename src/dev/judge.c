@@ -179,8 +179,9 @@ static rc judge_width_slice(judge *j, const dev_op *o)
 {
     const mil_type *x = &value(j, o->arg[0])->type;
     int last = x->rank - 1;
-    bool cut = o->kind == DEV_OP_split ? o->a.axis == last && o->n_out > 1
-                                       : last >= 0 && o->a.begin[last] > 0;
+    bool cut = o->kind == DEV_OP_split            ? o->a.axis == last && o->n_out > 1
+               : o->kind == DEV_OP_batch_to_space ? o->a.pad[2] > 0
+                                                  : last >= 0 && o->a.begin[last] > 0;
     if (cut && j->d->caps.rule_holds[RULE_slice_clamp])
         return warn(j, RULE_slice_clamp, o->mil->pos,
                     "values beyond 4094 become infinite in this slice");
@@ -211,6 +212,12 @@ static rc judge_op(judge *j, const dev_op *o)
         return mil_fail(j->p->code->mil, at, E_RULE, "op '%s' does not run on %s: %s",
                         o->mil->op, dev_family_name(f), why);
     }
+    const dev_limit *limit = dev_limit_broken(j->p->code, o, f);
+    if (limit && j->d->params.faithful)
+        return err_fail(E_DEVICE, "InvalidMILProgram: the program does not compile");
+    if (limit)
+        return mil_fail(j->p->code->mil, at, E_RULE, "op '%s' on %s: %s (%s)", o->mil->op,
+                        dev_family_name(f), limit->text, limit->source);
     switch (o->kind) {
     case DEV_OP_mul:
         return judge_mul(j, o);
@@ -220,9 +227,16 @@ static rc judge_op(judge *j, const dev_op *o)
         return judge_conv(j, o);
     case DEV_OP_reduce_sum:
     case DEV_OP_reduce_mean:
+    case DEV_OP_reduce_sum_square:
+    case DEV_OP_reduce_l1_norm:
+    case DEV_OP_reduce_l2_norm:
+    case DEV_OP_reduce_log_sum:
         return judge_sum(j, o);
     case DEV_OP_split:
     case DEV_OP_slice_by_size:
+    case DEV_OP_slice_by_index:
+    case DEV_OP_crop:
+    case DEV_OP_batch_to_space:
         return judge_width_slice(j, o);
     case DEV_OP_concat:
         TRY(broken(j, RULE_concat_refused, at, "concat is used"));

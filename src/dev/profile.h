@@ -80,5 +80,6 @@ bool dev_where(const char *where, dev_family f);
 bool dev_op_supported(const char *mil_op, dev_family f, const char **why);
 size_t dev_support_count(void);
 const char *dev_support_op(size_t i); /* name of row i, NULL past the end */
+const char *dev_support_source(size_t i);
 
 #endif

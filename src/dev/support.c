@@ -23,6 +23,11 @@ const char *dev_support_op(size_t i)
     return i < dev_support_count() ? support[i].op : NULL;
 }
 
+const char *dev_support_source(size_t i)
+{
+    return i < dev_support_count() ? support[i].source : NULL;
+}
+
 bool dev_op_supported(const char *mil_op, dev_family f, const char **why)
 {
     for (size_t i = 0; i < dev_support_count(); i++) {
