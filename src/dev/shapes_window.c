@@ -181,8 +181,17 @@ rc dev_shape_deconv(dev_code *c, dev_op *o, mil_type *t)
         if (wanted[i] != t->d[i])
             return dev_bad(c, o, "output_shape begins with %lld images, %lld channels",
                            (long long)t->d[0], (long long)t->d[1]);
-    for (int i = 0; i < ns; i++)
+    double most = 1, kept = 1;
+    for (int i = 0; i < ns; i++) {
         TRY(deconv_axis(c, o, first + i, x->d[2 + i], w->d[2 + i], kind, wanted[2 + i],
                         &t->d[2 + i]));
+        kept *= (double)t->d[2 + i];
+        most *= (double)t->d[2 + i] +
+                (double)((w->d[2 + i] - 1) * o->a.dilation[first + i]);
+    }
+    /* The kernel's reach is memory (emu/lower_product.c); without such padding it
+     * is less than four times the result. */
+    if (most > 64 * kept + 65536)
+        return dev_bad(c, o, "conv_transpose throws away nearly all that it computes");
     return OK;
 }

@@ -1,6 +1,7 @@
 /* dev_fuzz.c - any text as a program for a device. What loads on the null
  * device (checked, judged) is also compiled and run by the software engine, as
- * long as its tensors are small; the sanitizers see what goes wrong. */
+ * long as its tensors are small; the sanitizers see what goes wrong. Two chips: one
+ * with the crop unit of the oldest family, one with all ops and its own arithmetic. */
 #include <stdlib.h>
 #include <string.h>
 #include "dev/device.h"
@@ -11,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 enum { MOST_ELEMENTS = 1 << 16 };
 
 static kern *pool;
-static device *nothing, *engine;
+static device *nothing, *engines[2];
 static mil_blob_file file;
 
 /* One weight file: a chunk of 64 fp16 ones. */
@@ -29,10 +30,11 @@ static rc make_file(void)
 
 static void open_once(void)
 {
-    if (engine) return;
+    if (engines[0]) return;
     if (kern_open(1, "scalar", &pool) != OK || make_file() != OK) abort();
     if (dev_open("null:m1,compiles=0", pool, &nothing) != OK) abort();
-    if (dev_open("emu:m1,faithful,compiles=0", pool, &engine) != OK) abort();
+    if (dev_open("emu:m1,faithful,compiles=0", pool, &engines[0]) != OK) abort();
+    if (dev_open("emu:m6,exact,compiles=0", pool, &engines[1]) != OK) abort();
 }
 
 /* Work in a program: elements of all its values, and of its padded inputs. */
@@ -56,7 +58,7 @@ static bool small(const char *text, size_t n)
     return most <= MOST_ELEMENTS;
 }
 
-static void run(dev_program *p)
+static void run(device *engine, dev_program *p)
 {
     dev_ports ports;
     dev_surface *s[256];
@@ -85,8 +87,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     dev_program *p;
     open_once();
     if (dev_load(nothing, &src, &p) == OK) dev_unload(p);
-    if (!small((const char *)bytes, n) || dev_load(engine, &src, &p) != OK) return 0;
-    run(p);
-    dev_unload(p);
+    if (!small((const char *)bytes, n)) return 0;
+    for (int i = 0; i < 2; i++) {
+        if (dev_load(engines[i], &src, &p) != OK) continue;
+        run(engines[i], p);
+        dev_unload(p);
+    }
     return 0;
 }
