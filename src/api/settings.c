@@ -66,13 +66,16 @@ static double machine_share(void)
 void config_plan(const config *c, plan_options *out)
 {
     const char *dw = config_text(c, OPT_plan_dw);
+    const char *window = config_text(c, OPT_plan_window);
     double limit = config_real(c, OPT_plan_memory_gb) * 1e9;
     *out = (plan_options){
         .weights = PLAN_STREAMED,
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE
                                       : PLAN_DW_AUTO,
-        .window = !strcmp(config_text(c, OPT_plan_window), "on"),
+        .window = !strcmp(window, "on")    ? PLAN_WINDOW_ON
+                  : !strcmp(window, "off") ? PLAN_WINDOW_OFF
+                                           : PLAN_WINDOW_AUTO,
         .memory_limit_bytes = limit > 0 ? limit : machine_share(),
     };
 }

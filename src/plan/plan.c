@@ -56,6 +56,20 @@ rc plan_note(planner *b, const char *fmt, ...)
     return OK;
 }
 
+static bool has_gradients(const ir_graph *g)
+{
+    for (int i = 0; i < g->n_outputs; i++)
+        if (plan_is_gradient(g->outputs[i].name)) return true;
+    return false;
+}
+
+static bool wants_windows(const plan *p)
+{
+    const plan_options *o = &p->options;
+    if (o->window != PLAN_WINDOW_AUTO) return o->window == PLAN_WINDOW_ON;
+    return p->caps.drops && o->weights == PLAN_STREAMED && has_gradients(p->given);
+}
+
 /* Which products are the engine's is known only when all are placed; what is
  * made then is placed like the rest. */
 static rc place(planner *b)
@@ -64,7 +78,7 @@ static rc place(planner *b)
     int kept[DEV_RULES_MAX];
     memcpy(kept, p->kept, sizeof kept);
     TRY(plan_place(b));
-    if (!p->options.window) return OK;
+    if (!wants_windows(p)) return OK;
     if (p->options.weights == PLAN_BAKED)
         return err_fail(E_CONFIG, "plan.window moves factors of streamed weights; these "
                                   "are baked into programs");

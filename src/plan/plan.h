@@ -25,12 +25,14 @@ typedef enum {
     PLAN_BAKED
 } plan_weights; /* inputs of a program, or constants in it */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
+/* AUTO: for training, where the device drops products. */
+typedef enum { PLAN_WINDOW_OFF, PLAN_WINDOW_ON, PLAN_WINDOW_AUTO } plan_windows;
 typedef struct {
     plan_weights weights;
     plan_dw dw;                /* where weight gradients are computed */
     bool rules_all;            /* also keep disputed rules that cost something */
     double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
-    bool window;               /* exponent windows (below); streamed weights only */
+    plan_windows window;       /* exponent windows (below); streamed weights only */
     /* Tests only: rules whose guard is off, by bit (rule / 64, rule % 64). */
     uint64_t guards_off[DEV_RULES_MAX / 64];
     /* PLAN_BAKED: values of the params, by name. */

@@ -103,6 +103,7 @@ rc run_evaluate(run *r)
     if (!dataset_held_windows(r->data, r->mo->config.seq)) return OK;
     plan_options o = r->job->plan;
     o.memory_limit_bytes = 0; /* the limit was for the plan that trains */
+    o.window = r->window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
     if (!r->held.exec)
         TRY(session_open(r->mo, MODEL_LOSS, r->o.batch, r->mo->config.seq, &o,
                          r->job->dev, r->job->k, NULL, &r->held));

@@ -63,7 +63,7 @@ static int try_graph(const char *uri, kern *k, uint64_t seed)
     assert_ok(ir_eval(g, mem, n, bind, &v));
     assert_ok(dev_open(uri, k, &d));
     assert_ok(dev_caps_of(d, &caps));
-    if (plan_build(g, &caps, &(plan_options){.window = true}, &p) != OK)
+    if (plan_build(g, &caps, &(plan_options){.window = PLAN_WINDOW_ON}, &p) != OK)
         fail_msg("%s, seed %d: %s", uri, (int)seed, err_text());
     if (exec_open(p, d, k, &x) != OK)
         fail_msg("%s, seed %d: %s", uri, (int)seed, err_text());

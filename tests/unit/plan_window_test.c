@@ -15,7 +15,9 @@ static int *some_factors(const plan_window *w, uint64_t seed, int least, int spa
 
 static void open_window(run *r, llama_shape s, const char *where, plan_dw dw, bool on)
 {
-    *r = run_open(s, where, &(plan_options){.dw = dw, .window = on});
+    *r = run_open(
+        s, where,
+        &(plan_options){.dw = dw, .window = on ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF});
     assert_int_equal(r->p->window != NULL, on);
     run_start(r);
 }
@@ -103,10 +105,13 @@ static void equal_layers_stay_one_program_and_no_launch_is_added(void **state)
 {
     (void)state;
     for (int on = 0; on < 2; on++) {
-        run r = run_open(run_small, "m4", &(plan_options){.window = on});
+        run r = run_open(
+            run_small, "m4",
+            &(plan_options){.window = on ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF});
         llama_shape s = run_small;
         s.layers = 7;
-        run more = run_open(s, "m4", &(plan_options){.window = on});
+        run more = run_open(
+            s, "m4", &(plan_options){.window = on ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF});
         run off = run_open(s, "m4", NULL);
         assert_int_equal(r.p->loads, more.p->loads);
         assert_int_equal(off.p->loads, more.p->loads);
@@ -125,7 +130,7 @@ static void every_product_is_in_the_plan(void **state)
 {
     (void)state;
     for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
-        plan_options o = {.window = true, .dw = (plan_dw)dw};
+        plan_options o = {.window = PLAN_WINDOW_ON, .dw = (plan_dw)dw};
         run r = run_open(run_small, "m4", &o);
         int products = 0, kinds[3] = {0};
         for (int i = 0; i < r.p->n_programs; i++) {
@@ -189,15 +194,33 @@ static void long_vocabularies_lose_nothing(void **state)
     }
 }
 
+static void auto_is_on_where_products_are_dropped_and_gradients_wanted(void **state)
+{
+    (void)state;
+    const char *chips[] = {"emu:m4", "emu:m4,exact", "emu:m4,wide"};
+    for (size_t c = 0; c < COUNT_OF(chips); c++)
+        for (int grads = 0; grads < 2; grads++) {
+            llama_shape s = run_small;
+            s.grads = grads;
+            run r = run_open(s, chips[c], &(plan_options){.window = PLAN_WINDOW_AUTO});
+            assert_int_equal(r.p->window != NULL, c == 1 && grads);
+            plan_free(r.p);
+            dev_close(r.d);
+            kern_close(r.k);
+            ir_free(r.m.g);
+        }
+}
+
 static void baked_weights_have_no_windows(void **state)
 {
     (void)state;
     llama m = llama_new(run_small);
     dev_caps caps = caps_of("m4");
     plan *p;
-    assert_fails(plan_build(m.g, &caps,
-                            &(plan_options){.window = true, .weights = PLAN_BAKED}, &p),
-                 E_CONFIG, "plan.window");
+    assert_fails(
+        plan_build(m.g, &caps,
+                   &(plan_options){.window = PLAN_WINDOW_ON, .weights = PLAN_BAKED}, &p),
+        E_CONFIG, "plan.window");
     ir_free(m.g);
 }
 
@@ -209,6 +232,7 @@ int main(void)
         cmocka_unit_test(equal_layers_stay_one_program_and_no_launch_is_added),
         cmocka_unit_test(every_product_is_in_the_plan),
         cmocka_unit_test(long_vocabularies_lose_nothing),
+        cmocka_unit_test(auto_is_on_where_products_are_dropped_and_gradients_wanted),
         cmocka_unit_test(baked_weights_have_no_windows),
         cmocka_unit_test(factors_that_leave_fp16_are_refused),
     };

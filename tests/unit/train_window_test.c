@@ -57,7 +57,7 @@ static int setup(void **state)
                                    .hidden = 128,
                                    .seq = 32,
                                    .tied = true},
-                         .plan = {.window = true},
+                         .plan = {.window = PLAN_WINDOW_ON},
                          .data_dir = b->data,
                          .run_dir = b->run,
                          .sink = {hear, &b->said}};
@@ -101,7 +101,7 @@ static double dropped(const bench *b)
 static double held_out(bench *b, const char *uri, bool window, double *n_dropped)
 {
     train_result r;
-    b->job.plan.window = window;
+    b->job.plan.window = window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
     b->job.anew = true;
     assert_ok(train(b, uri, &r));
     *n_dropped = dropped(b);
@@ -183,10 +183,10 @@ static void turning_windows_on_or_off_is_told(void **state)
     train_result r;
     b->job.stop_after = 5;
     assert_ok(train(b, "emu:m4", &r));
-    b->job.plan.window = false;
+    b->job.plan.window = PLAN_WINDOW_OFF;
     assert_ok(train(b, "emu:m4", &r));
     assert_text_has(b->said.p, "plan.window was on and is now off");
-    b->job.plan.window = true;
+    b->job.plan.window = PLAN_WINDOW_ON;
     assert_ok(train(b, "emu:m4", &r));
     assert_text_has(b->said.p, "plan.window was off and is now on");
 }
@@ -228,8 +228,9 @@ static hand hand_open(const char *uri)
 
 static void hand_start(hand *h)
 {
-    assert_ok(session_open(h->mo, MODEL_GRAD, 2, 32, &(plan_options){.window = true},
-                           h->d, h->k, h->grads, &h->s));
+    assert_ok(session_open(h->mo, MODEL_GRAD, 2, 32,
+                           &(plan_options){.window = PLAN_WINDOW_ON}, h->d, h->k,
+                           h->grads, &h->s));
     assert_ok(window_new(h->s.plan, &h->w));
     assert_ok(exec_window(h->s.exec, window_factors(h->w), true));
 }
