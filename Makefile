@@ -80,7 +80,7 @@ help:
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
 	@echo "make mac-report   on a Mac: check its Neural Engine and write a report to send in"
 	@echo "make macos        cross-link for macOS on arm64; make ios builds the library for iPadOS"
-	@echo "make prove        what other compilers can show: casts, memory, ownership"
+	@echo "make prove        what other tools can show: casts, memory, valgrind, ownership"
 	@echo "make fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) each, with clang"
 	@echo "make fmt          format every file; make check-fmt only looks; make layers checks the rooms"
 	@echo "make clean        remove $(B)"
@@ -194,7 +194,7 @@ quick-units: quick-bins
 	@tools/run_tests.sh -b $(B) $(QUICKBIN)
 
 # What needs a tool that not every machine has; see tools/prove.sh.
-PROOFS := $(patsubst %,prove-%,casts memory ownership)
+PROOFS := $(patsubst %,prove-%,casts memory valgrind ownership)
 prove: $(PROOFS)
 $(PROOFS): prove-%:
 	@tools/deps.sh build test check

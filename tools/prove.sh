@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# prove.sh casts|memory|ownership - proofs by tools that not every machine has. The last
+# prove.sh casts|memory|valgrind|ownership - proofs by tools that not every machine has. The last
 # line is "N passed, N failed, N skipped"; without its tool a proof is skipped
 # and says so.
 #
@@ -7,6 +7,8 @@
 #              calls has the type it is called with
 #   memory     clang's memory sanitizer: nothing is read that was not written, in
 #              tests that link no library from outside
+#   valgrind   the same, and that nothing is lost, in some of those that do and in a
+#              short training
 #   ownership  clang's analyzer: what the driver gets from Core Foundation it
 #              gives back, once
 cd "$(dirname "$0")/.." || exit 2
@@ -63,6 +65,20 @@ memory)
     built CC=clang-19 B=$b SAN=memory OPT=-O1 PKGLIBS= CMOCKA= PKGFLAGS=-Itests/cross \
         DEFS=-DXXH_INLINE_ALL fake $tests
     CC=clang-19 tools/run_tests.sh -b $b $tests tests/proof/memory.sh
+    ;;
+valgrind)
+    # Not the tests with several programs in flight or many failures: where
+    # threads take turns they need minutes. What is only "possibly lost" is the
+    # fake's: an object begins after its reference count.
+    need valgrind
+    UNDER="valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect"
+    UNDER="$UNDER --errors-for-leak-kinds=definite,indirect"
+    export UNDER
+    b=build
+    tests=$(programs $b base_event 'ane_driver_info' 'ane_driver_weights' 'ane_facts' 'ane_stage' 'ane_table' \
+        fake_frame fake_tables)
+    built B=$b all fake $tests
+    TEST_UNDER=$UNDER tools/run_tests.sh -b $b $tests tests/proof/valgrind.sh
     ;;
 ownership)
     need clang
