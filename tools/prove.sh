@@ -57,12 +57,13 @@ memory)
     # Older ones do not know the masked stores of the kernels. What a library
     # writes that was not built so would be reported, so cmocka is our own
     # stand-in, xxHash is compiled in, and tests that need jansson or PCRE2
-    # are left to valgrind.
+    # are left to valgrind. Room dev names jansson for its reports, which these
+    # tests do not read or write: it is linked and not called.
     need clang-19
     b=build-memory
     tests=$(programs $b 'base_*' 'kern_*' 'ir_*' 'mil_*' 'emu_*' 'dev_*' 'ane_*' 'fake_frame' 'fake_tables' |
-        grep -v -e /base_event_test)
-    built CC=clang-19 B=$b SAN=memory OPT=-O1 PKGLIBS= CMOCKA= PKGFLAGS=-Itests/cross \
+        grep -v -e /base_event_test -e /dev_check_test -e /dev_known_test)
+    built CC=clang-19 B=$b SAN=memory OPT=-O1 PKGLIBS=-ljansson CMOCKA= PKGFLAGS=-Itests/cross \
         DEFS=-DXXH_INLINE_ALL fake $tests
     CC=clang-19 tools/run_tests.sh -b $b $tests tests/proof/memory.sh
     ;;

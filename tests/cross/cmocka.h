@@ -110,6 +110,7 @@ static inline int cross_run(const struct CMUnitTest *tests, size_t n,
 /* As cmocka has it: equal, or off by less than the given difference. */
 #define assert_float_equal(a, b, e) \
     assert_true((float)((a) - (b)) <= (float)(e) && (float)((b) - (a)) <= (float)(e))
+#define assert_in_range(a, least, most) assert_true((a) >= (least) && (a) <= (most))
 #define assert_string_equal(a, b) assert_true(!strcmp(a, b))
 #define assert_string_not_equal(a, b) assert_true(strcmp(a, b) != 0)
 #define assert_memory_equal(a, b, n) assert_true(!memcmp(a, b, n))

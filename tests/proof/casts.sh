@@ -20,10 +20,10 @@ for c in src/dev/ane/*.c; do
     $CC $flags -I"$dir/src" -Isrc -Iinclude -c "$c" -o "$dir/o/$(basename "$c").o" || exit 3
 done
 $CC $flags "$life" "$dir"/o/*.o "$B/libanneal.a" $libs -lm -ldl -o "$dir/life" || exit 3
-mkdir "$dir/tmp"
-TMPDIR="$dir/tmp" "$dir/life" "$B/libfakeane.so" >"$dir/said" 2>&1
+mkdir "$dir/tmp" "$dir/home" "$dir/home/daemon" "$dir/home/staging"
+TMPDIR="$dir/tmp" "$dir/life" "$B/libfakeane.so" "$dir/home" >"$dir/said" 2>&1
 echo $? >"$dir/code"
-rm -rf "$dir/o" "$dir/life" "$dir/tmp"
+rm -rf "$dir/o" "$dir/life" "$dir/tmp" "$dir/home"
 END
 
 # wrong NAME FILE AWK: a copy of the tables with FILE changed

@@ -1,15 +1,27 @@
-/* life.c - every call the driver makes of the fake, once: a device opened by
- * each route runs its trial program; a client with a wide quality of service; a
- * program that is refused, for the reading of an error; a machine without an
- * engine. Prints "ok", or the error and fails. */
+/* life.c - every call the driver makes of the fake, at least once: by each
+ * route, the trial program of opening, a program that is kept and loaded again,
+ * one that is kept and then refused, one that is none; then a system whose
+ * client takes a wider quality of service, one whose models hide the model
+ * inside, another folder for staging, a machine without an engine.
+ *
+ *   life FAKE FOLDER        prints "ok", or the error, and fails */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/err.h"
+#include "dev/cache.h"
 #include "dev/device.h"
 #include "fake.h"
 
 static const char bad[] = "program(1.3) { func main<ios18>( }";
+static const char good[] =
+    "program(1.3)\n[buildInfo = dict<string, string>({{\"coremlc-version\", "
+    "\"3505.4.1\"}})]\n{ func main<ios18>(tensor<fp16, [1, 64, 1, 64]> in_a) {\n"
+    "tensor<fp16, [1, 64, 1, 64]> twice = add(x = in_a, y = in_a)[name = "
+    "string(\"twice\")];\n} -> (twice); }\n";
+
+static void (*tell)(const char *);
+static const char *lib, *folder;
 
 static int wrong(const char *what)
 {
@@ -17,36 +29,65 @@ static int wrong(const char *what)
     return 1;
 }
 
-static int live(kern *k, const char *lib, const char *route)
+static rc load(device *d, const char *text)
 {
-    char uri[300];
-    device *d;
     dev_program *p;
-    dev_source src = {"bad", bad, strlen(bad), NULL, 0};
-    snprintf(uri, sizeof uri, "ane:%s,rules=none,lib=%s", route, lib);
-    if (dev_open(uri, k, &d) != OK) return wrong(uri);
+    dev_source src = {"life", text, strlen(text), NULL, 0};
     rc r = dev_load(d, &src, &p);
+    if (r == OK) dev_unload(p);
+    return r;
+}
+
+/* The words of the system go with each telling. */
+static void say(const char *system, const char *more)
+{
+    char words[400];
+    snprintf(words, sizeof words, "daemon=%s/daemon;%s;%s", folder, system, more);
+    tell(words);
+}
+
+static int live(kern *k, const char *route, const char *system)
+{
+    char uri[400], state[300];
+    device *d;
+    bool keeps;
+    int n = 0;
+    snprintf(uri, sizeof uri, "ane:%s,compiles=0,lib=%s", route, lib);
+    snprintf(state, sizeof state, "%s/state", folder);
+    say(system, "");
+    if (dev_open_at(uri, k, state, &d) != OK) return wrong(uri);
+    if (!strstr(route, "staging") && (dev_cache_try(d, &keeps) != OK || !keeps))
+        n += wrong("keeping programs");
+    for (int i = 0; i < 2; i++)
+        if (load(d, good) != OK) n += wrong("a good program");
+    say(system, "refuse=load,denied");
+    if (load(d, good) == OK) n += wrong("a refused program was loaded");
+    say(system, "");
+    if (load(d, bad) == OK) n += wrong("a program that is none was loaded");
     dev_close(d);
-    return r == OK ? wrong("a program that is none was loaded") : 0;
+    return n;
 }
 
 int main(int argc, char **argv)
 {
-    void (*tell)(const char *);
-    void *lib = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    void *p = lib ? dlsym(lib, "fake_ane_tell") : NULL;
     kern *k;
     device *d;
-    char uri[300];
-    if (!p || kern_open(1, NULL, &k) != OK) return wrong("life FAKE");
+    char word[400];
+    if (argc != 3) return wrong("life FAKE FOLDER");
+    lib = argv[1];
+    folder = argv[2];
+    void *handle = dlopen(lib, RTLD_NOW | RTLD_LOCAL);
+    void *p = handle ? dlsym(handle, "fake_ane_tell") : NULL;
+    if (!p || kern_open(1, NULL, &k) != OK) return wrong(lib);
     memcpy(&tell, &p, sizeof tell);
-    int bad_ones = live(k, argv[1], "memory") + live(k, argv[1], "client");
-    tell("wide");
-    bad_ones += live(k, argv[1], "client");
+    int n = live(k, "memory", "") + live(k, "client", "");
+    n += live(k, "client", "wide") + live(k, "memory", "hide=model");
+    snprintf(word, sizeof word, "memory,staging=%s/staging", folder);
+    n += live(k, word, "hide=nothing");
     tell("absent");
-    snprintf(uri, sizeof uri, "ane:lib=%s", argv[1]);
-    if (dev_open(uri, k, &d) == OK) bad_ones += wrong("an engine that is absent opened");
+    snprintf(word, sizeof word, "ane:lib=%s", lib);
+    if (dev_open(word, k, &d) == OK) n += wrong("an engine that is absent opened");
     kern_close(k);
-    if (!bad_ones) puts("ok");
-    return bad_ones != 0;
+    if (!n) puts("ok");
+    return n != 0;
 }
