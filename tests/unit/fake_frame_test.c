@@ -410,6 +410,10 @@ static void calls_are_refused_as_told_in_words(void **state)
     assert_false(evaluate(m, r, &e));
     error_is(e, "aborted");
     refuses(model_of(PROGRAM), LOAD, "no_resources");
+    tell("refuse=evaluate,queue_full,2");
+    assert_true(evaluate(m, r, NULL));
+    assert_false(evaluate(m, r, &e));
+    error_is(e, "queue_full");
     tell(""); /* nothing any more */
     assert_true(evaluate(m, r, NULL));
     assert_true(
