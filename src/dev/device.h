@@ -91,10 +91,10 @@ typedef struct {
 
 /* What one run did. */
 typedef struct {
-    double ms;                            /* measured, host clock */
-    double predicted_ms;                  /* < 0 where there is no model */
-    double flops;                         /* 2*MAC of matmul, linear and conv run */
-    uint64_t infinities;                  /* made by ops from finite inputs */
+    double ms;           /* measured, host clock */
+    double predicted_ms; /* < 0 where there is no model */
+    double flops;        /* 2*MAC of matmul, linear and conv run */
+    uint64_t infinities; /* made by ops from finite inputs */
     /* The chip's own arithmetic, `exact`, tells of sums that overflowed; if it was
      * asked to count, of products that were dropped whole, and of elementwise
      * results that are 0 by rounding. */

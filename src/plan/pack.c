@@ -188,8 +188,7 @@ static rc fill_host(stepper *t, const plan_item *item)
     s->background = item->sink >= 0;
     if (b->forms && (item->sink >= 0 || item->host == PLAN_HOST_LOSS))
         s->form = b->forms[n->id];
-    if (b->forms && item->host == PLAN_HOST_LOSS)
-        s->logits_form = b->forms[n->in[0]->id];
+    if (b->forms && item->host == PLAN_HOST_LOSS) s->logits_form = b->forms[n->in[0]->id];
     int grad, parts;
     if (item->sink >= 0) {
         s->at = b->sinks[item->sink].at;

@@ -103,13 +103,13 @@ BILINEAR(w_offset, "O", 10, 12)
 BILINEAR(w_unalign, "U", 14, 18)
 BILINEAR(w_up_align, "S", 14, 18)
 BILINEAR(w_up_half, "U", 10, 18)
-#define RESIZED(mode, h, w)                                                         \
-    WORDS("sampling", mode)                                                         \
-    CONST("int32", "high", h)                                                       \
-    CONST("int32", "wide", w)                                                       \
-        LET("tensor<fp16, [2, 3, " h ", " w "]>", "out",                            \
-            "resize_bilinear(sampling_mode = sampling, target_size_height = high, " \
-            "target_size_width = wide, x = in_a)")
+#define RESIZED(mode, h, w)                                                     \
+    WORDS("sampling", mode)                                                     \
+    CONST("int32", "high", h)                                                   \
+    CONST("int32", "wide", w)                                                   \
+    LET("tensor<fp16, [2, 3, " h ", " w "]>", "out",                            \
+        "resize_bilinear(sampling_mode = sampling, target_size_height = high, " \
+        "target_size_width = wide, x = in_a)")
 static void nearest(const double *a, double *y, int oh, int ow)
 {
     for (int i = 0; i < NI * CI; i++)

@@ -129,11 +129,12 @@ static void p_blocks(const double *a, const double *b, double *y)
 #define T_FLAT "tensor<fp16, [2, 4]>"
 #define T_FLAT_HALF "tensor<fp16, [2, 2]>"
 
-#define PADDED(words, mode)                                       \
-    INTS("4", "pads", "[1, 2, 3, 2]")                             \
-    CONST("fp16", "much", "1.5")                                  \
-    WORDS("how", mode) LET("tensor<fp16, [2, 3, 10, 14]>", "out", \
-                           "pad(constant_val = much, mode = how, pad = pads, x = in_a)")
+#define PADDED(words, mode)                    \
+    INTS("4", "pads", "[1, 2, 3, 2]")          \
+    CONST("fp16", "much", "1.5")               \
+    WORDS("how", mode)                         \
+    LET("tensor<fp16, [2, 3, 10, 14]>", "out", \
+        "pad(constant_val = much, mode = how, pad = pads, x = in_a)")
 static const net_case place_cases[] = {
     {"stack",
      "then one axis",

@@ -154,14 +154,14 @@ static void w_group(const double *a, const double *b, double *y)
 }
 #define ROW128 "tensor<fp16, [1, 8, 1, 16]> in_a"
 #define T_ROW128 "tensor<fp16, [1, 8, 1, 16]>"
-#define LRN(n)                                                                           \
-    CONST("int32", "near", n)                                                            \
-    ALPHA("0x1p-1")                                                                      \
-    BETA("0x1.8p-1")                                                                     \
-    CONST("fp16", "k_1", "0x1.8p+0")                                                     \
-        LET(T_ROW128, "out",                                                             \
-            "local_response_norm(alpha = alpha, beta = beta, k = k_1, size = near, x = " \
-            "in_a)")
+#define LRN(n)                                                                       \
+    CONST("int32", "near", n)                                                        \
+    ALPHA("0x1p-1")                                                                  \
+    BETA("0x1.8p-1")                                                                 \
+    CONST("fp16", "k_1", "0x1.8p+0")                                                 \
+    LET(T_ROW128, "out",                                                             \
+        "local_response_norm(alpha = alpha, beta = beta, k = k_1, size = near, x = " \
+        "in_a)")
 
 static const net_case value_cases[] = {
     {"exp2", "", IMAGE, F1("exp2"), -4, 4, 0, 0, {{0}}, w_exp2, 0, 0},
