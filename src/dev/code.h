@@ -86,8 +86,13 @@ typedef struct {
     int64_t n;              /* topk: k; local_response_norm: channels */
     bool reverse, exclusive, ascending;
     signed char label[3][MIL_RANK]; /* einsum: of x, y, the result */
+    bool nearest, align;            /* resample: not bilinear; corners are places */
+    int edge, unit;                 /* resample: DEV_EDGE_*, DEV_UNIT_* */
 } dev_attrs;
 enum { DEV_PAD_CONSTANT, DEV_PAD_REFLECT, DEV_PAD_REPLICATE };
+/* What lies outside an image, and in which units its places are given. */
+enum { DEV_EDGE_CONSTANT, DEV_EDGE_BORDER, DEV_EDGE_REFLECTION, DEV_EDGE_SYMMETRIC };
+enum { DEV_UNIT_PLACE, DEV_UNIT_MINUS_ONE_TO_ONE, DEV_UNIT_ZERO_TO_ONE };
 /* Where output place i of n_out samples an axis of n_in places. */
 enum {
     DEV_SAMPLE_STRICT_ALIGN, /* i (n_in - 1) / (n_out - 1) */

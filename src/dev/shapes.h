@@ -20,7 +20,7 @@ dev_shape_rule dev_shape_constant, dev_shape_constexpr, dev_shape_real, dev_shap
     dev_shape_reverse, dev_shape_crop, dev_shape_update, dev_shape_gather,
     dev_shape_gather_along, dev_shape_gather_nd, dev_shape_to_space, dev_shape_to_depth,
     dev_shape_to_batch, dev_shape_from_batch, dev_shape_resize, dev_shape_upsample,
-    dev_shape_einsum, dev_shape_deconv;
+    dev_shape_einsum, dev_shape_deconv, dev_shape_resample, dev_shape_affine;
 
 /* The value in a slot, NULL if absent. */
 const dev_value *dev_arg(const dev_code *c, const dev_op *o, int slot);

@@ -422,6 +422,76 @@ rc dev_shape_upsample(dev_code *c, dev_op *o, mil_type *t)
     return OK;
 }
 
+/* ---- images at given places ---- */
+/* One of n words, by number. */
+static rc one_word(dev_code *c, dev_op *o, int slot, const char *name, int n,
+                   const char *const *words, int *which)
+{
+    const char *had = words[0];
+    TRY(dev_word(c, o, slot, name, &had));
+    for (*which = 0; *which < n; ++*which)
+        if (!strcmp(words[*which], had)) return OK;
+    return dev_bad(c, o, "%s '%s' of '%s'; '%s' would be one", name, had, o->mil->op,
+                   words[0]);
+}
+
+/* sampling_mode, padding_mode, padding_value, coordinates_mode, align_corners. */
+static rc sampling(dev_code *c, dev_op *o, int slot)
+{
+    static const char *const modes[] = {"bilinear", "nearest"};
+    static const char *const edges[] = {"constant", "border", "reflection", "symmetric"};
+    static const char *const units[] = {"unnormalized", "normalized_minus_one_to_one",
+                                        "normalized_zero_to_one"};
+    int mode;
+    TRY(dev_ranks(c, o, 4, 4));
+    TRY(one_word(c, o, slot, "sampling_mode", 2, modes, &mode));
+    o->a.nearest = mode == 1;
+    TRY(one_word(c, o, slot + 1, "padding_mode", 4, edges, &o->a.edge));
+    TRY(dev_number(c, o, slot + 2, "padding_value", &o->a.value[0]));
+    TRY(one_word(c, o, slot + 3, "coordinates_mode", 3, units, &o->a.unit));
+    return dev_yes_no(c, o, slot + 4, "align_corners", &o->a.align);
+}
+
+/* x [B,C,H,W] at coordinates [B,H',W',2], (w, h) -> [B,C,H',W'] */
+rc dev_shape_resample(dev_code *c, dev_op *o, mil_type *t)
+{
+    char text[96];
+    TRY(sampling(c, o, 2));
+    TRY(dev_real_arg(c, o, 1, "coordinates"));
+    const mil_type *x = &dev_arg(c, o, 0)->type, *at = &dev_arg(c, o, 1)->type;
+    if (at->rank != 4 || at->d[0] != x->d[0] || at->d[3] != 2)
+        return dev_bad(c, o, "coordinates %s; [%lld, height, width, 2] wanted",
+                       mil_type_text(text, at), (long long)x->d[0]);
+    *t = *x;
+    t->d[2] = at->d[1];
+    t->d[3] = at->d[2];
+    return OK;
+}
+
+/* What coremltools names for affine is all there is of it. */
+rc dev_shape_affine(dev_code *c, dev_op *o, mil_type *t)
+{
+    char text[96];
+    TRY(sampling(c, o, 4));
+    TRY(dev_real_arg(c, o, 1, "transform_matrix"));
+    const mil_type *x = &dev_arg(c, o, 0)->type, *m = &dev_arg(c, o, 1)->type;
+    if (m->rank != 2 || (m->d[0] != 1 && m->d[0] != x->d[0]) || m->d[1] != 6)
+        return dev_bad(c, o, "transform_matrix %s; [1 or %lld, 6] wanted",
+                       mil_type_text(text, m), (long long)x->d[0]);
+    if (o->a.nearest || o->a.edge != DEV_EDGE_CONSTANT || o->a.value[0] != 0 ||
+        o->a.unit != DEV_UNIT_MINUS_ONE_TO_ONE || !o->a.align)
+        return dev_bad(c, o,
+                       "affine is bilinear, padded with 0, in coordinates "
+                       "normalized_minus_one_to_one with aligned corners");
+    *t = *x;
+    TRY(dev_whole(c, o, 2, "output_height", &t->d[2]));
+    TRY(dev_whole(c, o, 3, "output_width", &t->d[3]));
+    if (t->d[2] < 1 || t->d[3] < 1 || t->d[2] > INT32_MAX || t->d[3] > INT32_MAX)
+        return dev_bad(c, o, "affine to %lld x %lld places", (long long)t->d[2],
+                       (long long)t->d[3]);
+    return OK;
+}
+
 /* ---- einsum ---- */
 /* Letters up to one of `ends`, into a row of labels; how many, or -1. */
 static int letters(const char **at, const char *ends, signed char *label)

@@ -161,7 +161,159 @@ SCATTER(w_deconv_shape, 1, 2, 3, 3, 2, 2, 1, 1, 0, 1, 16, 18, false)
 #define DECONV(type, more) \
     LET(type, "out", "conv_transpose(" more "weight = weight, x = in_a)")
 
+/* ---- images at given places: every place weighs by its distance ---- */
+static double outside(const double *a, int h, int w, char edge)
+{
+    int n[2] = {HI, WI}, at[2] = {h, w};
+    for (int k = 0; k < 2; k++) {
+        if (at[k] >= 0 && at[k] < n[k]) continue;
+        if (edge == 'c') return 1.5;
+        if (edge == 'z') return 0;
+        if (edge == 'b') at[k] = at[k] < 0 ? 0 : n[k] - 1;
+        while (edge == 'r' && (at[k] < 0 || at[k] >= n[k]))
+            at[k] = at[k] < 0 ? -at[k] : 2 * n[k] - 2 - at[k];
+        while (edge == 's' && (at[k] < 0 || at[k] >= n[k]))
+            at[k] = at[k] < 0 ? -1 - at[k] : 2 * n[k] - 1 - at[k];
+    }
+    return a[at[0] * WI + at[1]];
+}
+static double tent(const double *a, double h, double w, char edge)
+{
+    double sum = 0;
+    for (int i = -40; i < 60; i++)
+        for (int j = -40; j < 60; j++) {
+            double weight = fmax(0, 1 - fabs(h - i)) * fmax(0, 1 - fabs(w - j));
+            if (weight > 0) sum += weight * outside(a, i, j, edge);
+        }
+    return sum;
+}
+/* in_b [2,4,5,2]: width, height */
+static void resampled(const double *a, const double *b, double *y, char edge, int unit)
+{
+    for (int i = 0; i < NI * CI; i++)
+        for (int k = 0; k < 20; k++) {
+            const double *at = b + (i / CI * 20 + k) * 2;
+            double w = at[0], h = at[1];
+            if (unit == 1) w = (w + 1) / 2 * (WI - 1), h = (h + 1) / 2 * (HI - 1);
+            if (unit == 2) w = ((w + 1) * WI - 1) / 2, h = ((h + 1) * HI - 1) / 2;
+            if (unit == 3) w = w * WI - 0.5, h = h * HI - 0.5;
+            *y++ = edge == 'n' ? outside(a + i * HI * WI, (int)floor(h + 0.5),
+                                         (int)floor(w + 0.5), 'b')
+                               : tent(a + i * HI * WI, h, w, edge);
+        }
+}
+#define RESAMPLED(name, edge, unit)                               \
+    static void name(const double *a, const double *b, double *y) \
+    {                                                             \
+        resampled(a, b, y, edge, unit);                           \
+    }
+RESAMPLED(w_at_constant, 'c', 0)
+RESAMPLED(w_at_border, 'b', 1)
+RESAMPLED(w_at_reflection, 'r', 2)
+RESAMPLED(w_at_symmetric, 's', 3)
+RESAMPLED(w_at_nearest, 'n', 0)
+#define RESAMPLE(mode, edge, unit, align)                                               \
+    WORDS("how", mode)                                                                  \
+    WORDS("rim", edge)                                                                  \
+    WORDS("unit", unit)                                                                 \
+    CONST("bool", "corners", align) CONST("fp16", "much", "1.5")                        \
+        LET("tensor<fp16, [2, 3, 4, 5]>", "out",                                        \
+            "resample(align_corners = corners, coordinates = in_b, coordinates_mode = " \
+            "unit, padding_mode = rim, padding_value = much, sampling_mode = how, x = " \
+            "in_a)")
+#define PLACES IMAGE ", tensor<fp16, [2, 4, 5, 2]> in_b"
+/* weight [2,6] is the matrix; the result is 5 x 6 */
+static void w_affine(const double *a, const double *b, double *y)
+{
+    for (int i = 0; i < NI * CI; i++)
+        for (int p = 0; p < 5; p++)
+            for (int q = 0; q < 6; q++) {
+                double u = -1 + 0.4 * q, v = -1 + 0.5 * p, m[6];
+                for (int k = 0; k < 6; k++) m[k] = net_value(0, i / CI * 6 + k);
+                *y++ = tent(a + i * HI * WI,
+                            (m[3] * u + m[4] * v + m[5] + 1) / 2 * (HI - 1),
+                            (m[0] * u + m[1] * v + m[2] + 1) / 2 * (WI - 1), 'z');
+            }
+}
 static const net_case image_cases[] = {
+    {"resample",
+     "constant",
+     PLACES,
+     RESAMPLE("bilinear", "constant", "unnormalized", "false"),
+     -4,
+     4,
+     -3,
+     11,
+     {{0}},
+     w_at_constant,
+     0,
+     0},
+    {"resample",
+     "border",
+     PLACES,
+     RESAMPLE("bilinear", "border", "normalized_minus_one_to_one", "true"),
+     -4,
+     4,
+     -1.5,
+     1.5,
+     {{0}},
+     w_at_border,
+     0,
+     0},
+    {"resample",
+     "reflection",
+     PLACES,
+     RESAMPLE("bilinear", "reflection", "normalized_minus_one_to_one", "false"),
+     -4,
+     4,
+     -4,
+     4,
+     {{0}},
+     w_at_reflection,
+     0,
+     0},
+    {"resample",
+     "symmetric",
+     PLACES,
+     RESAMPLE("bilinear", "symmetric", "normalized_zero_to_one", "false"),
+     -4,
+     4,
+     -2,
+     3,
+     {{0}},
+     w_at_symmetric,
+     0,
+     0},
+    {"resample",
+     "nearest",
+     PLACES,
+     RESAMPLE("nearest", "border", "unnormalized", "false"),
+     -4,
+     4,
+     -3,
+     11,
+     {{0}},
+     w_at_nearest,
+     0,
+     0},
+    {"affine",
+     "",
+     IMAGE,
+     WORDS("how", "bilinear") WORDS("rim", "constant")
+         WORDS("unit", "normalized_minus_one_to_one") YES CONST("fp16", "none", "0")
+             CONST("int32", "high", "5") CONST("int32", "wide", "6")
+                 LET("tensor<fp16, [2, 3, 5, 6]>", "out",
+                     "affine(align_corners = yes, coordinates_mode = unit, output_height "
+                     "= high, output_width = wide, padding_mode = rim, padding_value = "
+                     "none, sampling_mode = how, transform_matrix = matrix, x = in_a)"),
+     -4,
+     4,
+     0,
+     0,
+     {{"matrix", 2, {2, 6}, -0.75, 0.25, 7}},
+     w_affine,
+     0,
+     0},
     {"max_pool",
      "valid",
      IMAGE,

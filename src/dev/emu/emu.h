@@ -341,7 +341,7 @@ emu_row_fn emu_row_max_pool, emu_row_avg_pool, emu_row_l2_pool, emu_row_bilinear
     emu_row_batch_norm, emu_row_norm, emu_row_instance_norm, emu_row_l2_norm,
     emu_row_local_norm, emu_row_sum_square, emu_row_l1, emu_row_l2, emu_row_log_sum,
     emu_row_log_sum_exp, emu_row_cumsum, emu_row_arg_max, emu_row_arg_min, emu_row_sorted,
-    emu_row_quantize, emu_row_dequantize;
+    emu_row_quantize, emu_row_dequantize, emu_row_resample, emu_row_affine;
 
 /* ---- lower_product.c ---- */
 rc emu_lower_einsum(emu_plan *p, const dev_op *o, int *out);

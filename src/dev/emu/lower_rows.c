@@ -12,6 +12,8 @@ static const struct {
     {DEV_OP_l2_pool, emu_row_l2_pool},
     {DEV_OP_resize_bilinear, emu_row_bilinear},
     {DEV_OP_upsample_bilinear, emu_row_bilinear},
+    {DEV_OP_resample, emu_row_resample},
+    {DEV_OP_affine, emu_row_affine},
     {DEV_OP_batch_norm, emu_row_batch_norm},
     {DEV_OP_layer_norm, emu_row_norm},
     {DEV_OP_instance_norm, emu_row_instance_norm},
@@ -156,7 +158,8 @@ static rc lower_image(emu_plan *p, const dev_op *o, int *out)
     const mil_type *x = &p->code->values[o->arg[0]].type;
     const mil_type *t = &p->code->values[o->out[0]].type;
     bool flat = dev_op_class_of(o->kind) == DEV_WINDOW && x->rank == 3;
-    TRY(lower_inner(p, o, flat ? 1 : 2, 0, NULL, out));
+    bool placed = o->kind == DEV_OP_resample || o->kind == DEV_OP_affine;
+    TRY(lower_inner(p, o, flat ? 1 : 2, placed, (const int[]){1}, out));
     int64_t *d = p->nodes[p->n_nodes - 1].rows.d;
     d[0] = flat ? 1 : x->d[x->rank - 2];
     d[1] = x->d[x->rank - 1];
