@@ -21,6 +21,7 @@ model.dim = 32
 model.heads = 2
 model.seq = 32
 train.steps = 8
+plan.window = on
 train.batch = 2
 train.eval_every = 0
 train.checkpoint_every = 0

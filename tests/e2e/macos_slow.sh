@@ -163,6 +163,7 @@ train.warmup = 5
 train.lr = 3e-3
 train.eval_every = 10
 train.checkpoint_every = 10
+plan.window = on
 R
 for chip in m1 m4; do
     for stage in forward grad plan mil; do
