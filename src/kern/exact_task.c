@@ -223,14 +223,22 @@ static void add_block(const exact_product *p, const rect *r, size_t tile, size_t
 }
 
 /* ---- results ---- */
-static void put(const exact_product *p, size_t e, int32_t sum, int over)
+/* True: it overflowed. */
+static bool put(const exact_product *p, size_t e, int32_t sum, int over)
 {
     float alpha = p->tail && p->tail->alpha != 0 ? p->tail->alpha : 1;
     half *c = (half *)p->c.p + e;
-    if (p->tail && p->tail->raw)
+    if (p->tail && p->tail->raw) {
         ((int32_t *)p->c.p)[e] = !over ? sum : over < 0 ? INT32_MIN : INT32_MAX;
-    else if (over) *c = (half)(HALF_INF | (over < 0 ? 0x8000 : 0));
-    else *c = half_from_double_away((double)sum * alpha * 0x1p-16);
+        return over;
+    }
+    const int32_t most = 32760 * 65536; /* from here a sum rounds to 32768 */
+    if (p->tail && p->tail->low_cliff && !over && (sum >= most || sum <= -most))
+        over = sum < 0 ? -1 : 1;
+    if (!over) *c = half_from_double_away((double)sum * alpha * 0x1p-16);
+    else if (p->tail && p->tail->over_zero) *c = 0;
+    else *c = (half)(HALF_INF | (over < 0 ? 0x8000 : 0));
+    return over;
 }
 
 /* A finished tile into C; mostly none of its sums can have overflowed. */
@@ -241,16 +249,15 @@ static uint64_t finish(const exact_product *p, const rect *r, size_t tile, size_
     size_t i0 = tile * t->exact_m, rows = smaller(t->exact_m, p->m - i0);
     size_t j0 = (p->panel0 + column) * t->exact_n, cols = smaller(t->exact_n, p->n - j0);
     bool raw = p->tail && p->tail->raw;
-    bool plain = !p->tail || raw || p->tail->alpha == 0 || p->tail->alpha == 1;
+    bool scaled = p->tail && p->tail->alpha != 0 && p->tail->alpha != 1;
+    bool plain = !p->tail || raw || (!scaled && !p->tail->low_cliff);
     uint64_t n_over = 0;
     for (size_t i = 0; i < rows; i++, sum += t->exact_n, over += t->exact_n) {
         ptrdiff_t e = (ptrdiff_t)r->batch * p->c.batch + (ptrdiff_t)(i0 + i) * p->c.rs +
                       (ptrdiff_t)j0;
         if (watched || !plain) {
-            for (size_t j = 0; j < cols; j++) {
-                put(p, (size_t)e + j, sum[j], watched ? over[j] : 0);
-                n_over += watched && over[j];
-            }
+            for (size_t j = 0; j < cols; j++)
+                n_over += put(p, (size_t)e + j, sum[j], watched ? over[j] : 0);
         } else if (raw) {
             memcpy((int32_t *)p->c.p + e, sum, cols * sizeof *sum);
         } else {

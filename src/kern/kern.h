@@ -94,6 +94,8 @@ typedef struct {
     kern_type bias_type;
     bool raw;            /* C is int32_t: the sum itself, INT32_MIN or INT32_MAX
                             where it overflowed; alpha is not applied */
+    bool over_zero;      /* a sum that overflowed gives 0 instead of infinity */
+    bool low_cliff;      /* one that rounds to 32768 has overflowed */
     uint64_t *saturated; /* sums that overflowed are added here; may be NULL */
     uint64_t *dropped;   /* products dropped, of operands not zero; NULL: not
                             counted, which costs nothing */

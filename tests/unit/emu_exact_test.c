@@ -62,6 +62,30 @@ static void what_is_lost_is_counted_when_asked(void **state)
     assert_true(!s.exact && !s.counted);
 }
 
+static double one_product(const char *uri, double first, double second)
+{
+    double x[64], y[1024];
+    const char *text = PROGRAM(
+        "tensor<fp16, [1, 1, 2, 32]> x",
+        CONST("bool", "no", "false") CONST("bool", "yes", "true")
+            LET("tensor<fp16, [1, 1, 32, 32]>", "y",
+                "matmul(transpose_x = yes, transpose_y = no, x = x, y = x)"),
+        "y");
+    for (int i = 0; i < 64; i++) x[i] = i < 32 ? first : second;
+    run_one(uri, text, x, y);
+    return y[0];
+}
+
+static void reported_differences_of_chips_are_switches(void **state)
+{
+    assert_true(isinf(one_product("emu:m4,exact", 128, 128)));
+    assert_true(one_product("emu:m3ultra,exact", 128, 128) == 0);
+    assert_true(isinf(one_product("emu:m3pro,exact", 128, 128)));
+    /* 180^2 + 19^2 = 32761 rounds to 32768 */
+    assert_true(one_product("emu:m4,exact", 180, 19) == 32768);
+    assert_true(isinf(one_product("emu:m4,exact,rules=all", 180, 19)));
+}
+
 /* ---- convolutions ---- */
 typedef struct {
     int n, ch, h, w, outs, groups, kh, kw, stride[2], dilation[2], pad[4];
@@ -239,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_lost_is_counted_when_asked),
+        cmocka_unit_test(reported_differences_of_chips_are_switches),
         cmocka_unit_test(int8_sums_have_31_bits),
         cmocka_unit_test(convolutions_of_every_form_add_up),
     };

@@ -232,6 +232,30 @@ static void test_bias_begins_the_sum_and_raw_sums_come_out(void **state)
     kern_close(k);
 }
 
+static void test_chips_that_differ_have_switches(void **state)
+{
+    kern *k = open_isa(1, NULL);
+    half a[2] = {h(32752), h(-32752)}, b[3] = {h(1), h(1), h(1)}, c[2];
+    float near[2] = {7.5, -8}, over[2] = {16, -16};
+    uint64_t saturated = 0;
+    kern_exact_tail tail = {
+        .bias = near, .bias_type = KERN_F32, .saturated = &saturated, .low_cliff = true};
+    kern_mat am = {a, KERN_F16, 1, 1, 0}, bm = {b, KERN_F16, 1, 1, 0};
+    kern_out cm = {.p = c, .type = KERN_F16, .rs = 1};
+    assert_int_equal(kern_exact_gemm(k, 1, 2, 1, 1, am, bm, cm, &tail), OK);
+    assert_int_equal(c[0], h(32752));
+    assert_int_equal(c[1], 0xfc00);
+    assert_int_equal(saturated, 1);
+    tail.over_zero = true;
+    tail.low_cliff = false;
+    assert_int_equal(kern_exact_gemm(k, 1, 2, 1, 1, am, bm, cm, &tail), OK);
+    assert_int_equal(c[1], h(-32768));
+    tail.bias = over;
+    assert_int_equal(kern_exact_gemm(k, 1, 2, 1, 1, am, bm, cm, &tail), OK);
+    assert_true(c[0] == 0 && c[1] == 0 && saturated == 3);
+    kern_close(k);
+}
+
 /* fp16 results for sums of every length, against one rounding of a double. */
 static void test_results_round_halves_away(void **state)
 {
@@ -265,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_every_half_is_rounded_away),
         cmocka_unit_test(test_rules_of_the_accumulator),
         cmocka_unit_test(test_bias_begins_the_sum_and_raw_sums_come_out),
+        cmocka_unit_test(test_chips_that_differ_have_switches),
         cmocka_unit_test(test_results_round_halves_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

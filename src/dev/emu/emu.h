@@ -244,9 +244,10 @@ struct emu_plan {
     char *work;
     size_t work_bytes;
     char *scratch;
-    size_t scratch_bytes; /* registers of all units */
-    char **stage;         /* per output: own memory when it is also an input */
-    bool exact;           /* the chip's own arithmetic */
+    size_t scratch_bytes;      /* registers of all units */
+    char **stage;              /* per output: own memory when it is also an input */
+    bool exact;                /* the chip's own arithmetic */
+    bool over_zero, low_cliff; /* exact: switches.def */
     /* exact: functions of one fp16 number, by kernel; NULL: not in use */
     const half *table[EMU_GELU_EXACT + 1];
     emu_function *functions;

@@ -229,12 +229,26 @@ static rc lower_output(emu_plan *p, int id, int port)
     return OK;
 }
 
+static bool is_on(const soft_params *p, const char *chip, bool disputed)
+{
+    bool here = !strcmp(chip, "all") || !strcmp(chip, p->profile->name);
+    return here && (!disputed || p->rules_all);
+}
+
+static void set_switches(emu_plan *p)
+{
+#define SWITCH(name, chip, disputed, what, source) \
+    p->name = p->exact && is_on(p->params, chip, disputed);
+#include "dev/emu/switches.def"
+}
+
 /* Inputs are numbered in binding order, so a port is its surface's place. */
 rc emu_lower(emu_plan *p)
 {
     const dev_code *c = p->code;
     p->finite_limit = p->params->arithmetic != SOFT_WIDE;
     p->exact = p->params->arithmetic == SOFT_EXACT;
+    set_switches(p);
     p->of = arena_array(p->mem, (size_t)c->n_values + 1, sizeof *p->of);
     if (!p->of) return E_MEMORY;
     for (int i = 0; i < c->n_values; i++) p->of[i] = -1;

@@ -23,6 +23,8 @@ static rc multiply(run *r, const emu_gemm *g, const kern_tail *tail)
     uint64_t saturated = 0;
     kern_exact_tail t = {.alpha = tail->alpha,
                          .raw = g->raw,
+                         .over_zero = p->over_zero,
+                         .low_cliff = p->low_cliff,
                          .bias = tail->row_bias,
                          .bias_type = tail->row_bias_type,
                          .saturated = &saturated,
