@@ -12,6 +12,7 @@ fi
 
 tests='kern_pool kern_elementwise kern_train kern_gemm kern_exact kern_blas base_half
     emu_ops emu_mil_ops emu_fuse emu_rules emu_limits exact_golden exact_tables
+    exact_bits emu_exact
     mil_emit
     exec_step model_reference train_reference train_norm'
 programs=$B/arm64/anneal
@@ -29,3 +30,10 @@ for t in $tests; do
     if [ $code = 0 ] && [ "$n" -gt 0 ]; then ok "$t: $n tests ($took)"
     else not_ok "$t" "ended with $code: $(tail -n 20 "$TMPDIR/said")"; fi
 done
+bits() { grep -o '20 steps: .*' "$1"; }
+make -s "$B/tests/exact_bits_test" >/dev/null 2>&1
+"$B/tests/exact_bits_test" >"$TMPDIR/here" 2>&1
+qemu-aarch64 "$B/arm64/tests/exact_bits_test" >"$TMPDIR/there" 2>&1
+has "20 steps of training on exact were made" "$(bits "$TMPDIR/here")" "20 steps"
+same "they give the same bits on 64-bit ARM as here" "$(bits "$TMPDIR/there")" \
+    "$(bits "$TMPDIR/here")"
