@@ -74,9 +74,44 @@ static void twenty_steps_have_the_same_bits_everywhere(void **state)
                   (unsigned long long)hash[1]);
 }
 
+/* Rules hold in every arithmetic alike, so a plan for one suits the other. */
+static void a_plan_for_fast_is_one_for_exact(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < dev_profile_count(); i++) {
+        str text[2] = {{0}};
+        for (int k = 0; k < 2; k++) {
+            char uri[64];
+            kern *own;
+            device *d;
+            dev_caps caps;
+            plan *p;
+            llama m = llama_new(run_small);
+            snprintf(uri, sizeof uri, "emu:%s%s", dev_profile_at(i)->name,
+                     k ? ",exact" : "");
+            assert_ok(kern_open(1, NULL, &own));
+            assert_ok(dev_open(uri, own, &d));
+            assert_ok(dev_caps_of(d, &caps));
+            assert_ok(plan_build(m.g, &caps, &(plan_options){0}, &p));
+            assert_ok(plan_print(p, &text[k]));
+            exec *x; /* which loads every program */
+            assert_ok(exec_open(p, d, own, &x));
+            exec_close(x);
+            plan_free(p);
+            dev_close(d);
+            kern_close(own);
+            ir_free(m.g);
+        }
+        assert_string_equal(text[0].p, text[1].p);
+        str_free(&text[0]);
+        str_free(&text[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_for_fast_is_one_for_exact),
         cmocka_unit_test(twenty_steps_have_the_same_bits_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,13 +74,15 @@ static double knot(int kernel, const chip_row *r, int i)
                                : half_to_double(fitted[r->knots][i]);
 }
 
-/* The line between two knots at x. */
+/* The line between two knots at x, from the one that is nearer to 0. */
 static double between(int kernel, const chip_row *r, double x)
 {
     double place = (x - r->first) / r->step;
     int i = place >= KNOTS - 1 ? KNOTS - 2 : place > 0 ? (int)place : 0;
-    double low = knot(kernel, r, i), rise = to_half(knot(kernel, r, i + 1) - low);
-    return to_half(low + to_half((place - i) * rise));
+    double low = knot(kernel, r, i), high = knot(kernel, r, i + 1);
+    double rise = to_half(high - low);
+    return to_half(x < 0 ? high - to_half((i + 1 - place) * rise)
+                         : low + to_half((place - i) * rise));
 }
 
 /* With clamps and tails. */
