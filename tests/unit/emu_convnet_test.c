@@ -87,6 +87,35 @@ static void ops_agree_with_plain_loops(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Whichever allocation fails while a program is loaded, loading says so. */
+static void no_memory_is_an_error_like_others(void **state)
+{
+    kern *pool;
+    assert_ok(kern_open(1, NULL, &pool));
+    for (size_t t = 0; t < COUNT_OF(tables); t++)
+        for (size_t i = 0; i < tables[t].n; i++) {
+            str text = {0};
+            device *d;
+            dev_program *p = NULL;
+            net_now = &tables[t].cases[i];
+            net_program(&text);
+            assert_ok(dev_open("emu:m6,exact,compiles=0", pool, &d));
+            rc r = E_MEMORY;
+            for (long n = 1; r != OK; n++) {
+                mem_fail_at(n);
+                r = try_load(d, str_text(&text), NULL, 0, &p);
+                mem_fail_at(0);
+                if (r != OK && r != E_MEMORY)
+                    fail_msg("%s %s without memory: %s", net_now->op, net_now->what,
+                             err_text());
+            }
+            dev_unload(p);
+            dev_close(d);
+            str_free(&text);
+        }
+    kern_close(pool);
+}
+
 static void every_op_of_networks_has_a_case(void **state)
 {
     for (int k = 0; k < DEV_OPS; k++) {
@@ -378,6 +407,7 @@ int main(void)
         cmocka_unit_test(ties_and_infinities_are_those_of_the_arithmetic),
         cmocka_unit_test(the_match_of_functions_is_that_of_their_tables),
         cmocka_unit_test(ops_agree_with_plain_loops),
+        cmocka_unit_test(no_memory_is_an_error_like_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,15 +212,16 @@ RESAMPLED(w_at_border, 'b', 1)
 RESAMPLED(w_at_reflection, 'r', 2)
 RESAMPLED(w_at_symmetric, 's', 3)
 RESAMPLED(w_at_nearest, 'n', 0)
-#define RESAMPLE(mode, edge, unit, align)                                               \
-    WORDS("how", mode)                                                                  \
-    WORDS("rim", edge)                                                                  \
-    WORDS("unit", unit)                                                                 \
-    CONST("bool", "corners", align) CONST("fp16", "much", "1.5")                        \
-        LET("tensor<fp16, [2, 3, 4, 5]>", "out",                                        \
-            "resample(align_corners = corners, coordinates = in_b, coordinates_mode = " \
-            "unit, padding_mode = rim, padding_value = much, sampling_mode = how, x = " \
-            "in_a)")
+#define RESAMPLE(mode, edge, unit, align)                                           \
+    WORDS("how", mode)                                                              \
+    WORDS("rim", edge)                                                              \
+    WORDS("unit", unit)                                                             \
+    CONST("bool", "corners", align)                                                 \
+    CONST("fp16", "much", "1.5")                                                    \
+    LET("tensor<fp16, [2, 3, 4, 5]>", "out",                                        \
+        "resample(align_corners = corners, coordinates = in_b, coordinates_mode = " \
+        "unit, padding_mode = rim, padding_value = much, sampling_mode = how, x = " \
+        "in_a)")
 #define PLACES IMAGE ", tensor<fp16, [2, 4, 5, 2]> in_b"
 /* weight [2,6] is the matrix; the result is 5 x 6 */
 static void w_affine(const double *a, const double *b, double *y)

@@ -104,6 +104,7 @@ static rc lower_quotient(emu_plan *p, const dev_op *o, int *in, int out)
     if (!p->exact || out < 0 || p->vals[out].store != MIL_FP16 || !y->constant ||
         y->blob || mil_count(&y->type) != 1)
         return emu_add_ew(p, EMU_BINARY, KERN_DIV, 2, in, out);
+    if (in[1] < 0) return E_MEMORY;
     in[1] = scalar(p, MIL_FP16, 1 / dev_const_at(y, 0));
     return emu_add_ew(p, EMU_BINARY, KERN_MUL, 2, in, out);
 }
