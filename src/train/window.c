@@ -10,8 +10,11 @@
  *   > 2^HIGH   lowered to TARGET at once
  *   < TARGET   raised, once in PERIOD good steps, if the largest of them all
  *              leaves SLACK places or more: so factors do not flutter
+ *   < 2^-4     most of the sum may have been dropped, and the rest say little:
+ *              raised by WEAK_STEP, and looked at again after the next step
  *   all zero   says nothing; raised by CLIMB at a time until it is stored times
- *              2^CLIMB_MAX, since all its products may have been dropped
+ *              2^CLIMB_MAX, since all its products may have been dropped, step
+ *              after step
  *
  * Then no number may leave fp16: what is too large for it is cut. All of it is
  * whole numbers, so a resumed run goes on with the same bits. */
@@ -30,6 +33,8 @@ enum {
     PERIOD = 16,
     CLIMB = 4,
     CLIMB_MAX = 12,
+    WEAK = 13, /* so far below the middle most of a sum may have been dropped */
+    WEAK_STEP = 8,
     STAGED_MAX = 13, /* exponent of the largest staged weight */
     NONE = INT_MIN
 };
@@ -158,21 +163,29 @@ static int climb(const train_window *t, int v)
     return most > INT_MIN && step > 0 ? t->k[v] + step : t->k[v];
 }
 
-/* By what the whole period has shown. */
-static void raise_all(train_window *t, const model *mo, kern *kern_)
+/* By what the whole period has shown. True: it is worth another look soon. */
+static bool raise_all(train_window *t, const model *mo, kern *kern_)
 {
+    bool again = false;
     for (int v = 0; v < t->w->n_factors; v++) {
         const plan_factor *f = &t->w->factors[v];
         int k = room(t, v, t->high);
         bool seen = k != NONE;
         if (!seen) k = climb(t, v);
+        /* others of its forms have just been raised */
+        if (seen && t->k[v] - k > HIGH - TARGET) move(t, v, k);
         if (seen && k - t->k[v] < SLACK) continue;
+        bool weak = !seen || k - t->k[v] > WEAK;
+        if (seen && weak) k = t->k[v] + WEAK_STEP;
         if (f->at == PLAN_ON_WEIGHT) {
             int most = weight_most(mo, kern_, f->param);
             if (k > most) k = most, t->moves.cut++;
         }
-        if (k > t->k[v]) move(t, v, k);
+        if (k <= t->k[v]) continue;
+        move(t, v, k);
+        again |= weak;
     }
+    return again;
 }
 
 /* The factor that pushes this number out of fp16 most gives way. */
@@ -230,9 +243,8 @@ bool window_after(train_window *t, bool overflow, const model *mo, kern *k,
     if (t->burst >= 0) ours = step_back(t);
     else lower(t);
     if (!overflow && ++t->good >= PERIOD) {
-        raise_all(t, mo, k);
+        t->good = raise_all(t, mo, k) ? PERIOD - 1 : 0;
         for (int i = 0; i < t->w->n_sites; i++) t->high[i] = NONE;
-        t->good = 0;
     }
     if (t->burst >= 0) { /* what was measured under it means little */
         for (int i = 0; i < t->w->n_sites; i++) t->high[i] = NONE;

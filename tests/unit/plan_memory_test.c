@@ -14,25 +14,29 @@ static void planning_survives_any_failed_allocation(void **state)
     (void)state;
     llama m = llama_new(tiny());
     dev_caps caps = caps_of("m4");
-    rc r = E_MEMORY;
-    long n = 1;
-    for (; r != OK; n += 1 + n / 40) {
-        plan *p = NULL;
-        mem_fail_at(n);
-        r = plan_build(m.g, &caps, NULL, &p);
-        mem_fail_at(0);
-        if (r != OK) assert_int_equal(r, E_MEMORY);
-        assert_true((r == OK) == (p != NULL));
-        plan_free(p);
+    for (int windows = PLAN_WINDOW_OFF; windows <= PLAN_WINDOW_ON; windows++) {
+        plan_options o = {.window = (plan_windows)windows};
+        rc r = E_MEMORY;
+        long n = 1;
+        for (; r != OK; n += 1 + n / 40) {
+            plan *p = NULL;
+            mem_fail_at(n);
+            r = plan_build(m.g, &caps, &o, &p);
+            mem_fail_at(0);
+            if (r != OK) assert_int_equal(r, E_MEMORY);
+            assert_true((r == OK) == (p != NULL));
+            plan_free(p);
+        }
+        assert_true(n > 100);
     }
-    assert_true(n > 100);
     ir_free(m.g);
 }
 
 static void opening_survives_any_failed_allocation(void **state)
 {
     (void)state;
-    run r = run_open(tiny(), "emu:m4,compiles=0", NULL);
+    run r = run_open(tiny(), "emu:m4,compiles=0",
+                     &(plan_options){.window = PLAN_WINDOW_ON});
     rc code = E_MEMORY;
     for (long n = 1; code != OK; n += 1 + n / 40) {
         exec *x = NULL;

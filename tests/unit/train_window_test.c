@@ -9,7 +9,8 @@
 typedef struct {
     char data[512], run[512];
     train_job job;
-    str said; /* events of the last training */
+    str said;         /* events of the last training */
+    long fail_memory; /* which allocation of a training fails; 0 = none */
 } bench;
 
 static void hear(void *ctx, const char *line, size_t n)
@@ -82,7 +83,9 @@ static rc train(bench *b, const char *uri, train_result *out)
     str_clear(&b->said);
     assert_ok(kern_open(2, NULL, &job.k));
     assert_ok(dev_open(uri, job.k, &job.dev));
+    mem_fail_at(b->fail_memory);
     rc r = train_run(&job, out);
+    mem_fail_at(0);
     dev_close(job.dev);
     kern_close(job.k);
     return r;
@@ -153,6 +156,7 @@ static void stopping_and_going_on_changes_no_bit(void **state)
 {
     bench *b = *state;
     const char *chips[] = {"emu:m4", "emu:m4,exact"};
+    b->job.options.accum = 2;
     for (size_t c = 0; c < COUNT_OF(chips); c++) {
         train_result r;
         arena *mem = arena_new();
@@ -174,6 +178,22 @@ static void stopping_and_going_on_changes_no_bit(void **state)
         model_free(had);
         arena_free(mem);
     }
+}
+
+static void memory_that_runs_out_ends_a_run_with_its_name(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    b->job.options.steps = 1000;
+    b->job.stop_after = 1;
+    assert_ok(train(b, "emu:m4", &r));
+    for (long n = 1; n < 20000; n += 1 + n / 8) {
+        b->fail_memory = n;
+        rc bad = train(b, "emu:m4", &r);
+        if (bad != OK) assert_int_equal(bad, E_MEMORY);
+    }
+    b->fail_memory = 0;
+    assert_ok(train(b, "emu:m4", &r));
 }
 
 /* A run may go on with windows, or without. */
@@ -346,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH(few_products_are_dropped_and_the_loss_is_that_of_fp32),
         BENCH(stopping_and_going_on_changes_no_bit),
+        BENCH(memory_that_runs_out_ends_a_run_with_its_name),
         BENCH(turning_windows_on_or_off_is_told),
         cmocka_unit_test(tensors_of_zeros_do_no_harm),
         cmocka_unit_test(infinities_of_factors_make_them_step_back),
