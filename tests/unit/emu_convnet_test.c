@@ -143,13 +143,6 @@ static void every_op_of_networks_has_a_case(void **state)
                     LET("tensor<fp16, [1, 32, 1]>", "out",                           \
                         "cast(dtype = half_word, x = place)"),                       \
             "out")
-#define ZERO(z)                                                                    \
-    PROGRAM("tensor<fp16, [1, 32]> in_a",                                          \
-            "tensor<fp16, [1, 1]> w_1 = constexpr_affine_dequantize()[axis = "     \
-            "int32(0), name = string(\"w_1\"), quantized_data = tensor<int8, [1, " \
-            "1]>([[4]]), scale = fp16(0x1p-1), zero_point = int8(" z               \
-            ")];\n" LET("tensor<fp16, [1, 32]>", "out", "add(x = in_a, y = w_1)"), \
-            "out")
 static void limits_are_refused_by_name(void **state)
 {
     static const struct {
@@ -162,9 +155,6 @@ static void limits_are_refused_by_name(void **state)
         {"emu:m1", LONGEST("2080"), "at most 2048 places"},
         {"emu:m1", LONGEST("2048"), NULL},
         {"emu:m2pro", LONGEST("2080"), NULL},
-        {"emu:m1", ZERO("1"), "op 'constexpr_affine_dequantize' on h13: zero_point is 0"},
-        {"emu:m1", ZERO("0"), NULL},
-        {"emu:m2pro", ZERO("1"), NULL},
     };
     kern *pool;
     assert_ok(kern_open(1, NULL, &pool));
