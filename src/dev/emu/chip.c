@@ -306,9 +306,12 @@ float emu_chip_sum(const half *x, size_t n, size_t stride)
     return sum;
 }
 
-/* The greatest is taken off first, so equal numbers have equal shares; the sum
- * of the shares is wide. `e` is the table of exp. */
-void emu_chip_softmax(const half *e, size_t n, const half *x, half *z)
+/* The greatest is taken off first, so equal numbers have equal shares; the sum of
+ * the exponentials is wide. Tables of exp and of inverses stand in what Apple's
+ * compiler writes for a softmax (mil-hwx-compiler); in which order the engine adds
+ * is not known (docs/exact.md). */
+void emu_chip_softmax(const half *e, const half *inverse, size_t n, const half *x,
+                      half *z)
 {
     float top = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -321,6 +324,7 @@ void emu_chip_softmax(const half *e, size_t n, const half *x, half *z)
         z[i] = e[d];
         sum += half_to_float(z[i]);
     }
+    float factor = half_to_float(inverse[half_from_float_away(sum)]);
     for (size_t i = 0; i < n; i++)
-        z[i] = half_from_double_away((double)half_to_float(z[i]) / (double)sum);
+        z[i] = half_from_float_away(half_to_float(z[i]) * factor);
 }

@@ -368,7 +368,8 @@ void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
 void emu_chip_unary(const half *table, int kernel, size_t n, const half *x, half *z,
                     uint64_t *flushed);
 float emu_chip_sum(const half *x, size_t n, size_t stride);
-void emu_chip_softmax(const half *e, size_t n, const half *x, half *z);
+void emu_chip_softmax(const half *e, const half *inverse, size_t n, const half *x,
+                      half *z);
 
 /* ---- fuse.c, group.c, memory.c ---- */
 rc emu_fuse(emu_plan *p);

@@ -214,7 +214,9 @@ int emu_add_softmax(emu_plan *p, int val, int axis)
     int perm[MIL_RANK], back[MIL_RANK];
     if (val < 0) return -1;
     int rank = p->vals[val].rank;
-    if (p->exact && !emu_chip_table(p, KERN_U_EXP)) return -1;
+    if (p->exact &&
+        (!emu_chip_table(p, KERN_U_EXP) || !emu_chip_table(p, KERN_U_INVERSE)))
+        return -1;
     axis_last(rank, axis, perm, back);
     int x = emu_packed(p, emu_permuted(p, val, perm));
     if (x < 0) return -1;

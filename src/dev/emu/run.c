@@ -174,8 +174,8 @@ static void softmax_rows(void *ctx, size_t piece)
     const emu_plan *p = w->r->p;
     for (size_t i = piece * w->per; i < end; i++)
         if (p->exact && w->type == KERN_F16)
-            emu_chip_softmax(p->table[KERN_U_EXP], n, (const half *)(w->x + i * row),
-                             (half *)(w->y + i * row));
+            emu_chip_softmax(p->table[KERN_U_EXP], p->table[KERN_U_INVERSE], n,
+                             (const half *)(w->x + i * row), (half *)(w->y + i * row));
         else kern_softmax_row(w->r->p->k, w->type, n, w->x + i * row, w->y + i * row);
 }
 
