@@ -26,7 +26,7 @@ static double span(const dev_attrs *a, int i, int64_t at, int64_t size, int64_t 
 
 typedef double pooling(const window *w, const float *x, int64_t width);
 
-static void each_window(const emu_row *r, const float *x, double *y, pooling *f)
+static inline void each_window(const emu_row *r, const float *x, double *y, pooling *f)
 {
     const int64_t *d = r->e->d;
     const dev_attrs *a = &r->e->op->a;
