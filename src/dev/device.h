@@ -54,8 +54,9 @@ typedef struct {
     bool computes;              /* false for null: outputs are undefined */
     bool wide;                  /* without the chip's arithmetic: its rules are for
                                    plans to keep, but do not show in the numbers */
-    bool drops;                 /* products go through the chip's own accumulator,
-                                   which drops small ones (kern/exact.h) */
+    bool hardware;              /* a real engine: what it drops nobody counts */
+    bool drops;                 /* software: products go through the chip's own
+                                   accumulator, which drops small ones (kern/exact.h) */
     /* Limits in force, 0 = none. */
     size_t surface_min_bytes, surface_align;
     int programs_max; /* loaded at a time */

@@ -23,7 +23,8 @@ static void fill_caps(soft_device *d)
     c->profile = p->profile;
     c->computes = d->execute != NULL;
     c->wide = c->computes && p->arithmetic == SOFT_WIDE;
-    c->drops = d->hardware || (c->computes && p->arithmetic == SOFT_EXACT);
+    c->hardware = d->hardware;
+    c->drops = c->computes && !d->hardware && p->arithmetic == SOFT_EXACT;
     c->programs_max = p->profile->programs_max;
     c->compiles_max = p->compiles_max;
     c->queue_depth = p->profile->queue_depth;
