@@ -100,7 +100,7 @@ rc window_watch(train_window *t, exec *x)
         float p = t->peaks[i];
         if (!isfinite(p) && (t->burst < 0 || i < t->burst)) t->burst = i;
         if (!(p > 0) || !isfinite(p)) continue;
-        int e = ilogbf(p) + 1 - form_of(t, i);
+        int e = ilogb(p) + 1 - form_of(t, i);
         if (e > t->now[i]) t->now[i] = e;
     }
     return OK;
@@ -131,7 +131,7 @@ static int weight_most(const model *mo, kern *k, const char *param)
         float top = fmaxf(kern_reduce_row(k, KERN_MAX, KERN_F32, p->count, w),
                           -kern_reduce_row(k, KERN_MIN, KERN_F32, p->count, w));
         if (top == 0) return CLIMB_MAX;
-        return isfinite(top) ? STAGED_MAX - ilogbf(top) : 0;
+        return isfinite(top) ? STAGED_MAX - ilogb(top) : 0;
     }
     return 0;
 }
