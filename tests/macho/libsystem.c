@@ -198,7 +198,7 @@ static const loader_name names[] = {
     SAME(fabs) SAME(floor) SAME(fmod) SAME(free) SAME(gettimeofday) SAME(gmtime_r)
     SAME(hypot) SAME(isalnum) SAME(isalpha) SAME(iscntrl) SAME(isdigit) SAME(isgraph)
     SAME(islower) SAME(isprint) SAME(ispunct) SAME(isspace) SAME(isupper)
-    SAME(isxdigit) SAME(ilogb) SAME(ldexp) SAME(ldexpf) SAME(localeconv) SAME(localtime_r) SAME(log)
+    SAME(isxdigit) SAME(frexp) SAME(ilogb) SAME(ldexp) SAME(ldexpf) SAME(localeconv) SAME(localtime_r) SAME(log)
     SAME(log10) SAME(log1p) SAME(log2) SAME(log2f) SAME(logf) SAME(lround) SAME(malloc)
     SAME(memchr) SAME(memcmp) SAME(memcpy) SAME(memmem) SAME(memmove) SAME(memset)
     SAME(nanosleep) SAME(pow) SAME(powf) SAME(qsort) SAME(realloc) SAME(rint)
