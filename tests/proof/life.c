@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/err.h"
 #include "dev/cache.h"
+#include "dev/check.h"
 #include "dev/device.h"
 #include "fake.h"
 
@@ -46,6 +47,20 @@ static void say(const char *system, const char *more)
     tell(words);
 }
 
+/* The depth of the queue is asked for by that question alone. */
+static int depth(device *d)
+{
+    dev_question q;
+    dev_sight seen;
+    bool spoiled;
+    for (size_t i = 0; i < dev_question_count(); i++) {
+        dev_question_at(i, &q);
+        if (q.kind != DEV_ASK_RULE || q.rule != RULE_queue_depth) continue;
+        return dev_ask(d, i, &seen, &spoiled) == OK ? 0 : wrong("the queue's depth");
+    }
+    return wrong("no question about the queue's depth");
+}
+
 static int live(kern *k, const char *route, const char *system)
 {
     char uri[400], state[300];
@@ -64,6 +79,7 @@ static int live(kern *k, const char *route, const char *system)
     if (load(d, good) == OK) n += wrong("a refused program was loaded");
     say(system, "");
     if (load(d, bad) == OK) n += wrong("a program that is none was loaded");
+    n += depth(d);
     dev_close(d);
     return n;
 }
