@@ -1,60 +1,8 @@
 /* The questions of `device check` that are put below the driver, on the fake
  * framework: each has the answer that the framework gives, whichever it is. */
-#include <dlfcn.h>
 #include "dev_help.h"
 #include "dev/check.h"
-#include "fake.h"
-
-static struct {
-    uint64_t (*misuses)(void), (*evaluations)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void), (*most_in_flight)(void);
-    void (*reset)(void), (*limits)(int, int), (*system)(int);
-    void (*tell)(const char *), (*hide)(const char *);
-} fake;
-
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(misuses, "fake_ane_misuses");
-    FIND(evaluations, "fake_ane_evaluations");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(most_in_flight, "fake_ane_most_in_flight");
-    FIND(reset, "fake_ane_reset");
-    FIND(limits, "fake_ane_limits");
-    FIND(system, "fake_ane_system");
-    FIND(tell, "fake_ane_tell");
-    FIND(hide, "fake_ane_hide");
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    char *dir = test_mkdir();
-    setenv("TMPDIR", dir, 1);
-    fake.reset();
-    fake.limits(1 << 20, 128);
-    *state = dir;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    int bad = fake.loaded() || fake.live() || fake.misuses();
-    fake.reset();
-    unsetenv("TMPDIR");
-    test_rmdir(*state);
-    return bad ? -1 : 0;
-}
+#include "fake_controls.h"
 
 /* Ask as a child of `device check` does. */
 static dev_sight ask(const char *route, const char *question, const char *words)
@@ -148,7 +96,7 @@ static void what_our_reader_refuses_reaches_the_system(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(more_runs_than_the_queue_holds_are_put_at_once),
         TEST(a_queue_that_refuses_is_counted),

@@ -1,64 +1,26 @@
 /* Compiled programs that are kept: loaded again without compiling, by the same
  * process or another; compiled again, without an error, wherever something is
  * torn, gone, refused or full; never more than allowed. */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "dev_help.h"
 #include "base/str.h"
 #include "dev/cache.h"
-#include "fake.h"
+#include "fake_controls.h"
 
 #define CLIENT "ane:client,compiles=0,lib=" FAKE_LIB
 #define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
 
-static struct {
-    uint64_t (*misuses)(void), (*recalled)(void);
-    const char *(*last_misuse)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void);
-    void (*reset)(void), (*limits)(int, int), (*hide)(const char *);
-    void (*tell)(const char *), (*daemon)(const char *), (*fail_at)(uint64_t);
-    uint64_t (*calls)(void);
-} fake;
-
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(misuses, "fake_ane_misuses");
-    FIND(last_misuse, "fake_ane_last_misuse");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(recalled, "fake_ane_recalled");
-    FIND(reset, "fake_ane_reset");
-    FIND(limits, "fake_ane_limits");
-    FIND(hide, "fake_ane_hide");
-    FIND(tell, "fake_ane_tell");
-    FIND(daemon, "fake_ane_daemon");
-    FIND(fail_at, "fake_ane_fail_at");
-    FIND(calls, "fake_ane_calls");
-    return 0;
-}
-
 /* ---- a bench: temporary folder, state folder, the service's folder ---- */
 typedef struct {
     const char *uri;
-    char *dir, state[300], service[300], programs[320];
+    char *dir, temp[300], state[300], service[300], programs[320];
 } bench;
 
 static void as_another_process(bench *b)
 {
-    fake.reset();
-    fake.limits(1 << 20, 128);
+    fake_begin(b->temp);
     fake.daemon(b->service);
 }
 
@@ -71,9 +33,8 @@ static int set_up(void **state)
     snprintf(b->state, sizeof b->state, "%s/state", b->dir);
     snprintf(b->service, sizeof b->service, "%s/service", b->dir);
     snprintf(b->programs, sizeof b->programs, "%s/ane/programs", b->state);
-    char *temp = (char *)test_path(b->dir, "temp");
-    if (file_make_dirs(b->service) != OK || file_make_dirs(temp) != OK) return -1;
-    setenv("TMPDIR", temp, 1);
+    snprintf(b->temp, sizeof b->temp, "%s/temp", b->dir);
+    if (file_make_dirs(b->service) != OK || file_make_dirs(b->temp) != OK) return -1;
     as_another_process(b);
     *state = b;
     return 0;
@@ -82,15 +43,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     bench *b = *state;
-    int bad = fake.loaded() || fake.live() || fake.misuses();
-    if (bad)
-        print_error("%d loaded, %lld objects left; %s\n", fake.loaded(),
-                    (long long)fake.live(), fake.last_misuse());
-    fake.reset();
-    unsetenv("TMPDIR");
+    int code = fake_end(0);
     test_rmdir(b->dir);
     free(b);
-    return bad ? -1 : 0;
+    return code;
 }
 
 static device *opened(const bench *b)
@@ -392,7 +348,8 @@ static void any_call_may_fail_with_it(void **state)
         }
         fake.fail_at(0);
         if (r != OK && !*err_first()) fail_msg("call %d: no text", (int)k);
-        if (fake.live() || fake.loaded()) fail_msg("call %d leaves something", (int)k);
+        if (fake.live_objects() || fake.loaded())
+            fail_msg("call %d leaves something", (int)k);
         d = opened(b);
         use(d, 1);
         dev_close(d);

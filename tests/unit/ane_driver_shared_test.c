@@ -1,14 +1,13 @@
 /* What devices and processes share: compiles and slots are counted over both
  * routes; a folder that another process is using is not taken from under it; a
  * load that is refused once is tried again after a pause. */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
 #include "dev_help.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "dev/ane/ane.h"
-#include "fake.h"
+#include "fake_controls.h"
 
 #define CLIENT "ane:client,compiles=0,lib=" FAKE_LIB
 #define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
@@ -19,58 +18,6 @@ static const char twice[] = PROGRAM(
                   square[] = PROGRAM(ROW32 " in_a",
                                      LET(ROW32, "made", "mul(x = in_a, y = in_a)"),
                                      "made");
-
-static struct {
-    uint64_t (*misuses)(void), (*calls)(void);
-    const char *(*last_misuse)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void);
-    void (*reset)(void), (*limits)(int, int), (*fail_at)(uint64_t);
-} fake;
-
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(misuses, "fake_ane_misuses");
-    FIND(last_misuse, "fake_ane_last_misuse");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(calls, "fake_ane_calls");
-    FIND(reset, "fake_ane_reset");
-    FIND(limits, "fake_ane_limits");
-    FIND(fail_at, "fake_ane_fail_at");
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    char *dir = test_mkdir();
-    setenv("TMPDIR", dir, 1);
-    fake.reset();
-    fake.limits(1 << 20, 128);
-    *state = dir;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    int bad = fake.loaded() || fake.live() || fake.misuses();
-    if (bad)
-        print_error("%d loaded, %lld objects left; %s\n", fake.loaded(),
-                    (long long)fake.live(), fake.last_misuse());
-    fake.reset();
-    unsetenv("TMPDIR");
-    test_rmdir(*state);
-    return bad ? -1 : 0;
-}
 
 /* ---- one count for all ---- */
 static void both_routes_use_up_one_budget(void **state)
@@ -216,7 +163,7 @@ static void a_load_that_is_refused_is_tried_again_after_a_pause(void **state)
 
 int main(void)
 {
-#define ON_FAKE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define ON_FAKE(f) cmocka_unit_test_setup_teardown(f, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         ON_FAKE(both_routes_use_up_one_budget),
         ON_FAKE(unloading_waits_for_who_stages_the_same),

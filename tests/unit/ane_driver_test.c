@@ -2,7 +2,6 @@
  * equal programs are one, different ones run at once and the numbers are still
  * those of one after the other, requests follow the surfaces, locks are never
  * held while the engine runs, errors say what they usually mean. */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <time.h>
 #include "dev_help.h"
@@ -11,46 +10,10 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "dev/ane/ane.h"
-#include "fake.h"
+#include "fake_controls.h"
 
 static const char *const routes[] = {"ane:client,lib=" FAKE_LIB,
                                      "ane:memory,lib=" FAKE_LIB};
-
-static struct {
-    uint64_t (*misuses)(void), (*evaluations)(void), (*calls)(void);
-    const char *(*last_misuse)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void), (*most_in_flight)(void), (*compiles)(void);
-    void (*reset)(void), (*limits)(int, int), (*fail_at)(uint64_t);
-    void (*tell)(const char *), (*meters)(const char *);
-} fake;
-
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(misuses, "fake_ane_misuses");
-    FIND(last_misuse, "fake_ane_last_misuse");
-    FIND(evaluations, "fake_ane_evaluations");
-    FIND(calls, "fake_ane_calls");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(compiles, "fake_ane_compiles");
-    FIND(most_in_flight, "fake_ane_most_in_flight");
-    FIND(reset, "fake_ane_reset");
-    FIND(limits, "fake_ane_limits");
-    FIND(fail_at, "fake_ane_fail_at");
-    FIND(tell, "fake_ane_tell");
-    FIND(meters, "fake_ane_meters");
-    return 0;
-}
 
 /* ---- one bench per route, in a temporary folder of its own ---- */
 typedef struct {
@@ -67,10 +30,8 @@ static int set_up(void **state)
     if (!b) return -1;
     *state = b;
     b->dir = test_mkdir();
-    setenv("TMPDIR", b->dir, 1);
-    fake.reset();
-    fake.limits(1 << 20, 128);
-    b->live = fake.live();
+    fake_begin(b->dir);
+    b->live = fake.live_objects();
     snprintf(b->uri, sizeof b->uri, "%s,compiles=0", route);
     if (dev_open(b->uri, NULL, &b->d) != OK) return -1;
     return dev_caps_of(b->d, &b->caps) == OK ? 0 : -1;
@@ -80,16 +41,10 @@ static int tear_down(void **state)
 {
     bench *b = *state;
     dev_close(b->d);
-    int64_t left = fake.live() - b->live;
-    uint64_t misuses = fake.misuses();
-    if (left) print_error("%lld objects are left\n", (long long)left);
-    if (misuses) print_error("%s\n", fake.last_misuse());
-    int bad = left || misuses || fake.loaded();
-    fake.reset();
-    unsetenv("TMPDIR");
+    int code = fake_end(b->live);
     test_rmdir(b->dir);
     free(b);
-    return bad ? -1 : 0;
+    return code;
 }
 
 #define PAIR(expr) \
@@ -306,8 +261,8 @@ static void requests_follow_the_surfaces(void **state)
         assert_ok(run_and_wait(p, pair, 2, &out, 1, NULL));
         assert_ramp(out, 128, n + 1, 1);
         dev_drop(pair[1]);
-        if (n == 0) live = fake.live();
-        assert_int_equal(fake.live(), live);
+        if (n == 0) live = fake.live_objects();
+        assert_int_equal(fake.live_objects(), live);
     }
     dev_unload(p);
     dev_drop(a);

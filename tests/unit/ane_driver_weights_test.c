@@ -1,71 +1,14 @@
 /* How weights reach the engine: in the form that programs on chips use while
  * that is safe, in the other where the system takes no other; numbers are those
  * of the files either way. */
-#include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "dev_help.h"
 #include "base/str.h"
 #include "dev/ane/ane.h"
-#include "fake.h"
+#include "fake_controls.h"
 
 #define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
-
-static struct {
-    uint64_t (*misuses)(void);
-    const char *(*last_misuse)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void), (*compiles)(void);
-    void (*reset)(void), (*limits)(int, int), (*keys)(int), (*system)(int);
-    void (*hide)(const char *), (*tell)(const char *);
-} fake;
-
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(misuses, "fake_ane_misuses");
-    FIND(last_misuse, "fake_ane_last_misuse");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(compiles, "fake_ane_compiles");
-    FIND(reset, "fake_ane_reset");
-    FIND(limits, "fake_ane_limits");
-    FIND(keys, "fake_ane_keys");
-    FIND(system, "fake_ane_system");
-    FIND(hide, "fake_ane_hide");
-    FIND(tell, "fake_ane_tell");
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    char *dir = test_mkdir();
-    setenv("TMPDIR", dir, 1);
-    fake.reset();
-    fake.limits(1 << 20, 128);
-    *state = dir;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    int bad = fake.loaded() || fake.live() || fake.misuses();
-    if (bad)
-        print_error("%d loaded, %lld objects left; %s\n", fake.loaded(),
-                    (long long)fake.live(), fake.last_misuse());
-    fake.reset();
-    unsetenv("TMPDIR");
-    test_rmdir(*state);
-    return bad ? -1 : 0;
-}
 
 static device *opened(const char *uri)
 {
@@ -245,7 +188,7 @@ static void a_refusal_for_other_reasons_stays_what_it_was(void **state)
 
 int main(void)
 {
-#define ON_FAKE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define ON_FAKE(f) cmocka_unit_test_setup_teardown(f, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         ON_FAKE(either_form_gives_the_numbers_of_the_files),
         ON_FAKE(where_data_is_not_first_files_are_named),

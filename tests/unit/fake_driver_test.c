@@ -1,57 +1,15 @@
 /* Apple's driver on the fake framework: a training ends in the bits of the
  * software engine; a failure of any call is a clear error that leaves nothing
  * behind; a system that changed is refused by name. */
-#include <dlfcn.h>
 #include "dev_help.h"
 #include "base/str.h"
 #include "data/data.h"
-#include "fake.h"
+#include "fake_controls.h"
 #include "train/train.h"
 
 #define MEMORY_URI "ane:lib=" FAKE_LIB ",memory"
 #define CLIENT_URI "ane:lib=" FAKE_LIB ",client"
 static const char *const routes[] = {MEMORY_URI, CLIENT_URI};
-
-/* ---- the fake's controls ---- */
-static struct {
-    uint64_t (*calls)(void), (*misuses)(void), (*evaluations)(void);
-    int64_t (*live)(void);
-    int (*loaded)(void);
-    const char *(*last_misuse)(void);
-    void (*fail_at)(uint64_t), (*reset)(void), (*hide)(const char *);
-    void (*symbols)(int);
-    void (*recode)(const char *, const char *), (*absent)(int), (*limits)(int, int);
-    void (*wide)(int);
-} fake;
-
-/* POSIX lets a function's address travel through void *; ISO C has no cast. */
-#define FIND(field, name)                  \
-    do {                                   \
-        void *p = dlsym(lib, name);        \
-        if (!p) return -1;                 \
-        memcpy(&fake.field, &p, sizeof p); \
-    } while (0)
-
-static int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL);
-    if (!lib) return -1;
-    FIND(calls, "fake_ane_calls");
-    FIND(misuses, "fake_ane_misuses");
-    FIND(evaluations, "fake_ane_evaluations");
-    FIND(live, "fake_ane_live_objects");
-    FIND(loaded, "fake_ane_loaded");
-    FIND(last_misuse, "fake_ane_last_misuse");
-    FIND(fail_at, "fake_ane_fail_at");
-    FIND(reset, "fake_ane_reset");
-    FIND(hide, "fake_ane_hide");
-    FIND(symbols, "fake_ane_symbols");
-    FIND(recode, "fake_ane_recode");
-    FIND(absent, "fake_ane_absent");
-    FIND(limits, "fake_ane_limits");
-    FIND(wide, "fake_ane_wide");
-    return 0;
-}
 
 /* A folder of its own for staging, so that what is left there shows. */
 typedef struct {
@@ -153,14 +111,14 @@ static void training_ends_in_the_bits_of_the_software_engine(void **state)
     str_free(&text);
     train_on(b, "emu:m4", data, want);
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        int64_t live = fake.live();
+        int64_t live = fake.live_objects();
         snprintf(had, sizeof had, "%s/ane%zu", b->dir, i);
         train_on(b, routes[i], data, had);
         strcat(had, "/step-00000005");
         if (i == 0) strcat(want, "/step-00000005");
         expect_same_file(want, had, "model.safetensors");
         expect_same_file(want, had, "optim.safetensors");
-        assert_int_equal(fake.live(), live);
+        assert_int_equal(fake.live_objects(), live);
         assert_int_equal(fake.loaded(), 0);
     }
     assert_true(fake.evaluations() > 10);
@@ -239,7 +197,7 @@ static void any_call_may_fail_and_leaves_nothing(void **state)
         uint64_t needed = calls_of_a_life(b, uri), failed = 0;
         fake.symbols(0);
         uint64_t n = calls_of_a_life(b, uri);
-        int64_t live = fake.live();
+        int64_t live = fake.live_objects();
         assert_true(n > 50);
         for (uint64_t k = 1; k <= n; k++) {
             fake.fail_at(k);
@@ -249,9 +207,9 @@ static void any_call_may_fail_and_leaves_nothing(void **state)
                 failed++;
                 if (!*err_first()) fail_msg("call %d: no text", (int)k);
             }
-            if (fake.live() != live || fake.loaded())
+            if (fake.live_objects() != live || fake.loaded())
                 fail_msg("%s: call %d: %d objects more, %d loaded; %s", uri, (int)k,
-                         (int)(fake.live() - live), fake.loaded(), err_text());
+                         (int)(fake.live_objects() - live), fake.loaded(), err_text());
             expect_nothing_staged(b);
             expect_no_misuse();
         }
@@ -274,9 +232,9 @@ static void a_thousand_runs_leave_nothing(void **state)
         put_ramp(s[0], 128, 0, 1);
         put_ramp(s[1], 128, 1, 0);
         assert_ok(run_and_wait(p, s, 2, s + 2, 1, NULL));
-        int64_t live = fake.live();
+        int64_t live = fake.live_objects();
         for (int n = 0; n < 1000; n++) assert_ok(run_and_wait(p, s, 2, s + 2, 1, NULL));
-        assert_int_equal(fake.live(), live);
+        assert_int_equal(fake.live_objects(), live);
         assert_ramp(s[2], 128, 1, 1);
         for (int n = 0; n < 3; n++) dev_drop(s[n]);
         dev_unload(p);
@@ -315,7 +273,7 @@ static void a_changed_system_is_one_error_that_names_what_changed(void **state)
 {
     bench *b = *state;
     device *d;
-    int64_t live = fake.live();
+    int64_t live = fake.live_objects();
     fake.hide("_ANERequest");
     for (size_t i = 0; i < COUNT_OF(routes); i++)
         assert_fails(dev_open(routes[i], b->k, &d), E_DEVICE, "_ANERequest");
@@ -332,7 +290,7 @@ static void a_changed_system_is_one_error_that_names_what_changed(void **state)
     fake.absent(0);
     assert_fails(dev_open("ane:lib=no/such/library.so", b->k, &d), E_DEVICE,
                  "no/such/library.so");
-    assert_int_equal(fake.live(), live);
+    assert_int_equal(fake.live_objects(), live);
     assert_ok(one_life(b, MEMORY_URI));
 }
 

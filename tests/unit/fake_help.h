@@ -1,49 +1,15 @@
-/* fake_help.h - what tests that train on the fake framework share: its
- * controls, a folder that shows what was left staged, and a model so small
- * that it can be trained a thousand times. */
+/* fake_help.h - what tests that train on the fake framework share: a
+ * folder that shows what was left staged, and a model so small that it can be
+ * trained a thousand times. */
 #ifndef FAKE_HELP_H
 #define FAKE_HELP_H
 
-#include <dlfcn.h>
 #include "dev_help.h"
 #include "base/arena.h"
 #include "base/str.h"
 #include "data/data.h"
-#include "fake.h"
+#include "fake_controls.h"
 #include "train/train.h"
-
-#define FAKE_CONTROLS(X)                 \
-    X(uint64_t, calls, (void))           \
-    X(uint64_t, misuses, (void))         \
-    X(uint64_t, evaluations, (void))     \
-    X(int64_t, live_objects, (void))     \
-    X(int, loaded, (void))               \
-    X(int, most_in_flight, (void))       \
-    X(const char *, last_misuse, (void)) \
-    X(void, absent, (int))               \
-    X(void, fail_at, (uint64_t))         \
-    X(void, reset, (void))               \
-    X(void, tell, (const char *))        \
-    X(void, limits, (int compiles, int loads))
-static struct {
-#define X(result, name, types) result(*name) types;
-    FAKE_CONTROLS(X)
-#undef X
-} fake;
-
-/* POSIX lets a function's address travel through void *; ISO C has no cast. */
-static inline int open_fake(void **state)
-{
-    void *lib = dlopen(FAKE_LIB, RTLD_NOW | RTLD_LOCAL), *p;
-    (void)state;
-    if (!lib) return -1;
-#define X(result, name, types)                           \
-    if (!(p = dlsym(lib, "fake_ane_" #name))) return -1; \
-    memcpy(&fake.name, &p, sizeof p);
-    FAKE_CONTROLS(X)
-#undef X
-    return 0;
-}
 
 /* ---- a folder of its own, also for staging ---- */
 typedef struct {
