@@ -17,34 +17,7 @@ bool dev_is_real(const mil_type *t)
 /* Values of weight files can be absent (not bound yet): 0 then. */
 double dev_const_at(const dev_value *v, size_t i)
 {
-    const void *p = v->data;
-    if (v->splat) i = 0;
-    if (!p) return 0;
-    switch (v->type.dtype) {
-    case MIL_FP16:
-        return half_to_double(((const half *)p)[i]);
-    case MIL_FP32:
-        return ((const float *)p)[i];
-    case MIL_BOOL:
-    case MIL_UINT8:
-        return ((const uint8_t *)p)[i];
-    case MIL_INT8:
-        return ((const int8_t *)p)[i];
-    case MIL_INT16:
-        return ((const int16_t *)p)[i];
-    case MIL_UINT16:
-        return ((const uint16_t *)p)[i];
-    case MIL_INT32:
-        return ((const int32_t *)p)[i];
-    case MIL_UINT32:
-        return ((const uint32_t *)p)[i];
-    case MIL_INT64:
-        return (double)((const int64_t *)p)[i];
-    case MIL_UINT64:
-        return (double)((const uint64_t *)p)[i];
-    default:
-        return 0;
-    }
+    return v->data ? mil_element(v->type.dtype, v->data, v->splat ? 0 : i) : 0;
 }
 
 static bool is_whole(mil_dtype d)

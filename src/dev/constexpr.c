@@ -13,17 +13,7 @@ static void *memory_of(const dev_value *w)
 
 static void put(const dev_value *w, int64_t i, double v)
 {
-    switch (w->type.dtype) {
-    case MIL_FP16:
-        ((half *)memory_of(w))[i] = half_from_double(v);
-        break;
-    case MIL_FP32:
-        ((float *)memory_of(w))[i] = (float)v;
-        break;
-    default: /* a table of bytes: the same bits for both kinds */
-        ((uint8_t *)memory_of(w))[i] = (uint8_t)(int)v;
-        break;
-    }
+    mil_set_element(w->type.dtype, memory_of(w), (size_t)i, v);
 }
 
 static const dev_value *arg(const dev_code *c, const dev_op *o, int slot)

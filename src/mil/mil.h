@@ -59,6 +59,11 @@ bool mil_type_eq(const mil_type *a, const mil_type *b); /* tensor<T,[]> equals T
 const char *mil_type_text(char out[96], const mil_type *t);
 const char *mil_dtype_text(mil_dtype d);
 size_t mil_dtype_bytes(mil_dtype d);
+/* Element i of an array: as a number (0 for types without one), and from a
+ * number, rounded to nearest; whole types saturate and take 0 for NaN. Written
+ * are types that surfaces hold: others as uint8. */
+double mil_element(mil_dtype t, const void *p, size_t i);
+void mil_set_element(mil_dtype t, void *p, size_t i, double x);
 
 /* Where something stands in the text, for errors with a caret. */
 typedef struct {

@@ -351,10 +351,7 @@ rc emu_lower_deconv(emu_plan *p, const dev_op *o, int *out);
 /* ---- function.c; NULL: no memory ---- */
 const emu_function *emu_function_of(emu_plan *p, const dev_op *o, mil_dtype store);
 
-/* ---- element.c: elements of any type as numbers ---- */
-double emu_element(mil_dtype t, const char *p, size_t i);
-/* Whole types saturate, NaN becomes 0. */
-void emu_set_element(mil_dtype t, char *p, size_t i, double x);
+/* ---- element.c ---- */
 /* A real result, rounded as the plan's arithmetic does. */
 void emu_round(const emu_plan *p, mil_dtype t, size_t n, const double *x, char *to);
 

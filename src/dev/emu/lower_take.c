@@ -14,7 +14,7 @@ int emu_add_take(emu_plan *p, int x, const int64_t *d, int64_t *const *map, doub
     int out = emu_add_val(p, v.rank, d, v.store);
     if (out < 0) return -1;
     emu_take t = {.rank = v.rank, .size = emu_size(&v)};
-    emu_set_element(v.store, (char *)t.fill, 0, fill);
+    mil_set_element(v.store, (char *)t.fill, 0, fill);
     for (int i = 0; i < v.rank; i++) {
         t.d[i] = d[i];
         t.map[i] = arena_array(p->mem, (size_t)d[i], sizeof **t.map);

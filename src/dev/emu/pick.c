@@ -60,14 +60,14 @@ void emu_take_run(kern *k, const emu_take *t, const char *x, char *to)
 /* Place i of the indices on an axis of n; -1 if there is none. */
 static int64_t place(const emu_plan *p, int val, int64_t i, int64_t n)
 {
-    int64_t at = (int64_t)emu_element(p->vals[val].store, emu_at(p, val), (size_t)i);
+    int64_t at = (int64_t)mil_element(p->vals[val].store, emu_at(p, val), (size_t)i);
     if (at < 0) at += n;
     return at < 0 || at >= n ? -1 : at;
 }
 
 static rc outside(const emu_plan *p, const emu_node *node, int64_t i, int64_t n)
 {
-    double had = emu_element(p->vals[node->in[1]].store, emu_at(p, node->in[1]),
+    double had = mil_element(p->vals[node->in[1]].store, emu_at(p, node->in[1]),
                              (size_t)i);
     return err_fail(E_SHAPE, "'%s' was given index %.0f on an axis of %lld places",
                     node->pick.op->mil->op, had, (long long)n);

@@ -23,7 +23,7 @@ static void widen(const emu_plan *p, const emu_val *v, size_t from, size_t n, fl
     if (v->store == MIL_FP16) half_to_floats((const half *)at + from, x, n);
     else if (v->store == MIL_FP32) memcpy(x, (const float *)at + from, n * sizeof *x);
     else
-        for (size_t i = 0; i < n; i++) x[i] = (float)emu_element(v->store, at, from + i);
+        for (size_t i = 0; i < n; i++) x[i] = (float)mil_element(v->store, at, from + i);
     for (size_t i = 0; p->exact && v->store == MIL_FP16 && i < n; i++)
         x[i] = x[i] == x[i] ? x[i] : INFINITY;
 }
@@ -66,5 +66,5 @@ uint64_t emu_rows_run(const emu_plan *p, const emu_node *n)
 double emu_param(const emu_row *r, int k, size_t i, double absent)
 {
     int v = r->e->par[k - 1];
-    return v < 0 ? absent : emu_element(r->p->vals[v].store, emu_at(r->p, v), i);
+    return v < 0 ? absent : mil_element(r->p->vals[v].store, emu_at(r->p, v), i);
 }

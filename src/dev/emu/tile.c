@@ -120,8 +120,8 @@ static void close_output(unit *u, int i, const place *t)
 static void gelu_exact(mil_dtype t, size_t n, const char *x, char *z)
 {
     for (size_t i = 0; i < n; i++) {
-        double v = emu_element(t, x, i);
-        emu_set_element(t, z, i, 0.5 * v * erfc(-v * 0.70710678118654752));
+        double v = mil_element(t, x, i);
+        mil_set_element(t, z, i, 0.5 * v * erfc(-v * 0.70710678118654752));
     }
 }
 
@@ -132,12 +132,12 @@ static void convert(const unit *u, const emu_tile_op *o, size_t n, const char *x
                 (o->to == MIL_FP16 || o->to == MIL_FP32);
     if (u->p->exact && o->to == MIL_FP16) {
         for (size_t i = 0; i < n; i++)
-            ((half *)z)[i] = half_from_double_away(emu_element(o->store, x, i));
+            ((half *)z)[i] = half_from_double_away(mil_element(o->store, x, i));
     } else if (real) {
         kern_convert(u->p->k, emu_kern_type(o->store), emu_kern_type(o->to), n, x, z);
     } else {
         for (size_t i = 0; i < n; i++)
-            emu_set_element(o->to, z, i, emu_element(o->store, x, i));
+            mil_set_element(o->to, z, i, mil_element(o->store, x, i));
     }
 }
 
@@ -146,8 +146,8 @@ static void compare(const emu_tile_op *o, size_t n, const char *x, int xs, const
                     int ys, char *z)
 {
     for (size_t i = 0; i < n; i++) {
-        float a = (float)emu_element(o->store, x, i * (size_t)xs);
-        float b = (float)emu_element(o->store, y, i * (size_t)ys);
+        float a = (float)mil_element(o->store, x, i * (size_t)xs);
+        float b = (float)mil_element(o->store, y, i * (size_t)ys);
         bool r = false;
         switch (o->kernel) {
         case DEV_EQ:
@@ -187,9 +187,9 @@ static void floor_div(mil_dtype t, size_t n, const char *x, int xs, const char *
                       char *z)
 {
     for (size_t i = 0; i < n; i++)
-        emu_set_element(
+        mil_set_element(
             t, z, i,
-            floor(emu_element(t, x, i * (size_t)xs) / emu_element(t, y, i * (size_t)ys)));
+            floor(mil_element(t, x, i * (size_t)xs) / mil_element(t, y, i * (size_t)ys)));
 }
 
 /* One op over the tile, in the types it was planned for, rounding its result as
