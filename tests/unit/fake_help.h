@@ -6,9 +6,8 @@
 
 #include "dev_help.h"
 #include "base/arena.h"
-#include "base/str.h"
-#include "data/data.h"
 #include "fake_controls.h"
+#include "stories.h"
 #include "train/train.h"
 
 /* ---- a folder of its own, also for staging ---- */
@@ -23,22 +22,6 @@ static inline char *copy_path(const char *dir, const char *name)
     if (!p) abort();
     sprintf(p, "%s/%s", dir, name);
     return p;
-}
-
-/* Stories of 20,000 bytes as tokens. */
-static inline rc make_data(const bench *b)
-{
-    char *path = copy_path(b->dir, "text.txt");
-    const char *paths[] = {path};
-    str text = {0};
-    data_facts facts;
-    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
-    rc r = data_stories(1, 20000, &text);
-    if (r == OK) r = file_replace(path, text.p, text.n);
-    if (r == OK) r = data_build(1, paths, &o, b->data, &facts);
-    str_free(&text);
-    free(path);
-    return r;
 }
 
 static inline int bench_setup(void **state)
@@ -57,7 +40,11 @@ static inline int bench_setup(void **state)
     fake.reset();
     fake.limits(1 << 20, 128);
     *state = b;
-    if (file_make_dirs(b->staging) || make_data(b)) return -1;
+    char *text = copy_path(b->dir, "text.txt");
+    rc r = file_make_dirs(b->staging);
+    if (r == OK) r = make_stories(b->data, text);
+    free(text);
+    if (r != OK) return -1;
     return setenv("TMPDIR", b->staging, 1);
 }
 

@@ -2,6 +2,7 @@
  * to another number of threads ends in the same bits, and no failure of the
  * disk loses the last checkpoint. */
 #include "test.h"
+#include "stories.h"
 #include <signal.h>
 #include <sys/wait.h>
 #include "data/data.h"
@@ -15,24 +16,6 @@ typedef struct {
     long fail_run;    /* which run on the device does; 0 = none */
 } bench;
 
-static void hear(void *ctx, const char *line, size_t n)
-{
-    str *s = ctx;
-    str_addn(s, line, n);
-    str_addc(s, '\n');
-}
-
-static void make_data(const char *dir, const char *text_path)
-{
-    str text = {0};
-    data_facts facts;
-    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
-    assert_ok(data_stories(1, 20000, &text));
-    assert_ok(file_replace(text_path, text.p, text.n));
-    assert_ok(data_build(1, &text_path, &o, dir, &facts));
-    str_free(&text);
-}
-
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
@@ -40,7 +23,7 @@ static int setup(void **state)
     snprintf(b->data, sizeof b->data, "%.400s/data", dir);
     snprintf(b->run, sizeof b->run, "%.400s/run", dir);
     snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    make_data(b->data, text);
+    assert_ok(make_stories(b->data, text));
     b->job = (train_job){.options = {.steps = 20,
                                      .batch = 2,
                                      .accum = 2,
@@ -68,7 +51,7 @@ static int setup(void **state)
                          .data_dir = b->data,
                          .run_dir = b->run,
                          .recipe_text = "model.dim = 32\n",
-                         .sink = {hear, &b->said}};
+                         .sink = {keep_event, &b->said}};
     free(dir);
     *state = b;
     return 0;
@@ -399,7 +382,7 @@ static void a_run_in_use_refuses_a_second_training(void **state)
 static atomic_int flag;
 static void stop_at_three(void *ctx, const char *line, size_t n)
 {
-    hear(ctx, line, n);
+    keep_event(ctx, line, n);
     if (strstr(line, "\"step\":3,\"loss\"")) flag = 1;
 }
 

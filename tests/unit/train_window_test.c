@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "data/data.h"
 #include "test.h"
+#include "stories.h"
 #include "train/internal.h"
 
 typedef struct {
@@ -13,23 +14,6 @@ typedef struct {
     long fail_memory; /* which allocation of a training fails; 0 = none */
 } bench;
 
-static void hear(void *ctx, const char *line, size_t n)
-{
-    str_addn(ctx, line, n);
-    str_addc(ctx, '\n');
-}
-
-static void make_data(const char *dir, const char *text_path)
-{
-    str text = {0};
-    data_facts facts;
-    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
-    assert_ok(data_stories(1, 20000, &text));
-    assert_ok(file_replace(text_path, text.p, text.n));
-    assert_ok(data_build(1, &text_path, &o, dir, &facts));
-    str_free(&text);
-}
-
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
@@ -37,7 +21,7 @@ static int setup(void **state)
     snprintf(b->data, sizeof b->data, "%.400s/data", dir);
     snprintf(b->run, sizeof b->run, "%.400s/run", dir);
     snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    make_data(b->data, text);
+    assert_ok(make_stories(b->data, text));
     b->job = (train_job){.options = {.steps = 20,
                                      .batch = 2,
                                      .lr = 3e-3,
@@ -61,7 +45,7 @@ static int setup(void **state)
                          .plan = {.window = PLAN_WINDOW_ON},
                          .data_dir = b->data,
                          .run_dir = b->run,
-                         .sink = {hear, &b->said}};
+                         .sink = {keep_event, &b->said}};
     free(dir);
     *state = b;
     return 0;
