@@ -153,9 +153,17 @@ static void make_inner(fake_memory *m)
     atomic_store(&((fake_model *)m->inner)->state, LOADED);
 }
 
+/* Nobody has said what becomes of a slot whose model just goes, so no caller
+ * may count on it (assumed; every public program unloads first). */
+static void let_go(const fake_program *p, const atomic_bool *unloaded)
+{
+    if (p && !atomic_load(unloaded)) fake_misuse("a loaded model was let go");
+}
+
 void fake_drop_memory(id o)
 {
     fake_memory *m = (fake_memory *)o;
+    let_go(m->program, &m->unloaded);
     drop_inner(m);
     engine_unload(m->program);
     objc_release(m->descriptor);
@@ -255,6 +263,7 @@ bool memory_load(id self, SEL op, unsigned qos, id options, id *error)
     if (why != REFUSALS) return fake_refuse(why, error);
     if (!m->compiled) fake_count_recalled();
     make_inner(m);
+    atomic_store(&m->unloaded, false);
     atomic_store(&m->state, LOADED);
     return true;
 }
@@ -279,6 +288,7 @@ bool memory_evaluate(id self, SEL op, unsigned qos, id options, id request, id *
 bool memory_unload(id self, SEL op, unsigned qos, id *error)
 {
     fake_memory *m = (fake_memory *)self;
+    atomic_store(&m->unloaded, true);
     if (fake_told(FAKE_UNLOAD, error)) return false;
     if (m->program) atomic_store(&m->state, COMPILED);
     drop_inner(m);
@@ -444,6 +454,7 @@ id model_make(id self, SEL op, id url, id key)
 void fake_drop_model(id o)
 {
     fake_model *m = (fake_model *)o;
+    let_go(m->program, &m->unloaded);
     engine_unload(m->program);
     engine_forget(m->artefact);
     objc_release(m->url);
@@ -521,6 +532,7 @@ bool client_load(id self, SEL op, id model, id options, unsigned qos, id *error)
     fake_refusal why = engine_load(m->artefact, &m->program);
     if (why != REFUSALS) return fake_refuse(why, error);
     if (!compiled) fake_count_recalled();
+    atomic_store(&m->unloaded, false);
     atomic_store(&m->state, LOADED);
     return true;
 }
@@ -536,9 +548,10 @@ bool client_evaluate(id self, SEL op, id model, id options, id request, unsigned
 
 bool client_unload(id self, SEL op, id model, id options, unsigned qos, id *error)
 {
+    fake_model *m = (fake_model *)model;
+    if (fake_is(model, CLASS_model)) atomic_store(&m->unloaded, true);
     if (fake_told(FAKE_UNLOAD, error)) return false;
     if (!fake_is(model, CLASS_model)) return fake_refuse(REFUSE_not_loaded, error);
-    fake_model *m = (fake_model *)model;
     if (m->program) atomic_store(&m->state, COMPILED);
     engine_unload(m->program);
     m->program = NULL;

@@ -143,6 +143,11 @@ static rc load(fake_program *p, const fake_artefact *a)
     return own_surfaces(p, p->ports.n_out, p->ports.out, &p->out);
 }
 
+static bool backwards(const fake_program *p)
+{
+    return p->symbols == 1 || p->symbols == 3;
+}
+
 fake_refusal engine_load(const fake_artefact *a, fake_program **out)
 {
     if (!fake_take_slot()) return REFUSE_no_slot;
@@ -178,7 +183,7 @@ static id names(const fake_program *p, int n, const dev_port *ports, const char 
     id list = fake_array_new((size_t)n);
     for (int i = 0; i < n; i++) {
         str s = {0};
-        str_addf(&s, "%s%s", ports[p->symbols == 1 ? n - 1 - i : i].name, end);
+        str_addf(&s, "%s%s", ports[backwards(p) ? n - 1 - i : i].name, end);
         ((fake_array *)list)->v[i] = fake_string(str_text(&s));
         str_free(&s);
     }
@@ -222,7 +227,7 @@ static id live(int n, const dev_port *ports, const char *end)
 
 id engine_attributes(const fake_program *p)
 {
-    if (p->symbols == 2) return NULL;
+    if (p->symbols >= 2) return NULL;
     const dev_ports *q = &p->ports;
     id all = fake_dictionary_new(), about = fake_dictionary_new();
     id one = fake_dictionary_new(), list = fake_array_new(1), ids = fake_dictionary_new();
@@ -309,9 +314,9 @@ fake_refusal engine_run(fake_program *p, const fake_request *r)
     fake_surface *in[SLOTS], *out[SLOTS];
     const dev_ports *q = &p->ports;
     if (q->n_in + q->n_out > SLOTS) return REFUSE_sizes;
-    fake_refusal why = bind(r->in, r->in_index, p->symbols == 1, q->n_in, q->in, in);
+    fake_refusal why = bind(r->in, r->in_index, backwards(p), q->n_in, q->in, in);
     if (why == REFUSALS)
-        why = bind(r->out, r->out_index, p->symbols == 1, q->n_out, q->out, out);
+        why = bind(r->out, r->out_index, backwards(p), q->n_out, q->out, out);
     if (why != REFUSALS) return why;
     pthread_mutex_lock(&p->busy);
     for (int i = 0; i < q->n_in; i++) atomic_fetch_add(&in[i]->running, 1);

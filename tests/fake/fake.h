@@ -41,7 +41,7 @@ void fake_ane_limits(int compiles, int programs);
 void fake_ane_absent(int absent);
 /* How programs loaded from now number their surfaces. 0: by the alphabet, and
  * the model's attributes say so; 1: backwards, and the attributes say so; 2: by
- * the alphabet, without attributes. */
+ * the alphabet, without attributes; 3: backwards, and nothing says so. */
 void fake_ane_symbols(int how);
 /* A system whose client takes the quality of service as an NSUInteger. */
 void fake_ane_wide(int wide);

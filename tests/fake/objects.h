@@ -62,6 +62,7 @@ typedef struct {
     id descriptor, hex, url; /* url: where its files are, NULL = not saved yet */
     id inner;                /* the fake_model of a loaded one; its program is ours */
     atomic_int state;
+    atomic_bool unloaded; /* unloading was asked for, whatever came of it */
     signed char depth;
     unsigned stats_mask;
     fake_program *program;
@@ -72,6 +73,7 @@ typedef struct {
     struct objc_object o;
     id url, key;
     atomic_int state;
+    atomic_bool unloaded; /* unloading was asked for, whatever came of it */
     fake_artefact *artefact;
     fake_program *program;
 } fake_model;

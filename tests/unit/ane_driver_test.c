@@ -53,6 +53,23 @@ static int tear_down(void **state)
 #define MINUS PAIR("sub(x = in_a, y = in_b)")
 #define LARGER PAIR("maximum(x = in_a, y = in_b)")
 
+/* ---- the trial ---- */
+/* A device whose numbers are wrong, or that binds otherwise than by the alphabet
+ * without saying so, is found before anything is computed with it. */
+static void the_trial_finds_an_engine_that_computes_otherwise(void **state)
+{
+    bench *b = *state;
+    device *d;
+    fake.tell("wrong=1");
+    assert_fails(dev_open(b->uri, NULL, &d), E_DEVICE, "numbers of a trial are wrong");
+    fake.tell("wrong=0");
+    fake.symbols(3);
+    assert_fails(dev_open(b->uri, NULL, &d), E_DEVICE, "in alphabetical order");
+    fake.symbols(0);
+    assert_ok(dev_open(b->uri, NULL, &d));
+    dev_close(d);
+}
+
 /* ---- loading ---- */
 /* An engine that is full for a while is waited for; another refusal is not
  * believed for long. */
@@ -675,6 +692,7 @@ static void ports_are_bound_where_the_program_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_ROUTES(the_trial_finds_an_engine_that_computes_otherwise),
         ON_ROUTES(a_transient_lack_of_room_is_waited_for),
         ON_ROUTES(equal_programs_are_one_on_the_engine),
         ON_ROUTES(programs_that_differ_in_weights_only_are_two),
