@@ -6,6 +6,7 @@
 #include "api/session.h"
 #include "base/file.h"
 #include "base/npy.h"
+#include "base/str.h"
 #include "cli/verbs.h"
 
 typedef struct {
@@ -26,6 +27,18 @@ static const char *file_for(const args *a, const char *flag, const char *name)
     return NULL;
 }
 
+/* "the program has no input 'k'; hint: there are a_in, b_in" */
+static rc no_port(const char *flag, const char *name, int length, int n,
+                  const dev_port *ports)
+{
+    str all = {0};
+    rc e = err_fail(E_USAGE, "the program has no %sput '%.*s'", flag, length, name);
+    for (int i = 0; i < n; i++) str_addf(&all, "%s%s", i ? ", " : "", ports[i].name);
+    if (n) e = err_hint(e, "there %s %s", n > 1 ? "are" : "is", str_text(&all));
+    str_free(&all);
+    return e;
+}
+
 static rc check_names(const args *a, const char *flag, int n, const dev_port *ports)
 {
     for (int i = 0; args_nth(a, flag, i); i++) {
@@ -36,9 +49,7 @@ static rc check_names(const args *a, const char *flag, int n, const dev_port *po
         for (int j = 0; j < n; j++)
             found = found || (strlen(ports[j].name) == (size_t)(eq - pair) &&
                               !strncmp(ports[j].name, pair, (size_t)(eq - pair)));
-        if (!found)
-            return err_fail(E_USAGE, "the program has no %sput '%.*s'", flag,
-                            (int)(eq - pair), pair);
+        if (!found) return no_port(flag, pair, (int)(eq - pair), n, ports);
     }
     return OK;
 }

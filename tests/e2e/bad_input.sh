@@ -203,7 +203,7 @@ complains "input without value" 2 "input 'i000' has no value" "hint: --in i000=F
     run $mil --weights step/layer.fwd.weights
 complains "input of another size" 2 "good.npy: wanted" "for 'i000'" -- \
     run $mil --weights step/layer.fwd.weights --in i000=good.npy
-complains "port that is none" 2 "the program has no input 'k'" -- \
+complains "port that is none" 2 "the program has no input 'k'" "hint: there " -- \
     run $mil --weights step/layer.fwd.weights "${in[@]}" --in k=good.npy
 complains "output of a device that computes nothing" 3 "null:m4 computes nothing" -- \
     run $mil -d null:m4 --weights step/layer.fwd.weights "${in[@]}" --out o000=x.npy
