@@ -75,6 +75,7 @@ help:
 	@echo "make test         install what is missing, build, run every test"
 	@echo "make quick        the tests that are not slow"
 	@echo "make units        build the test programs only"
+	@echo "make $(B)/plot   a table of comma-separated values as a picture (tools/plot.c)"
 	@echo "make deps         install what building and testing need"
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
@@ -169,6 +170,10 @@ $(B)/tests/%: tests/unit/%.c $(B)/libanneal.a
 
 # Timing programs, run by hand.
 $(B)/%_bench: bench/%_bench.c $(B)/libanneal.a
+	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) -o $@
+
+# A table of numbers as a picture; the code that draws is the command's.
+$(B)/plot: tools/plot.c $(B)/libanneal.a
 	$(TESTCC) $< $(B)/libanneal.a $(LDLIBS) -o $@
 
 units: $(UNITBIN) $(FUZZBIN)
