@@ -194,6 +194,7 @@ static void ends_are_the_published(void **state)
     ENDS("sqrt(x = x)", {-1, 0}, {-0.0, 0}, {inf, inf}, {4, 2});
     ENDS("rsqrt(epsilon = none, x = x)", {-1, 0}, {0, inf}, {-0.0, inf}, {4, 0.5});
     ENDS("inverse(epsilon = none, x = x)", {0, inf}, {-0.0, inf}, {inf, 0}, {2, 0.5});
+    ENDS("inverse(epsilon = none, x = x)", {-inf, 0}, {-2, -0.5}, {-1.5, -0.66650390625});
     ENDS("log(epsilon = none, x = x)", {-1, 0}, {0, -45440}, {inf, 0}, {1, 0});
     ENDS("gelu(mode = exact, x = x)", {0, -0x1.8b4p-11}, {-inf, 0}, {nan, inf});
     ENDS("cos(x = x)", {inf, 0}, {0, 1});

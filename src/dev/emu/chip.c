@@ -149,6 +149,9 @@ static double tabled(int kernel, const chip_row *r, double x)
         double y = to_half(x * LOG2_E), whole = floor(y);
         return ldexp(between(kernel, r, y - whole), (int)whole);
     }
+    case INVERT: /* a sign is only carried over; -0 is +0 */
+        return x != 0 && isfinite(x) ? copysign(reduced(kernel, r, fabs(x)), x)
+                                     : special(r, fabs(x));
     case WAVE:
         return kernel == KERN_U_COS ? wave(r, x, 32) : copysign(1, x) * wave(r, x, 0);
     default:
