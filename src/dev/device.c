@@ -258,6 +258,16 @@ rc dev_wait(device *d, uint64_t ticket, dev_stats *stats)
     return d->driver->wait(d, ticket, stats);
 }
 
+rc dev_counts_of(dev_program *p, dev_counts *out)
+{
+    dev_caps caps;
+    *out = (dev_counts){0};
+    TRY(dev_caps_of(p->dev, &caps));
+    if (p->driver->counts && caps.counts) return p->driver->counts(p, out);
+    err_fail(E_UNIMPL, "%s does not count products", caps.uri);
+    return err_hint(E_UNIMPL, "emu:m4,exact,count does");
+}
+
 rc dev_sample_of(device *d, dev_sample *out)
 {
     return d->driver->sample(d, out);

@@ -57,6 +57,7 @@ typedef struct {
     bool hardware;              /* a real engine: what it drops nobody counts */
     bool drops;                 /* software: products go through the chip's own
                                    accumulator, which drops small ones (kern/exact.h) */
+    bool counts;                /* dev_counts_of has numbers to give */
     /* Limits in force, 0 = none. */
     size_t surface_min_bytes, surface_align;
     int programs_max; /* loaded at a time */
@@ -102,6 +103,22 @@ typedef struct {
     bool exact, counted;
     uint64_t saturated, dropped_products, flushed;
 } dev_stats;
+
+/* One op of a program that the multiply-accumulate array computes (matmul,
+ * linear, conv, ...): its products of two numbers that are both not zero, those
+ * of them that were dropped whole, and the sums that overflowed. A convolution
+ * by Winograd has the products of its transformed operands, as the engine does. */
+typedef struct {
+    const char *name; /* of the result, in the program's text */
+    const char *op;   /* as the text calls it */
+    uint64_t products, dropped, saturated;
+} dev_product;
+/* Since the program was loaded. */
+typedef struct {
+    uint64_t runs, infinities, flushed; /* as in dev_stats */
+    int n;
+    const dev_product *product; /* in the order of the text */
+} dev_counts;
 
 /* A function of a program as a caller needs it, in binding order. */
 typedef struct {
@@ -162,6 +179,8 @@ struct dev_driver {
     /* Doubts about a loaded program (disputed rules it breaks), static for its
      * life; may be NULL. */
     size_t (*warnings)(dev_program *p, const char *const **out);
+    /* NULL: counts nothing. */
+    rc (*counts)(dev_program *p, dev_counts *out);
     /* dev/cache.h; NULL where nothing is kept. */
     rc (*cache)(device *d, dev_cache *out);
     rc (*cache_try)(device *d, bool *works);
@@ -227,6 +246,11 @@ rc dev_run(dev_program *p, dev_surface *const *in, int n_in, dev_surface *const 
            int n_out, uint64_t *ticket);
 /* Wait for one ticket: that run's own result. stats may be NULL. */
 rc dev_wait(device *d, uint64_t ticket, dev_stats *stats);
+/* What a program's runs have counted; waits for those in flight. The table lives
+ * as long as p and changes with its next run. E_UNIMPL where caps.counts is false:
+ * a real engine tells nobody, other arithmetic drops nothing, and `exact` counts
+ * when the URI has ",count". */
+rc dev_counts_of(dev_program *p, dev_counts *out);
 rc dev_sample_of(device *d, dev_sample *out);
 void dev_mean_add(dev_mean *m, device *d, int reading);
 double dev_mean_of(const dev_mean *m); /* NaN: there was none */

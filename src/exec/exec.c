@@ -178,6 +178,7 @@ static rc open_all(exec *x)
     for (int i = 0; i < x->p->n_steps; i++)
         if (!x->p->steps[i].engine) TRY(exec_host_prepare(x, i));
     TRY(exec_window_open(x));
+    TRY(exec_counts_open(x));
     return exec_worker_start(x);
 }
 
@@ -267,10 +268,11 @@ static rc end(exec *x, int issued, double from, exec_stats *stats)
     x->stats.ms = clock_ms() - from;
     if (x->infinite_step >= 0)
         x->stats.first_infinity = x->p->steps[x->infinite_step].scope;
+    rc counts = exec_counts_step(x);
     if (stats) *stats = x->stats;
     x->stats.staging_ms = 0;
     x->tap = NULL;
-    if (x->failure.code == OK) return OK;
+    if (x->failure.code == OK) return counts;
     x->renew = true;
     rc r = err_restore(&x->failure);
     const plan_step *s = &x->p->steps[x->failed_step];

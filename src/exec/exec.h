@@ -9,13 +9,21 @@
 #include "plan/plan.h"
 
 typedef struct exec exec;
+/* Of products of numbers that are both not zero: those dropped whole, and sums
+ * that overflowed. */
+typedef struct {
+    uint64_t products, dropped, saturated;
+} exec_count;
 typedef struct {
     double ms, engine_ms, host_ms, wait_ms, staging_ms;
     double flops;               /* of all matmul-like work, engine and host */
     uint64_t infinities;        /* seen by the engine in this step */
     const char *first_infinity; /* scope of the first program that made one, or NULL */
     int launches;
-    uint64_t dropped, saturated; /* products and sums, where the device counts them */
+    uint64_t saturated; /* sums, where the device has the chip's arithmetic */
+    /* Where the device counts (dev_caps.counts), else 0 and NULL. */
+    uint64_t products, dropped, flushed;
+    const exec_count *kinds; /* by kind of the plan; until the next step */
 } exec_stats;
 
 /* Load the plan's programs and make its surfaces. plan, device and kern are

@@ -59,7 +59,9 @@ struct exec {
     exec_stats stats;
     int infinite_step; /* first with infinities, or -1 */
     pthread_t worker;
-    exec_tap tap; /* of the next step, or NULL */
+    int *counted_at;             /* by program: where its products begin in `counted` */
+    exec_count *counted, *kinds; /* at the end of the last step; NULL: no counts */
+    exec_tap tap;                /* of the next step, or NULL */
     void *tap_ctx;
     int *power;     /* window: by factor; NULL = off */
     float *numbers; /* window: one input, or one output of peaks */
@@ -95,6 +97,10 @@ rc exec_memory(exec *x, int buffer, void **out); /* host homes only */
 rc exec_window_open(exec *x);
 float exec_window_weight(const exec *x, const binding *b); /* its staged copies' */
 float exec_window_form(const exec *x, int form);           /* 2^form */
+
+/* counts.c: at the end of a step, when no run is in flight. */
+rc exec_counts_open(exec *x);
+rc exec_counts_step(exec *x);
 
 /* bake.c: reload programs that hold `param` (NULL: any) as a constant. */
 rc exec_bake(exec *x, const char *param);

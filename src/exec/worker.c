@@ -37,6 +37,7 @@ static void count(exec *x, int i, const dev_stats *s)
     all->infinities += s->infinities;
     all->dropped += s->dropped_products;
     all->saturated += s->saturated;
+    all->flushed += s->flushed;
     if (s->infinities && (x->infinite_step < 0 || i < x->infinite_step))
         x->infinite_step = i;
 }

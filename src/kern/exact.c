@@ -72,18 +72,21 @@ void exact_count_task(void *ctx, size_t task, int who)
     exact_product *p = ctx;
     size_t batch = task / p->n_blocks, k0 = task % p->n_blocks * EXACT_BLOCK;
     size_t k1 = smaller(k0 + EXACT_BLOCK, p->kk);
-    uint64_t dropped = 0;
+    uint64_t dropped = 0, products = 0;
     for (size_t k = k0; k < k1; k++) {
         uint64_t a[32], b[32];
         count_exponents(&p->a, batch, true, p->m, k, a);
         count_exponents(&p->b, batch, false, p->n, k, b);
-        uint64_t below = 0; /* of B, with exponents under what a needs */
+        uint64_t below = 0, all = 0; /* of B: exponents under what a needs; all */
         int next = 0;
+        for (int e = 0; e < 31; e++) all += b[e];
         for (int e = 31; e-- > 0;) {
             while (next < 31 && e - 14 + next - 14 < EXACT_LEAST) below += b[next++];
             dropped += a[e] * below;
+            products += a[e] * all;
         }
     }
+    atomic_fetch_add_explicit(&p->products, products, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->dropped, dropped, memory_order_relaxed);
 }
 
@@ -153,6 +156,7 @@ rc kern_exact_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_
     rc code = run_product(k, &p, n_batch);
     pool_release(k->pool);
     if (tail && tail->saturated) *tail->saturated += p.saturated;
+    if (tail && tail->products) *tail->products += p.products;
     if (tail && tail->dropped) *tail->dropped += p.dropped;
     return code;
 }

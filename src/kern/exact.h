@@ -44,7 +44,7 @@ typedef struct {
     size_t batch0, n_batch, panel0, panels, tasks_m, tasks_n;
     float *packed; /* panels of B */
     kern_scratch *own;
-    _Atomic uint64_t saturated, dropped;
+    _Atomic uint64_t saturated, products, dropped;
 } exact_product;
 
 /* Where the sums of row i begin. */

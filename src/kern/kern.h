@@ -97,8 +97,9 @@ typedef struct {
     bool over_zero;      /* a sum that overflowed gives 0 instead of infinity */
     bool low_cliff;      /* one that rounds to 32768 has overflowed */
     uint64_t *saturated; /* sums that overflowed are added here; may be NULL */
-    uint64_t *dropped;   /* products dropped, of operands not zero; NULL: not
-                            counted, which costs nothing */
+    /* Both NULL: not counted, which costs nothing. */
+    uint64_t *products; /* of operands that are both not zero; may be NULL */
+    uint64_t *dropped;  /* those of them that were dropped */
 } kern_exact_tail;
 /* c.type and c.add are not looked at. E_SHAPE unless a and b are fp16. */
 rc kern_exact_gemm(kern *k, size_t n_batch, size_t m, size_t n, size_t kk, kern_mat a,

@@ -102,6 +102,8 @@ typedef struct {
     int cap_programs, cap_buffers, cap_notes;
     plan_view *views; /* of each buffer: what it holds */
     int *forms;       /* window: by node; NULL = off */
+    plan_kind *kinds; /* by node: of products on the engine; NULL before */
+    int cap_kinds;
 } planner;
 
 /* ---- legal ---- */
@@ -116,6 +118,12 @@ bool plan_loss_fits(const planner *b, const ir_node *n);
 /* Weight gradients, and how they reach the gradients (gradients.c). */
 rc plan_place_gradients(planner *b);
 bool plan_is_gradient(const char *output); /* "grad:NAME" */
+/* ---- products: what each of b->g is to the model ---- */
+rc plan_name_products(planner *b);
+/* Those of item go to the program made of it, or found equal. */
+rc plan_take_products(planner *b, const plan_item *item, plan_program *q);
+/* By node of g, the gradient it is, or is a term of: "grad:NAME", else NULL. */
+void plan_find_gradients(const planner *b, const ir_graph *g, const char **of);
 /* ---- split ---- */
 rc plan_split(planner *b);
 /* ---- share ---- */

@@ -95,6 +95,7 @@ static rc run_passes(planner *b, const ir_graph *given)
     TRY_WHILE(ir_simplify(given, &p->given, NULL), "reading the graph");
     TRY(plan_legal(b));
     TRY_WHILE(place(b), "placing nodes");
+    TRY(plan_name_products(b));
     TRY_WHILE(plan_split(b), "cutting programs");
     TRY(plan_share(b));
     TRY_WHILE(plan_pack(b), "laying out surfaces");

@@ -75,6 +75,16 @@ typedef struct {
     int64_t at;                   /* first element */
 } plan_baked;
 
+/* What a product on the engine is to the model (products.c), the same in all
+ * layers: "q_proj", "scores", "averages", ... and whether it is of the forward
+ * pass, hands a gradient back (dx), or is a weight's gradient (dw). */
+typedef enum { PLAN_FORWARD, PLAN_DX, PLAN_DW } plan_product;
+typedef struct {
+    const char *name;
+    plan_product way;
+} plan_kind;
+const char *plan_way_name(plan_product way); /* "forward", "dx", "dw" */
+
 typedef struct {
     const char *name; /* "layer.fwd" */
     const char *mil;
@@ -89,6 +99,8 @@ typedef struct {
     double flops, predicted_ms; /* per call */
     const char *cause;          /* why these nodes stand together */
     ir_graph *graph;            /* the dialect graph it was made from */
+    int n_products;             /* matmul and conv, in the order of the text */
+    int *products;              /* each one's index in plan.kinds */
     int n_baked;                /* PLAN_BAKED */
     plan_baked *baked;
 } plan_program;
@@ -186,7 +198,6 @@ typedef struct {
 /* A product on the engine. The magnitude of its largest element, as stored, is
  * the largest of row `row` of the output `peaks`: while training, and where a
  * factor can be moved for it. */
-typedef enum { PLAN_FORWARD, PLAN_DX, PLAN_DW } plan_product;
 typedef struct {
     const char *name;
     plan_product kind;
@@ -218,6 +229,8 @@ struct plan {
     ir_graph *given, *legal; /* before and after legal (owned) */
     int n_programs;
     plan_program *programs;
+    int n_kinds; /* of products on the engine; programs say which they have */
+    plan_kind *kinds;
     int n_buffers;
     plan_buffer *buffers;
     int n_slots;

@@ -205,6 +205,7 @@ static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
             if (r == OK) p->programs[item->program].n_baked = n;
         }
     }
+    if (r == OK) r = plan_take_products(b, item, &p->programs[item->program]);
     str_free(&e.text);
     arena_free(scratch);
     ir_free(g);

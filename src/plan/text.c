@@ -89,9 +89,6 @@ static void print_rules(const plan *p, str *out)
 }
 
 /* ---- exponent windows ---- */
-static const char *kind_words[] = {
-    [PLAN_FORWARD] = "forward", [PLAN_DX] = "dx", [PLAN_DW] = "dw"};
-
 /* Its factors, as one multiplies them. */
 static void add_form(const plan_window *w, int form, str *out)
 {
@@ -115,7 +112,7 @@ static void print_window(const plan *p, str *out)
              w->n_factors, w->n_sites, w->n_muls);
     for (int i = 0; i < w->n_sites; i++) {
         const plan_site *s = &w->sites[i];
-        str_addf(out, "  %s (%s) %s: %s; ", s->name, kind_words[s->kind],
+        str_addf(out, "  %s (%s) %s: %s; ", s->name, plan_way_name(s->kind),
                  s->factor < 0 ? "-" : w->factors[s->factor].name, s->cause);
         add_form(w, s->form, out);
         str_addc(out, '\n');
@@ -200,7 +197,7 @@ static json_t *json_window(const plan *p)
         const char *factor = s->factor < 0 ? NULL : w->factors[s->factor].name;
         json_array_append_new(products,
                               json_pack("{s:s, s:s, s:s?, s:s, s:s}", "name", s->name,
-                                        "kind", kind_words[s->kind], "factor", factor,
+                                        "kind", plan_way_name(s->kind), "factor", factor,
                                         "where", s->cause, "form", form.p ? form.p : ""));
         str_free(&form);
     }

@@ -110,24 +110,14 @@ static void find_scores(window *s)
     }
 }
 
-/* Results that are a gradient of a param, or a term of one. */
-static void find_gradients(window *s)
+static void find_outputs(window *s)
 {
     const ir_graph *g = s->from;
     for (int i = 0; i < g->n_outputs; i++) {
         const ir_node *y = g->outputs[i].node;
-        if (plan_is_gradient(g->outputs[i].name)) {
-            s->gradient[y->id] = true;
-            continue;
-        }
+        if (plan_is_gradient(g->outputs[i].name)) continue;
         for (; y->op == IR_reshape; y = y->in[0]) s->output[y->id] = true;
         s->output[y->id] = true;
-    }
-    for (int i = g->n_nodes - 1; i >= 0; i--) {
-        const ir_node *n = g->nodes[i];
-        bool passes = n->op == IR_reshape || s->b->info[i].at == PLACE_SUNK;
-        for (int j = 0; s->gradient[i] && passes && j < n->n_in; j++)
-            s->gradient[n->in[j]->id] = true;
     }
 }
 
@@ -415,7 +405,8 @@ static rc rewrite(window *s)
     TRY(window_start(s));
     find_weights(s);
     find_scores(s);
-    find_gradients(s);
+    find_outputs(s);
+    plan_find_gradients(s->b, g, s->gradient);
     for (int i = 0; i < g->n_nodes; i++) TRY(visit(s, g->nodes[i]));
     TRY(outputs(s));
     return ir_rc(s->l.to);

@@ -44,7 +44,7 @@ typedef struct {
     bool *scores;                /* by old node: a softmax reads it */
     bool *output;                /* by old node: not of a gradient */
     const ir_node **partner;     /* by old node: whose form its constant takes out */
-    bool *gradient;              /* by old node: of a param, or a term of it */
+    const char **gradient;       /* by old node: of a param, or a term of it */
     bool *owns;                  /* by factor: some product is moved by it */
     int cap_factors, cap_forms, cap_scales, cap_inputs, cap_sites, cap_owns;
     int n_keys, cap_keys, key; /* keys outlive the first round */

@@ -5,6 +5,7 @@
  *   restore.c   the checkpoint it goes on from
  *   step.c      one update: batches, gradients, norm, AdamW
  *   window.c    factors of exponent windows
+ *   counts.c    products dropped, where the device counts them
  *   held.c      the loss on text never trained on
  *   report.c    events
  *   run.c       the loop */
@@ -88,8 +89,11 @@ typedef struct {
     int64_t bad_since;              /* step of the first of `overflows` */
     int overflows;                  /* in a row, of any kind */
     int hopeless;                   /* of these, with no scale left to halve */
-    uint64_t dropped, saturated;    /* of the last step, where the device counts */
-    double tokens, step_ms;         /* of this invocation, for tokens per second */
+    /* Of the last step: what exec_stats says, and by kind of the plan, NULL where
+     * the device does not count. */
+    uint64_t products, dropped, saturated, flushed;
+    exec_count *kinds;
+    double tokens, step_ms; /* of this invocation, for tokens per second */
 } run;
 
 /* open.c. After a failure the run is still to be closed. */
@@ -111,6 +115,12 @@ void step_clear(run *r); /* gradients to zero */
 rc step_window(run *r, bool overflow, bool *ours);
 /* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
 rc step_apply(run *r, double lr, double grad_scale);
+
+/* counts.c */
+rc counts_open(run *r); /* its plan is made */
+void counts_clear(run *r);
+void counts_add(run *r, const exec_stats *s); /* one pass of the step */
+void counts_report(event *e, const run *r);
 
 /* run.c: the newest checkpoint has just given a finite loss. */
 rc run_saved_is_good(run *r);

@@ -220,6 +220,7 @@ rc run_open_device(run *r)
     r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     if (!r->grads) return E_MEMORY;
     TRY(session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads));
+    TRY(counts_open(r));
     return r->window ? exec_window(r->step.exec, window_factors(r->window), true) : OK;
 }
 
@@ -233,6 +234,7 @@ void run_close(run *r)
     mem_drop(r->m);
     mem_drop(r->v);
     mem_drop(r->grads);
+    mem_drop(r->kinds);
     mem_drop(r->ids);
     mem_drop(r->targets);
     if (r->log) file_drop(r->log);

@@ -95,8 +95,7 @@ void report_step(run *r, double norm, double lr, double ms)
     event_real(e, "scale", r->s.loss_scale);
     event_real(e, "ms", ms);
     event_real(e, "tok_s", tokens / (ms / 1000));
-    if (r->dropped) event_int(e, "dropped", (int64_t)r->dropped);
-    if (r->saturated) event_int(e, "saturated", (int64_t)r->saturated);
+    counts_report(e, r);
     add_readings(e, r->job->dev);
     send(r);
 }

@@ -49,7 +49,7 @@ static rc micro_batches(run *r, pass *p)
     exec_stats stats;
     double loss;
     step_clear(r);
-    r->dropped = r->saturated = 0;
+    counts_clear(r);
     for (int i = 0; i < r->o.accum; i++) {
         TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
                           r->ids, r->targets));
@@ -58,8 +58,7 @@ static rc micro_batches(run *r, pass *p)
         r->s.example += (uint64_t)r->o.batch;
         p->loss += loss / r->o.accum;
         p->infinities += stats.infinities;
-        r->dropped += stats.dropped;
-        r->saturated += stats.saturated;
+        counts_add(r, &stats);
         if (stats.first_infinity && !p->scope[0])
             snprintf(p->scope, sizeof p->scope, "%s", stats.first_infinity);
     }

@@ -76,12 +76,14 @@ static rc train(bench *b, const char *uri, train_result *out)
 }
 
 /* ---- what it is for ---- */
-/* Products dropped in the last step that was said. */
+/* Products dropped in the last step that was said: its first number of that name. */
 static double dropped(const bench *b)
 {
     double last = 0;
-    for (const char *p = b->said.p; (p = strstr(p, "\"dropped\":")) != NULL; p++)
-        last = atof(p + strlen("\"dropped\":"));
+    for (const char *p = b->said.p; (p = strstr(p, "\"kind\":\"step\"")) != NULL; p++) {
+        const char *at = strstr(p, "\"dropped\":"), *end = strchr(p, '\n');
+        if (at && (!end || at < end)) last = atof(at + strlen("\"dropped\":"));
+    }
     return last;
 }
 

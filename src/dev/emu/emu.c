@@ -112,6 +112,15 @@ static void emu_unload(dev_program *program)
     mem_drop(p);
 }
 
+/* Only the worker adds to the table, so it is still once no run is in flight. */
+static rc emu_counts(dev_program *program, dev_counts *out)
+{
+    emu_program *p = (emu_program *)program;
+    soft_settle(&p->soft);
+    *out = p->plan->counts;
+    return OK;
+}
+
 const dev_driver dev_emu_driver = {
     .name = "emu",
     .form = "emu:MODEL",
@@ -132,4 +141,5 @@ const dev_driver dev_emu_driver = {
     .sample = soft_sample,
     .supports = soft_supports,
     .warnings = soft_warnings,
+    .counts = emu_counts,
 };

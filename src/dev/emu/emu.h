@@ -51,6 +51,11 @@ typedef enum {
     EMU_TAKE,
     EMU_PICK
 } emu_kind;
+/* Work of the multiply-accumulate array. */
+static inline bool emu_multiplies(emu_kind k)
+{
+    return k == EMU_GEMM || k == EMU_WINO || k == EMU_INT8;
+}
 
 /* A kernel of EMU_UNARY beside those of kern: gelu by the error function. */
 enum { EMU_GELU_EXACT = KERN_UNARY_COUNT };
@@ -171,6 +176,7 @@ typedef struct {
     emu_kind kind;
     int n_in, in[EMU_INPUTS], out; /* values */
     int group;                     /* EW: fused with the nodes of equal group */
+    int product;                   /* exact: index in the plan's table, -1 none */
     emu_ew ew;
     int kernel;
     bool counts;           /* EW; counts: can make an infinity */
@@ -252,6 +258,8 @@ struct emu_plan {
     const half *table[EMU_GELU_EXACT + 1];
     emu_function *functions;
     bool finite_limit; /* the 32768 cliff holds (not in wide) */
+    dev_counts counts; /* of `product`, while the device is asked to count */
+    dev_product *product;
 };
 
 /* Compile p's code; everything lives in a fresh arena of the plan. */
@@ -311,6 +319,7 @@ bool emu_lower_int8_linear(emu_plan *p, const dev_op *o, int *out, rc *r);
 bool emu_lower_int8_conv(emu_plan *p, const dev_op *o, const emu_im2col *c, int *out,
                          rc *r);
 void emu_int8_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_over);
+uint64_t emu_int8_products(const emu_plan *p, const emu_node *n); /* of no zeros */
 
 /* ---- winograd.c: exact ---- */
 bool emu_is_winograd(const emu_plan *p, const emu_im2col *c, mil_dtype store);

@@ -187,6 +187,25 @@ static void channel(void *ctx, size_t m)
     if (n_over) atomic_fetch_add(t->n_over, n_over);
 }
 
+/* Numbers that are not zero, by k, on both sides. */
+uint64_t emu_int8_products(const emu_plan *p, const emu_node *n)
+{
+    const emu_int8 *q = &n->int8;
+    const int8_t *w = (const int8_t *)emu_at(p, n->in[1]);
+    const int8_t *x = (const int8_t *)emu_at(p, n->in[0]);
+    int64_t m = q->m / q->groups;
+    uint64_t products = 0;
+    for (int64_t i = 0; i < q->groups * q->k; i++) {
+        int64_t group = i / q->k, k = i % q->k;
+        uint64_t in_w = 0, in_x = 0;
+        for (int64_t j = 0; j < m; j++) in_w += w[(group * m + j) * q->k + k] != 0;
+        for (int64_t j = 0; j < q->places; j++)
+            in_x += x[i * q->k_step + j * q->place_step] != 0;
+        products += in_w * in_x;
+    }
+    return products;
+}
+
 void emu_int8_run(const emu_plan *p, const emu_node *n, atomic_ullong *n_over)
 {
     work t = {p, n, n_over};

@@ -242,6 +242,22 @@ static void set_switches(emu_plan *p)
 #include "dev/emu/switches.def"
 }
 
+/* The work that o has become, from node `first` on, is one row of the table. */
+static void add_product(emu_plan *p, const dev_op *o, int first)
+{
+    bool any = false;
+    for (int i = first; i < p->n_nodes; i++) {
+        emu_node *n = &p->nodes[i];
+        if (!emu_multiplies(n->kind)) continue;
+        if (n->kind == EMU_GEMM && n->gemm.type != KERN_F16) continue;
+        n->product = p->counts.n;
+        any = true;
+    }
+    if (!any) return;
+    p->product[p->counts.n++] = (dev_product){.name = p->code->values[o->out[0]].name,
+                                              .op = dev_op_text(o->kind)};
+}
+
 /* Inputs are numbered in binding order, so a port is its surface's place. */
 rc emu_lower(emu_plan *p)
 {
@@ -250,7 +266,9 @@ rc emu_lower(emu_plan *p)
     p->exact = p->params->arithmetic == SOFT_EXACT;
     set_switches(p);
     p->of = arena_array(p->mem, (size_t)c->n_values + 1, sizeof *p->of);
-    if (!p->of) return E_MEMORY;
+    p->product = arena_array(p->mem, (size_t)c->n_ops + 1, sizeof *p->product);
+    p->counts.product = p->product;
+    if (!p->of || !p->product) return E_MEMORY;
     for (int i = 0; i < c->n_values; i++) p->of[i] = -1;
     for (int i = 0; i < c->n_in; i++) {
         int id = c->in[c->in_order[i]];
@@ -258,9 +276,10 @@ rc emu_lower(emu_plan *p)
         if (p->of[id] < 0) return E_MEMORY;
     }
     for (int i = 0; i < c->n_ops; i++) {
-        int out[64];
+        int out[64], first = p->n_nodes;
         if (c->ops[i].n_out > 64) return err_fail(E_UNIMPL, "an op with over 64 results");
         TRY(lower_op(p, &c->ops[i], out));
+        if (p->exact && p->params->count) add_product(p, &c->ops[i], first);
         if (dev_op_class_of(c->ops[i].kind) == DEV_CONST) continue;
         for (int j = 0; j < c->ops[i].n_out; j++) p->of[c->ops[i].out[j]] = out[j];
     }

@@ -7,7 +7,7 @@ typedef struct {
     emu_plan *p;
     soft_surface *const *s;
     atomic_ullong n_inf, flushed;
-    uint64_t dropped, saturated;
+    uint64_t products, dropped, saturated;
 } run;
 
 /* ---- products ---- */
@@ -28,6 +28,7 @@ static rc multiply(run *r, const emu_gemm *g, const kern_tail *tail)
                          .bias = tail->row_bias,
                          .bias_type = tail->row_bias_type,
                          .saturated = &saturated,
+                         .products = p->params->count ? &r->products : NULL,
                          .dropped = p->params->count ? &r->dropped : NULL};
     TRY(kern_exact_gemm(p->k, g->n_batch, g->m, g->n, g->k, g->a, g->b, g->c, &t));
     if (g->raw) return OK; /* counted where they are joined */
@@ -252,6 +253,7 @@ static rc run_step(run *r, const emu_step *s)
         break;
     case EMU_INT8:
         run_counted(r, n, emu_int8_run);
+        if (p->params->count) r->products += emu_int8_products(p, n);
         break;
     case EMU_REDUCE:
         run_reduce(r, n);
@@ -274,6 +276,20 @@ static rc run_step(run *r, const emu_step *s)
         run_store(r, n);
         break;
     }
+    return OK;
+}
+
+/* What a step adds to the counts of its product. */
+static rc run_counting(run *r, const emu_step *s)
+{
+    int i = s->kind == EMU_EW ? -1 : s->node->product;
+    if (i < 0) return run_step(r, s);
+    uint64_t products = r->products, dropped = r->dropped, saturated = r->saturated;
+    TRY(run_step(r, s));
+    dev_product *c = &r->p->product[i];
+    c->products += r->products - products;
+    c->dropped += r->dropped - dropped;
+    c->saturated += r->saturated - saturated;
     return OK;
 }
 
@@ -322,7 +338,7 @@ rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats)
     atomic_init(&r.n_inf, 0);
     atomic_init(&r.flushed, 0);
     TRY(bind(&r));
-    for (int i = 0; i < p->n_steps; i++) TRY(run_step(&r, &p->steps[i]));
+    for (int i = 0; i < p->n_steps; i++) TRY(run_counting(&r, &p->steps[i]));
     unbind(&r);
     stats->flops = p->code->flops;
     stats->infinities = atomic_load(&r.n_inf);
@@ -331,5 +347,8 @@ rc emu_run(emu_plan *p, soft_surface *const *s, dev_stats *stats)
     stats->saturated = r.saturated;
     stats->dropped_products = r.dropped;
     stats->flushed = atomic_load(&r.flushed);
+    p->counts.runs++;
+    p->counts.infinities += stats->infinities;
+    p->counts.flushed += stats->flushed;
     return OK;
 }

@@ -77,7 +77,7 @@ emu_node *emu_add_node(emu_plan *p, emu_kind kind)
     emu_node *n = &nodes[p->n_nodes++];
     memset(n, 0, sizeof *n);
     n->kind = kind;
-    n->group = -1;
+    n->group = n->product = -1;
     return n;
 }
 

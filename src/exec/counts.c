@@ -1,0 +1,58 @@
+/* counts.c - what the engine's accumulator did to the products of a step.
+ *
+ * A device that counts does so for each program, since it was loaded, so a step
+ * is the difference of two looks. Equal layers share a program and add up; what
+ * is told apart are kinds of products (plan.kinds). */
+#include <string.h>
+#include "exec/internal.h"
+
+/* Where program i's counts before this step are kept. */
+static rc open_program(exec *x, int i, int *at)
+{
+    const plan_program *q = &x->p->programs[i];
+    dev_counts c;
+    TRY(dev_counts_of(x->programs[i], &c));
+    if (c.n != q->n_products)
+        return err_fail(E_DEVICE,
+                        "program %s: the device counts %d products, the plan has %d",
+                        q->name, c.n, q->n_products);
+    x->counted_at[i] = *at;
+    *at += c.n;
+    return OK;
+}
+
+rc exec_counts_open(exec *x)
+{
+    const plan *p = x->p;
+    int all = 0;
+    if (!p->caps.counts) return OK;
+    x->counted_at = arena_array(x->mem, (size_t)p->n_programs + 1, sizeof(int));
+    x->kinds = arena_array(x->mem, (size_t)p->n_kinds + 1, sizeof *x->kinds);
+    if (!x->counted_at || !x->kinds) return E_MEMORY;
+    for (int i = 0; i < p->n_programs; i++) TRY(open_program(x, i, &all));
+    x->counted = arena_array(x->mem, (size_t)all + 1, sizeof *x->counted);
+    return x->counted ? OK : E_MEMORY;
+}
+
+rc exec_counts_step(exec *x)
+{
+    const plan *p = x->p;
+    if (!x->counted) return OK;
+    memset(x->kinds, 0, (size_t)p->n_kinds * sizeof *x->kinds);
+    for (int i = 0; i < p->n_programs; i++) {
+        dev_counts c;
+        TRY(dev_counts_of(x->programs[i], &c));
+        for (int j = 0; j < c.n; j++) {
+            exec_count *was = &x->counted[x->counted_at[i] + j];
+            exec_count *sum = &x->kinds[p->programs[i].products[j]];
+            const dev_product *now = &c.product[j];
+            sum->products += now->products - was->products;
+            sum->dropped += now->dropped - was->dropped;
+            sum->saturated += now->saturated - was->saturated;
+            *was = (exec_count){now->products, now->dropped, now->saturated};
+        }
+    }
+    for (int i = 0; i < p->n_kinds; i++) x->stats.products += x->kinds[i].products;
+    x->stats.kinds = x->kinds;
+    return OK;
+}
