@@ -61,25 +61,37 @@ static double next_unit(numpy *r)
     return (double)(next_word(r) >> 11) * 0x1p-53;
 }
 
-#define TAIL 3.6541528853610087963519472518L
-/* 256 steps of equal area under exp(-x^2 / 2); Marsaglia and Tsang 2000. */
+#define TAIL 3.6541528853610088
+#define AREA 0.0049286732339746519 /* of each step; 1e-15 from the true one */
+
+/* expl, logl: rounded once, so that no machine's exp has a say. */
+static double height(double x)
+{
+    return (double)expl((long double)(-0.5 * x * x));
+}
+
+/* 256 steps of equal area under exp(-x^2 / 2); Marsaglia and Tsang 2000. NumPy's
+ * tables hold what this recurrence gives in double, its rounding errors, which grow
+ * towards the top, and all. Whoever ran it had an exp that rounded the height of
+ * step 38, 0.498 of a unit above a double, up instead of down: every later step
+ * follows from that (read off the tables of NumPy 1.24's libnpyrandom.a; all 768
+ * entries are equal so). */
 static void build_steps(numpy *r)
 {
-    long double f = expl(-TAIL * TAIL / 2), x = TAIL;
-    long double area = TAIL * f + sqrtl(acosl(-1) / 2) * erfcl(TAIL / sqrtl(2));
-    r->k[0] = (uint64_t)(TAIL * f / area * 0x1p52L);
-    r->k[1] = 0;
-    r->w[0] = (double)(area / f * 0x1p-52L);
-    r->w[255] = (double)(TAIL * 0x1p-52L);
-    r->f[0] = 1;
-    r->f[255] = (double)f;
-    for (int i = 254; i >= 1; i--) {
-        long double y = sqrtl(-2 * logl(area / x + expl(-x * x / 2)));
-        r->k[i + 1] = (uint64_t)(y / x * 0x1p52L);
+    double x = TAIL, f = height(x), top = f;
+    r->w[255] = x * 0x1p-52;
+    r->f[255] = f;
+    for (int i = 254; i >= 0; i--) {
+        double y = i ? sqrt(-2 * (double)logl((long double)(f + AREA / x))) : 0;
+        r->k[i + 1] = (uint64_t)rint(y / x * 0x1p52);
         x = y;
-        r->w[i] = (double)(x * 0x1p-52L);
-        r->f[i] = (double)expl(-x * x / 2);
+        f = height(x);
+        if (i == 38) f = nextafter(f, 1);
+        r->w[i] = x * 0x1p-52;
+        r->f[i] = f;
     }
+    r->k[0] = (uint64_t)rint(TAIL * top / AREA * 0x1p52);
+    r->w[0] = AREA / top * 0x1p-52;
 }
 
 static void numpy_seed(numpy *r, uint32_t seed)
@@ -104,10 +116,10 @@ static double next_normal(numpy *r)
         if (size < r->k[i]) return x;
         if (i == 0) {
             for (;;) {
-                double a = (double)(-1 / TAIL) * log1p(-next_unit(r));
+                double a = -0.27366123732975828 * log1p(-next_unit(r)); /* 1 / TAIL */
                 double b = -log1p(-next_unit(r));
                 if (b + b <= a * a) continue;
-                return size >> 8 & 1 ? -((double)TAIL + a) : (double)TAIL + a;
+                return size >> 8 & 1 ? -(TAIL + a) : TAIL + a;
             }
         }
         if ((r->f[i - 1] - r->f[i]) * next_unit(r) + r->f[i] < exp(-0.5 * x * x))
@@ -182,26 +194,36 @@ static void multiply_on(const char *chip, int n, const half *x, const half *w, h
     kern_close(k);
 }
 
+/* A sum of products in fp64; eight sums at a time, as one waits for itself. */
+static double dot_in_double(const float *x, const float *w, int n)
+{
+    double s[8] = {0};
+    for (int k = 0; k < n; k += 8)
+        for (int j = 0; j < 8; j++) s[j] += (double)x[k + j] * (double)w[k + j];
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 static inline void check_gemm(const json_t *row)
 {
     static numpy r;
     int n = (int)json_integer_value(json_object_get(row, "N"));
     size_t all = (size_t)n * (size_t)n, some = (size_t)n * ROWS;
-    float *x = malloc(all * sizeof *x), *w = malloc(all * sizeof *w);
-    half *hx = malloc(all * 2), *hw = malloc(all * 2), *y = malloc(some * 2);
+    float *x = malloc(some * sizeof *x), *w = malloc(all * sizeof *w);
+    half *hx = malloc(some * 2), *hw = malloc(all * 2), *y = malloc(some * 2);
     double *want = malloc(some * sizeof *want), size = 0;
     numpy_seed(&r, 0);
-    for (size_t i = 0; i < all; i++) x[i] = (float)next_normal(&r) / sqrtf((float)n);
+    for (size_t i = 0; i < all; i++) {
+        float v = (float)next_normal(&r) / sqrtf((float)n);
+        if (i < some) x[i] = v; /* the rows that are compared */
+    }
     for (size_t i = 0; i < all; i++) w[i] = (float)next_normal(&r) / sqrtf((float)n);
-    half_from_floats(x, hx, all);
+    half_from_floats(x, hx, some);
     half_from_floats(w, hw, all);
-    for (int i = 0; i < ROWS; i++)
-        for (int j = 0; j < n; j++) {
-            double s = 0;
-            for (int k = 0; k < n; k++) s += (double)x[i * n + k] * (double)w[j * n + k];
-            want[i * n + j] = s;
-            size += s * s;
-        }
+    for (size_t j = 0; j < (size_t)n; j++)
+        for (size_t i = 0; i < ROWS; i++)
+            want[i * (size_t)n + j] = dot_in_double(x + i * (size_t)n, w + j * (size_t)n,
+                                                    n);
+    for (size_t i = 0; i < some; i++) size += want[i] * want[i];
     const json_t *chips = json_object_get(row, "chips");
     for (size_t c = 0; c < json_array_size(chips); c++) {
         double error = 0;
