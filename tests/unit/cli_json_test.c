@@ -247,6 +247,13 @@ static void answers_of_the_engine_have_their_keys(void **state)
     str_free(&out);
 }
 
+static void inspect_has_its_keys(void **state)
+{
+    expect_only("inspect tiny.conf --json");
+    expect_only("inspect text.txt --json");
+    expect_only("inspect runs/tiny --json");
+}
+
 static void answers_about_devices_have_their_keys(void **state)
 {
     json_decref(answer("device ls --json", promised("device", "ls")));
@@ -298,6 +305,7 @@ int main(void)
         cmocka_unit_test(answers_about_runs_have_their_keys),
         cmocka_unit_test(a_demo_that_is_stopped_early_has_all_its_keys),
         cmocka_unit_test(answers_of_the_engine_have_their_keys),
+        cmocka_unit_test(inspect_has_its_keys),
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
         cmocka_unit_test(every_command_with_json_promises_keys),
