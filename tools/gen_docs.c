@@ -1,6 +1,7 @@
 /* gen_docs.c - pages made from the tables: docs/config.md, docs/cli.md,
  * docs/rules.md, docs/ops.md, man/anneal.1 and completions. `gen_docs DIR` writes them
  * under DIR; a check compares them with what the tree holds. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,6 +167,33 @@ static const char *emulated(const char *op)
     return dev_op_match((dev_op_kind)k) == DEV_SAME ? "exactly" : "approximately";
 }
 
+/* A power of two as one. */
+static void amount(str *out, double x)
+{
+    int e;
+    if (frexp(x, &e) == 0.5 && x < 0.1) str_addf(out, "2^%d", e - 1);
+    else str_addf(out, "%g", x);
+}
+
+static void bound_of(str *out, const char *op)
+{
+    int k = dev_op_find(op);
+    if (k < 0) return;
+    dev_bound b = dev_op_bound((dev_op_kind)k);
+    static const char *const of[] = {[DEV_BITS] = "0",
+                                     [DEV_TERMS] = " k",
+                                     [DEV_SUMS] = " k u(S)",
+                                     [DEV_PRODUCTS] = " k + 2^-24 k S",
+                                     [DEV_LARGEST] = " of the largest + 2^-15 k"};
+    if (b.number != 0) amount(out, b.number);
+    if (of[b.kind]) str_add(out, of[b.kind]);
+    if (b.units != 0) str_addf(out, "%s%g u", b.number != 0 ? " + " : "", b.units);
+    if (b.least > 0) {
+        str_add(out, " from ");
+        amount(out, b.least);
+    }
+}
+
 static void limits_of(str *out, const char *op)
 {
     const dev_limit *l;
@@ -189,11 +217,31 @@ static void op_row(str *out, size_t i)
         if (!yes) why = no;
     }
     str_addf(out, " %s | ", emulated(op));
+    bound_of(out, op);
+    str_add(out, " | ");
     if (why) cell(out, why);
     limits_of(out, op);
     str_add(out, " | ");
     cell(out, dev_support_source(i));
     str_add(out, " |\n");
+}
+
+static void bounds_said(str *out)
+{
+    str_add(
+        out,
+        "`fast` is within so much of `exact`, for one operation on the same fp16\n"
+        "operands. 0: the numbers are equal. u is the distance of fp16 numbers at the\n"
+        "result, 2^-24 at least; k terms are added up, and S is the sum of their\n"
+        "magnitudes (of a mean, their mean). \"from x\": of operands, for a quotient of\n"
+        "divisors, that are no nearer to 0. \"of the largest\": of the values, where no\n"
+        "score is over 16. A bound does not speak of operands that are not finite or\n"
+        "-0, which `exact` reads as 0; of results that are no number; of sums that can\n"
+        "leave their range, 65504, of products 32752; of negative terms of a\n"
+        "`reduce_log_sum`. By Winograd's form (3 x 3 on M5 and M6) each term of a\n"
+        "convolution is off by 2^-8 of the largest product more. `emu_bounds_test` runs\n"
+        "every operation, on every instruction set there is, and asks too that a\n"
+        "twentieth of each bound is reached.\n\n");
 }
 
 static void ops_page(str *out)
@@ -217,16 +265,18 @@ static void ops_page(str *out)
         "the chip's tables or order of sums are not known |\n"
         "| not | %zu | refused by name when a program is loaded |\n\n",
         n, run, exact + near, exact, near, n - exact - near);
-    str_add(out, "Arguments and defaults are those of Core ML's MIL. An operation that a "
-                 "chip's family does not\n"
-                 "run is refused with the reason, whatever the arithmetic. Made from "
-                 "`src/dev/support.def`,\n`src/dev/ops.def` and `src/dev/limits.def`.\n\n"
-                 "| operation |");
+    str_add(out,
+            "Arguments and defaults are those of Core ML's MIL. An operation that a "
+            "chip's family does not\n"
+            "run is refused with the reason, whatever the arithmetic. Made from "
+            "`src/dev/support.def`,\n`src/dev/ops.def` and `src/dev/limits.def`.\n\n");
+    bounds_said(out);
+    str_add(out, "| operation |");
     for (int f = 0; f < DEV_FAMILIES; f++)
         str_addf(out, " %s |", dev_family_name((dev_family)f));
-    str_add(out, " emulated | limits | source |\n|---|");
+    str_add(out, " emulated | `fast` is within | limits | source |\n|---|");
     for (int f = 0; f < DEV_FAMILIES; f++) str_add(out, "---|");
-    str_add(out, "---|---|---|\n");
+    str_add(out, "---|---|---|---|\n");
     for (size_t i = 0; i < n; i++) op_row(out, i);
 }
 

@@ -14,9 +14,42 @@ static const struct {
     dev_op_class cls;
     int kernel;
     dev_match match;
+    dev_bound bound;
 } rows[] = {
-#define DEVOP(id, args, rule, cls, kernel, match) \
-    {#id, args, DEV_##cls, kernel, DEV_##match},
+#define BITS              \
+    {                     \
+        DEV_BITS, 0, 0, 0 \
+    }
+#define UNITS(n)          \
+    {                     \
+        DEV_EACH, 0, n, 0 \
+    }
+#define WITHIN(x)         \
+    {                     \
+        DEV_EACH, x, 0, 0 \
+    }
+#define LEAST(least, x, n)    \
+    {                         \
+        DEV_EACH, x, n, least \
+    }
+#define TERMS(x)           \
+    {                      \
+        DEV_TERMS, x, 1, 0 \
+    }
+#define SUMS(n)           \
+    {                     \
+        DEV_SUMS, n, 1, 0 \
+    }
+#define PRODUCTS(x)           \
+    {                         \
+        DEV_PRODUCTS, x, 1, 0 \
+    }
+#define LARGEST(x)           \
+    {                        \
+        DEV_LARGEST, x, 1, 0 \
+    }
+#define DEVOP(id, args, rule, cls, kernel, match, bound) \
+    {#id, args, DEV_##cls, kernel, DEV_##match, bound},
 #include "dev/ops.def"
 #undef DEVOP
 };
@@ -34,6 +67,11 @@ int dev_op_kernel(dev_op_kind k)
 dev_match dev_op_match(dev_op_kind k)
 {
     return rows[k].match;
+}
+
+dev_bound dev_op_bound(dev_op_kind k)
+{
+    return rows[k].bound;
 }
 
 const char *dev_op_text(dev_op_kind k)

@@ -13,7 +13,7 @@
 enum { DEV_SLOTS = 9 };
 enum { DEV_EQ, DEV_NE, DEV_GT, DEV_GE, DEV_LT, DEV_LE };
 typedef enum {
-#define DEVOP(id, args, rule, cls, kernel, match) DEV_OP_##id,
+#define DEVOP(id, args, rule, cls, kernel, match, bound) DEV_OP_##id,
 #include "dev/ops.def"
 #undef DEVOP
     DEV_OPS
@@ -54,6 +54,37 @@ typedef enum {
  * published measurements or from what the op is. NEAR: as exactly as can be
  * computed, where the chip's tables or order of sums are not known. */
 typedef enum { DEV_SAME, DEV_NEAR } dev_match;
+
+/* How far a result of `fast` may be from that of `exact`, on the same fp16 operands
+ * (inputs and constants), at most:
+ *
+ *   BITS      nothing: they are equal, but that -0 is 0
+ *   EACH      number
+ *   TERMS     number k; k terms are added, none of them negative
+ *   SUMS      number k u(S); S is the sum of the k terms' magnitudes
+ *   PRODUCTS  (number + S 2^-24) k; of products: dropped whole, or rounded; fast
+ *             rounds its sums to fp32
+ *   LARGEST   number times the largest magnitude of the last operand
+ *
+ * and `units` times the result's u more. u(y) is the distance of fp16 numbers at y, 2^-24
+ * at least; infinity counts as 65536. It says nothing of operands that are not finite or
+ * (the last one) nearer to 0 than `least`, where fast has no number, nor where S leaves
+ * what a sum can hold: 65504, of products 32752. */
+typedef enum {
+    DEV_BITS,
+    DEV_EACH,
+    DEV_TERMS,
+    DEV_SUMS,
+    DEV_PRODUCTS,
+    DEV_LARGEST
+} dev_bound_kind;
+typedef struct {
+    dev_bound_kind kind;
+    double number, units, least;
+} dev_bound;
+/* What Winograd's form of a convolution (M5, M6: profiles.def) adds to that of
+ * each of its k terms, of the largest product of an operand and a weight. */
+#define DEV_WINOGRAD 0x1p-8
 
 typedef struct {
     const char *name; /* NULL for a literal written in place */
@@ -153,6 +184,7 @@ int dev_op_kernel(dev_op_kind k);
 const char *dev_op_text(dev_op_kind k);
 int dev_op_find(const char *op); /* -1 if software drivers lack it */
 dev_match dev_op_match(dev_op_kind k);
+dev_bound dev_op_bound(dev_op_kind k);
 /* Is an op one that only renames or moves elements? */
 static inline bool dev_op_moves(dev_op_kind k)
 {

@@ -167,7 +167,7 @@ rc dev_shape_reduce(dev_code *c, dev_op *o, mil_type *t)
 rc dev_infer(dev_code *c, dev_op *o, mil_type *t)
 {
     static dev_shape_rule *const rules[] = {
-#define DEVOP(id, args, rule, cls, kernel, match) dev_shape_##rule,
+#define DEVOP(id, args, rule, cls, kernel, match, bound) dev_shape_##rule,
 #include "dev/ops.def"
 #undef DEVOP
     };

@@ -42,11 +42,13 @@ struct net_case {
 
 static const net_case *net_now; /* the case that runs, for net_value */
 static bool net_away;           /* ties go away from zero: exact */
+static bool net_sizes;          /* constants as magnitudes; means as negative ones */
 
 static inline double net_value(int param, int i)
 {
     const net_param *p = &net_now->param[param];
-    return half_to_double(half_from_double(p->base + p->slope * (i * 5 % p->mod)));
+    double v = half_to_double(half_from_double(p->base + p->slope * (i * 5 % p->mod)));
+    return !net_sizes ? v : p->name[0] == 'm' ? -fabs(v) : fabs(v);
 }
 
 /* Nested brackets, one pair for each axis. */
