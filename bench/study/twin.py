@@ -255,7 +255,9 @@ class Twin:
 
     def norm(self, name, x, seen=None):
         w = self.weight(name)
-        if self.mistake in ("rmsnorm", "prototype"):
+        if self.mistake == "rmsnorm":
+            return WrongNorm.apply(x, w, self.eps, self.mistake, x)
+        if self.mistake == "prototype":
             return WrongNorm.apply(x, w, self.eps, self.mistake, x if seen is None else seen)
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * w
 
