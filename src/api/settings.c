@@ -65,11 +65,13 @@ static double machine_share(void)
 
 void config_plan(const config *c, plan_options *out)
 {
+    const char *weights = config_text(c, OPT_plan_weights);
     const char *dw = config_text(c, OPT_plan_dw);
     const char *window = config_text(c, OPT_plan_window);
     double limit = config_real(c, OPT_plan_memory_gb) * 1e9;
     *out = (plan_options){
-        .weights = PLAN_STREAMED,
+        .weights = !strcmp(weights, "baked") ? PLAN_BAKED : PLAN_STREAMED,
+        .bake_every = (int)config_int(c, OPT_plan_bake_every),
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE
                                       : PLAN_DW_AUTO,

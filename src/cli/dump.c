@@ -32,16 +32,20 @@ static rc keep_port(void *ctx, const exec_port *p)
                      p->data);
 }
 
-static rc keep_program(const place *to, const plan_program *q)
+static rc keep_program(const place *to, const exec *x, const plan *p, int program)
 {
+    const plan_program *q = &p->programs[program];
+    mil_blob_file *files;
+    int n_files;
     char *mil = arena_printf(to->mem, "%s/%s.mil", to->dir, q->name);
     char *weights = arena_printf(to->mem, "%s/%s.weights", to->dir, q->name);
     if (!mil || !weights) return E_MEMORY;
     TRY(file_make_dirs(weights));
-    for (int i = 0; i < q->n_files; i++) {
-        char *path = file_join(to->mem, weights, file_base(q->files[i].path));
+    TRY(exec_files(x, program, to->mem, &files, &n_files));
+    for (int i = 0; i < n_files; i++) {
+        char *path = file_join(to->mem, weights, file_base(files[i].path));
         if (!path) return E_MEMORY;
-        TRY(file_replace(path, q->files[i].bytes, q->files[i].size));
+        TRY(file_replace(path, files[i].bytes, files[i].size));
     }
     return file_replace(mil, q->mil, q->mil_bytes);
 }
@@ -64,11 +68,12 @@ static rc bind(exec *x, model *mo, float *grads)
     return exec_stage(x);
 }
 
-static rc step(exec *x, model *mo, float *grads, size_t tokens, place *to)
+static rc step(exec *x, const plan *p, model *mo, float *grads, size_t tokens, place *to)
 {
     float scale = SCALE;
     exec_stats stats;
     TRY(bind(x, mo, grads));
+    for (int i = 0; i < p->n_programs; i++) TRY(keep_program(to, x, p, i));
     TRY(random_tokens(x, "ids", to->mem, tokens, mo->config.vocab));
     TRY(random_tokens(x, "targets", to->mem, tokens, mo->config.vocab));
     TRY(exec_input(x, "loss_scale", &scale, sizeof scale));
@@ -88,12 +93,11 @@ rc cli_dump_step(const plan *p, const machine *m, const model_config *c, int bat
                ? file_make_dirs(dir)
                : err_fail(E_DEVICE, "%s computes nothing, so there is no step to keep",
                           p->caps.uri);
-    for (int i = 0; !e && i < p->n_programs; i++) e = keep_program(&to, &p->programs[i]);
     if (!e) e = model_new(c, &mo);
     if (!e) model_init(mo, SEED);
     if (!e && !(grads = mem_take(mem_mul(mo->n_floats, sizeof *grads)))) e = E_MEMORY;
     if (!e) e = exec_open(p, m->dev, m->k, &x);
-    if (!e) e = step(x, mo, grads, (size_t)batch * (size_t)c->seq, &to);
+    if (!e) e = step(x, p, mo, grads, (size_t)batch * (size_t)c->seq, &to);
     if (x) exec_close(x);
     mem_drop(grads);
     model_free(mo);

@@ -230,6 +230,9 @@ rc dev_caps_of(device *d, dev_caps *out);
 /* Compile. Refusals are E_RULE naming the rule, E_BUDGET for limits, E_FORMAT
  * for bad text; the program owns copies of all it needs. */
 rc dev_load(device *d, const dev_source *src, dev_program **out);
+/* The same program with other weights: all change or none. Where weights are
+ * part of what was compiled it counts as a compile, with E_BUDGET when none is
+ * left; a chip may want a free slot meanwhile. */
 rc dev_reload(dev_program *p, const mil_blob_file *files, int n);
 void dev_unload(dev_program *p);
 /* Ports in binding order: the order in which run takes its surfaces, which on

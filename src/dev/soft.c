@@ -90,7 +90,7 @@ double soft_predict(const dev_profile *p, const dev_code *c)
 }
 
 /* ---- programs ---- */
-static rc reserve(soft_device *d)
+static rc reserve(soft_device *d, int slots)
 {
     rc r = OK;
     pthread_mutex_lock(&d->lock);
@@ -100,7 +100,7 @@ static rc reserve(soft_device *d)
                               "%d programs",
                               d->caps.compiles_max),
                      "share equal programs, or open the device anew");
-    else if (d->caps.programs_max && d->loaded >= d->caps.programs_max)
+    else if (d->caps.programs_max && d->loaded + slots > d->caps.programs_max)
         r = err_hint(
             err_fail(E_BUDGET, "all %d program slots are taken", d->caps.programs_max),
             "unload a program first");
@@ -147,8 +147,22 @@ rc soft_read(soft_device *d, const dev_source *src, soft_program *p)
 
 rc soft_load(soft_device *d, const dev_source *src, soft_program *p)
 {
-    TRY(reserve(d));
+    TRY(reserve(d, 1));
     return soft_read(d, src, p);
+}
+
+/* The slot is there already. Runs in flight end with the weights they began
+ * with. */
+rc soft_rebind(soft_program *p, const mil_blob_file *files, int n)
+{
+    soft_device *d = (soft_device *)p->base.dev;
+    soft_settle(p);
+    TRY(reserve(d, 0));
+    TRY(dev_code_bind(p->code, files, n));
+    pthread_mutex_lock(&d->lock);
+    d->compiles++;
+    pthread_mutex_unlock(&d->lock);
+    return OK;
 }
 
 void soft_loaded(soft_program *p)

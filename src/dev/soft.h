@@ -122,6 +122,9 @@ rc soft_load(soft_device *d, const dev_source *src, soft_program *p);
 /* soft_load without budget and slots, for drivers that count themselves. */
 rc soft_read(soft_device *d, const dev_source *src, soft_program *p);
 void soft_loaded(soft_program *p); /* count it: loading has succeeded */
+/* Other weights for a loaded program, which is a compile and counted as one:
+ * E_BUDGET when there is none left. All change or none. */
+rc soft_rebind(soft_program *p, const mil_blob_file *files, int n);
 void soft_unload(soft_program *p);
 /* Wait until no run of p is in flight. */
 void soft_settle(soft_program *p);

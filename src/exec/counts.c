@@ -6,19 +6,16 @@
 #include <string.h>
 #include "exec/internal.h"
 
-/* Where program i's counts before this step are kept. */
-static rc open_program(exec *x, int i, int *at)
+rc exec_counts_check(exec *x, int program)
 {
-    const plan_program *q = &x->p->programs[i];
+    const plan_program *q = &x->p->programs[program];
     dev_counts c;
-    TRY(dev_counts_of(x->programs[i], &c));
-    if (c.n != q->n_products)
-        return err_fail(E_DEVICE,
-                        "program %s: the device counts %d products, the plan has %d",
-                        q->name, c.n, q->n_products);
-    x->counted_at[i] = *at;
-    *at += c.n;
-    return OK;
+    if (!x->p->caps.counts) return OK;
+    TRY(dev_counts_of(x->programs[program], &c));
+    if (c.n == q->n_products) return OK;
+    return err_fail(E_DEVICE,
+                    "program %s: the device counts %d products, the plan has %d", q->name,
+                    c.n, q->n_products);
 }
 
 rc exec_counts_open(exec *x)
@@ -29,7 +26,10 @@ rc exec_counts_open(exec *x)
     x->counted_at = arena_array(x->mem, (size_t)p->n_programs + 1, sizeof(int));
     x->kinds = arena_array(x->mem, (size_t)p->n_kinds + 1, sizeof *x->kinds);
     if (!x->counted_at || !x->kinds) return E_MEMORY;
-    for (int i = 0; i < p->n_programs; i++) TRY(open_program(x, i, &all));
+    for (int i = 0; i < p->n_programs; i++) {
+        x->counted_at[i] = all; /* where its counts before this step are kept */
+        all += p->programs[i].n_products;
+    }
     x->counted = arena_array(x->mem, (size_t)all + 1, sizeof *x->counted);
     return x->counted ? OK : E_MEMORY;
 }

@@ -7,34 +7,42 @@
 #include "base/clock.h"
 
 /* ---- open ---- */
-/* Compile each program once. The device must bind ports in the plan's order,
- * or values would be swapped without a word. */
+/* The device must bind ports in the plan's order, or values would be swapped
+ * without a word. */
+rc exec_load(exec *x, int program, const mil_blob_file *files, int n_files)
+{
+    const plan_program *q = &x->p->programs[program];
+    dev_source source = {q->name, q->mil, q->mil_bytes, files, n_files};
+    dev_program *loaded = NULL;
+    dev_ports ports;
+    TRY(dev_load(x->d, &source, &loaded)); /* its error names it */
+    x->programs[program] = loaded;
+    TRY(dev_ports_of(loaded, &ports));
+    bool same = ports.n_in == q->n_in && ports.n_out == q->n_out;
+    for (int j = 0; same && j < q->n_in; j++)
+        same = strcmp(ports.in[j].name, q->in_names[j]) == 0;
+    for (int j = 0; same && j < q->n_out; j++)
+        same = strcmp(ports.out[j].name, q->out_names[j]) == 0;
+    /* A test that has switched off a guard wants the device to find out. */
+    if (!same && !x->p->options.guards_off[0])
+        return err_fail(
+            E_DEVICE, "program %s: the device binds its ports in another order", q->name);
+    return exec_counts_check(x, program);
+}
+
+/* Compile each program once; those with baked weights wait for the weights. */
 static rc open_programs(exec *x)
 {
     const plan *p = x->p;
-    for (int i = 0; i < p->n_programs; i++) {
-        const plan_program *q = &p->programs[i];
-        dev_source source = {q->name, q->mil, q->mil_bytes, q->files, q->n_files};
-        dev_ports ports;
-        TRY(dev_load(x->d, &source, &x->programs[i])); /* its error names it */
-        TRY(dev_ports_of(x->programs[i], &ports));
-        bool same = ports.n_in == q->n_in && ports.n_out == q->n_out;
-        for (int j = 0; same && j < q->n_in; j++)
-            same = strcmp(ports.in[j].name, q->in_names[j]) == 0;
-        for (int j = 0; same && j < q->n_out; j++)
-            same = strcmp(ports.out[j].name, q->out_names[j]) == 0;
-        /* A test that has switched off a guard wants the device to find out. */
-        if (!same && !p->options.guards_off[0])
-            return err_fail(E_DEVICE,
-                            "program %s: the device binds its ports in another order",
-                            q->name);
-    }
+    for (int i = 0; i < p->n_programs; i++)
+        if (!p->programs[i].n_baked)
+            TRY(exec_load(x, i, p->programs[i].files, p->programs[i].n_files));
     return OK;
 }
 
 size_t exec_warnings(const exec *x, int program, const char *const **lines)
 {
-    return dev_warnings(x->programs[program], lines);
+    return x->programs[program] ? dev_warnings(x->programs[program], lines) : 0;
 }
 
 /* A slot holds values of many shapes, so its surface is just bytes: programs
@@ -151,6 +159,7 @@ static rc take_arrays(exec *x)
         size_t n, size;
     } all[] = {
         {(void **)&x->programs, (size_t)p->n_programs + 1, sizeof *x->programs},
+        {(void **)&x->stale, (size_t)p->n_programs + 1, sizeof *x->stale},
         {(void **)&x->surfaces, buffers, sizeof *x->surfaces},
         {(void **)&x->slots, (size_t)p->n_slots + 1, sizeof *x->slots},
         {(void **)&x->host, buffers, sizeof *x->host},
@@ -228,6 +237,7 @@ static rc issue_engine(exec *x, int i)
     const plan_step *s = &x->p->steps[i];
     rc r = OK;
     for (int w = 0; w < s->n_wait && r == OK; w++) r = exec_await(x, s->wait[w]);
+    if (r == OK) r = exec_bake_wait(x, s->program);
     if (r == OK && x->tap) r = exec_show_call(x, i, false);
     for (int j = 0; j < s->n_in; j++) x->args[j] = x->surfaces[s->in[j]];
     for (int j = 0; j < s->n_out; j++) x->args[s->n_in + j] = x->surfaces[s->out[j]];
@@ -254,8 +264,10 @@ static void begin(exec *x)
     x->queue_n = x->queue_at = 0;
     x->failure.code = OK;
     x->failed_step = x->infinite_step = -1;
-    double staging = x->stats.staging_ms; /* done since the last step */
-    x->stats = (exec_stats){.staging_ms = staging};
+    exec_stats since = x->stats; /* the last step */
+    x->stats = (exec_stats){.staging_ms = since.staging_ms,
+                            .compiles = since.compiles,
+                            .compile_ms = since.compile_ms};
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -264,13 +276,15 @@ static rc end(exec *x, int issued, double from, exec_stats *stats)
 {
     double waiting = clock_ms();
     for (int i = 0; i < issued; i++) exec_await(x, i);
+    exec_bake_join(x);
     x->stats.wait_ms = clock_ms() - waiting;
     x->stats.ms = clock_ms() - from;
     if (x->infinite_step >= 0)
         x->stats.first_infinity = x->p->steps[x->infinite_step].scope;
     rc counts = exec_counts_step(x);
     if (stats) *stats = x->stats;
-    x->stats.staging_ms = 0;
+    x->stats.staging_ms = x->stats.compile_ms = 0;
+    x->stats.compiles = 0;
     x->tap = NULL;
     if (x->failure.code == OK) return counts;
     x->renew = true;
@@ -290,6 +304,7 @@ rc exec_step(exec *x, exec_stats *stats)
     if (x->renew) TRY_WHILE(renew_surfaces(x), "starting again after a failed step");
     x->renew = false;
     begin(x);
+    TRY(exec_bake(x, true));
     for (rc r = OK; i < x->p->n_steps && r == OK; i++) {
         const plan_step *s = &x->p->steps[i];
         if (s->engine) r = issue_engine(x, i);

@@ -24,6 +24,8 @@ typedef struct {
     /* Where the device counts (dev_caps.counts), else 0 and NULL. */
     uint64_t products, dropped, flushed;
     const exec_count *kinds; /* by kind of the plan; until the next step */
+    int compiles;            /* for weights that are baked, since the last step */
+    double compile_ms;       /* beside the engine where it could be */
 } exec_stats;
 
 /* Load the plan's programs and make its surfaces. plan, device and kern are
@@ -34,8 +36,11 @@ void exec_close(exec *x);
 /* fp32 master weights of a param (NULL grad where the plan has none). Both are
  * borrowed. Call for every param, then exec_stage. */
 rc exec_bind(exec *x, const char *param, float *weights, float *grad);
-/* Write all (or one) weights to their surfaces as fp16; programs with baked
- * weights are loaded again with the new values. */
+/* Write all (or one) weights to their surfaces as fp16. Programs with baked
+ * weights are compiled by the first exec_stage; after that by the next step,
+ * each before it runs, and the caller's weights may not change until then. That
+ * step fails with E_BUDGET before it does anything if the device has not enough
+ * compiles left for all of them. */
 rc exec_stage(exec *x);
 rc exec_stage_param(exec *x, const char *param);
 /* The fp16 copy of a param, writable between steps, when its surface holds the
@@ -51,6 +56,10 @@ rc exec_input(exec *x, const char *name, const void *data, size_t bytes);
  * between steps: its rows begin *stride elements apart. Not during a step. */
 rc exec_map_input(exec *x, const char *name, half **out, size_t *stride);
 rc exec_unmap_input(exec *x, const char *name);
+/* The weight files of a program with the weights as they are, in `mem` or the
+ * plan. */
+rc exec_files(const exec *x, int program, arena *mem, mil_blob_file **files,
+              int *n_files);
 /* What the device doubts of a program of the plan (dev_warnings). */
 size_t exec_warnings(const exec *x, int program, const char *const **lines);
 /* One pass over all steps. Gradients are added to what the grad buffers hold. */

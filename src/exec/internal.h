@@ -67,6 +67,12 @@ struct exec {
     float *numbers; /* window: one input, or one output of peaks */
     bool halves_open;
     bool renew; /* the last step failed */
+    /* Baked weights: by program, does it hold others than the masters? Under
+     * `lock` while the baker runs. */
+    bool *stale;
+    bool baking, baker_runs;
+    pthread_t baker;
+    err_saved bake_failure;
 };
 
 /* Map the surface of a buffer, which others of its slot may have mapped too. */
@@ -100,10 +106,19 @@ float exec_window_form(const exec *x, int form);           /* 2^form */
 
 /* counts.c: at the end of a step, when no run is in flight. */
 rc exec_counts_open(exec *x);
+rc exec_counts_check(exec *x, int program); /* does the device count what is planned? */
 rc exec_counts_step(exec *x);
 
-/* bake.c: reload programs that hold `param` (NULL: any) as a constant. */
-rc exec_bake(exec *x, const char *param);
+/* exec.c: compile a program; its ports must be the plan's, in its order. */
+rc exec_load(exec *x, int program, const mil_blob_file *files, int n_files);
+
+/* bake.c: programs that hold `param` (NULL: any) as a constant are stale now. */
+void exec_bake_stale(exec *x, const char *param);
+/* Compile what is stale; `beside`: on a thread of its own, to be joined. E_BUDGET
+ * before anything is compiled, if there is no room for all of it. */
+rc exec_bake(exec *x, bool beside);
+rc exec_bake_wait(exec *x, int program); /* until it is not stale */
+void exec_bake_join(exec *x);
 
 /* tap.c: show a run's inputs or outputs. */
 rc exec_show_call(exec *x, int step, bool outputs);

@@ -164,14 +164,20 @@ static rc stage_all(exec *x, const char *param)
         if (x->p->buffers[i].home == PLAN_WEIGHT &&
             (!param || strcmp(x->p->buffers[i].name, param) == 0))
             TRY(stage(x, i));
-    TRY(exec_bake(x, param));
+    exec_bake_stale(x, param);
     x->stats.staging_ms += clock_ms() - from;
     return OK;
 }
 
+/* Programs that were never compiled are now, so that what the device refuses is
+ * refused where it is opened. */
 rc exec_stage(exec *x)
 {
-    return stage_all(x, NULL);
+    bool first = true;
+    for (int i = 0; i < x->p->n_programs; i++)
+        if (x->p->programs[i].n_baked && x->programs[i]) first = false;
+    TRY(stage_all(x, NULL));
+    return first ? exec_bake(x, false) : OK;
 }
 
 rc exec_stage_param(exec *x, const char *param)

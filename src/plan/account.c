@@ -40,6 +40,12 @@ static void count_buffers(planner *b)
     for (int i = 0; i < p->n_programs; i++)
         for (int k = 0; k < p->programs[i].n_files; k++)
             m->host += (double)p->programs[i].files[k].size;
+    for (int i = 0; i < p->n_programs; i++) { /* and those that are still to come */
+        const plan_program *q = &p->programs[i];
+        for (int k = 0; k < q->n_baked && !q->n_files; k++)
+            m->host += 2.0 *
+                       (double)ir_count(ir_find(q->graph, q->baked[k].constant)->shape);
+    }
 }
 
 /* A table look-up reads as many rows as there are ids, not the table. */
@@ -72,11 +78,59 @@ static void predict(planner *b)
         /* w, m, v read and written, g read, all fp32; the fp16 copy written */
         p->optimizer_ms = plan_cost_host(0, 28 * n);
         for (int i = 0; i < p->n_buffers; i++)
-            if (p->buffers[i].home == PLAN_WEIGHT)
+            if (p->buffers[i].home == PLAN_WEIGHT) {
+                p->staged_bytes += (double)p->buffers[i].bytes;
                 p->staging_ms += plan_cost_host(0, (double)p->buffers[i].bytes);
+            }
     }
+    /* The first programs of a pass run while the later ones compile, but all
+     * have been compiled by its end: a compile takes longer than a program. */
+    p->compile_ms = plan_cost_compile(p->rebakes) /
+                    (p->options.bake_every > 1 ? p->options.bake_every : 1);
     /* Background work fits under the engine's, or sticks out. */
-    p->step_ms = front + fmax(p->engine_ms, back) + p->staging_ms + p->optimizer_ms;
+    p->step_ms = front + fmax(p->engine_ms, back) + p->staging_ms + p->optimizer_ms +
+                 p->compile_ms;
+}
+
+/* ---- limits ---- */
+/* Which param makes the most of the programs that are too many. */
+static const plan_baked *largest_baked(const plan *p, int64_t *count)
+{
+    const plan_baked *most = NULL;
+    *count = 0;
+    for (int i = 0; i < p->n_programs; i++)
+        for (int k = 0; k < p->programs[i].n_baked; k++) {
+            const plan_baked *q = &p->programs[i].baked[k];
+            int64_t n = ir_count(ir_find(p->programs[i].graph, q->constant)->shape);
+            if (n > *count) *count = n, most = q;
+        }
+    return most;
+}
+
+/* What no process can hold is refused before it compiles a part of it. A set
+ * that is compiled again takes the place of the old one program by program, and
+ * so needs one slot more (dev_reload). */
+static rc check_budget(const planner *b)
+{
+    const plan *p = b->p;
+    int slots = p->loads + (p->rebakes > 0), had = 0;
+    const char *rule = NULL;
+    int64_t count;
+    if (p->caps.compiles_max && p->loads > p->caps.compiles_max)
+        rule = "compile_budget", had = p->caps.compiles_max;
+    else if (p->caps.programs_max && slots > p->caps.programs_max)
+        rule = "program_slots", had = p->caps.programs_max;
+    if (!rule) return OK;
+    bool slot = *rule == 'p';
+    err_fail(E_BUDGET, "rule '%s': the plan needs %d programs, a process %s %d", rule,
+             slot ? slots : p->loads, slot ? "holds" : "compiles", had);
+    const plan_baked *w = largest_baked(p, &count);
+    if (!w) return err_hint(E_BUDGET, "try a smaller model.layers");
+    err_while(E_BUDGET,
+              "baking weights: each layer has programs of its own, the largest "
+              "constant is %s with %lld elements",
+              w->param, (long long)count);
+    return err_hint(E_BUDGET, "plan.weights=streamed lets equal layers share programs");
 }
 
 /* Refused before anything is allocated, and told what takes how much. */
@@ -135,5 +189,6 @@ rc plan_account(planner *b)
     count_buffers(b);
     predict(b);
     TRY(note_broken(b));
+    TRY(check_budget(b));
     return check_limit(b);
 }

@@ -192,5 +192,6 @@ rc plan_item_add(planner *b, const plan_item *item);
 double plan_cost_program(const planner *b, double flops, double bytes_moved,
                          double weight_bytes);
 double plan_cost_host(double flops, double bytes);
+double plan_cost_compile(int programs);
 
 #endif

@@ -120,6 +120,7 @@ rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o
     if (o) p->options = *o;
     planner b = {.p = p, .mem = mem, .chip = caps->profile};
     rc r = run_passes(&b, given);
+    if (p->options.bake_every < 1) p->options.bake_every = 1;
     p->options.n_baked = 0; /* the caller's, and only until now */
     p->options.baked = NULL;
     if (r != OK) {

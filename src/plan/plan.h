@@ -35,9 +35,11 @@ typedef struct {
     plan_windows window;       /* exponent windows (below); streamed weights only */
     /* Tests only: rules whose guard is off, by bit (rule / 64, rule % 64). */
     uint64_t guards_off[DEV_RULES_MAX / 64];
-    /* PLAN_BAKED: values of the params, by name. */
+    /* PLAN_BAKED: values of the params, by name; or none, and then a program
+     * with baked params has no files until plan_bake has made them. */
     int n_baked;
     const ir_binding *baked;
+    int bake_every; /* PLAN_BAKED: passes that one set of programs serves; 0 = 1 */
 } plan_options;
 
 /* A place for values. SURFACE: device memory, fp16. WEIGHT: a surface that
@@ -90,7 +92,7 @@ typedef struct {
     const char *mil;
     size_t mil_bytes;
     mil_blob_file *files;
-    int n_files;
+    int n_files;     /* 0: baked, and no values were given */
     int n_in, n_out; /* ports in binding order */
     const char **in_names, **out_names;
     dev_shape *in_shapes, *out_shapes;
@@ -240,8 +242,11 @@ struct plan {
     int n_outputs;
     plan_output *outputs;
     int loads, launches; /* programs to compile; engine steps a step */
+    int rebakes;         /* PLAN_BAKED: of these, compiled again for each update */
+    double staged_bytes; /* fp16 weights written to surfaces, an update */
     plan_memory memory;  /* moments: 8 bytes a param when there are gradients */
     double engine_ms, host_ms, staging_ms, optimizer_ms, step_ms; /* predicted */
+    double compile_ms;       /* of step_ms: PLAN_BAKED, a pass's share of its set */
     int kept[DEV_RULES_MAX]; /* how often the guard of each rule changed something */
     plan_window *window;     /* NULL = off */
     int n_notes;
@@ -264,7 +269,8 @@ int plan_find_buffer(const plan *p, const char *name); /* named buffers; -1 */
 rc plan_verify(const plan *p);
 
 /* The weight files of a program with new values of its baked params, for
- * dev_reload: by public name, as in plan_options. In `mem`. */
+ * dev_load and dev_reload: by public name, as in plan_options; n 0: zeros. In
+ * `mem`. */
 rc plan_bake(const plan *p, int program, int n, const ir_binding *values, arena *mem,
              mil_blob_file **files, int *n_files);
 

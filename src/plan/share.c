@@ -147,7 +147,21 @@ static rc list_baked(planner *b, const plan_item *item, plan_baked **out, int *n
     return OK;
 }
 
-/* The program's text and files with these values for its baked params. */
+/* Before there are any values: as many zeros as the longest param has. */
+static rc zeros_for(const ir_graph *g, int n_baked, const plan_baked *baked, arena *mem,
+                    const double **out)
+{
+    int64_t most = 1;
+    for (int i = 0; i < n_baked; i++) {
+        int64_t n = ir_count(ir_find(g, baked[i].constant)->shape);
+        if (n > most) most = n;
+    }
+    *out = arena_array(mem, (size_t)most, sizeof **out);
+    return *out ? OK : E_MEMORY;
+}
+
+/* The program's text and files with these values for its baked params; the text
+ * is the same whatever they are. */
 static rc emit(const plan *p, const ir_graph *g, int n_baked, const plan_baked *baked,
                int n, const ir_binding *values, arena *mem, mil_emitted *out)
 {
@@ -157,9 +171,15 @@ static rc emit(const plan *p, const ir_graph *g, int n_baked, const plan_baked *
                           .inline_max = 64,
                           .blob_each = plan_keeps_costly(p, RULE_blob_single_file)};
     ir_binding *bind = arena_array(mem, (size_t)n_baked + 1, sizeof *bind);
+    const double *zeros = NULL;
     if (!bind) return E_MEMORY;
+    if (n == 0 && n_baked) TRY(zeros_for(g, n_baked, baked, mem, &zeros));
     for (int i = 0; i < n_baked; i++) {
         int k = 0;
+        if (zeros) {
+            bind[i] = (ir_binding){baked[i].constant, zeros};
+            continue;
+        }
         while (k < n && strcmp(values[k].name, baked[i].param) != 0) k++;
         if (k == n) return err_fail(E_CONFIG, "no values to bake for %s", baked[i].param);
         bind[i] = (ir_binding){baked[i].constant, values[k].v + baked[i].at};
@@ -193,6 +213,7 @@ static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
     rc r = scratch ? emit(p, g, n, baked, o->n_baked, o->baked, scratch, &e) : E_MEMORY;
     if (r == OK) {
         uint64_t h = digest(&e);
+        if (n && !o->n_baked) e.n_files = 0; /* zeros need not be kept */
         for (int i = 0; i < p->n_programs && item->program < 0; i++)
             if (hashes[i] == h && equal(&p->programs[i], &e) &&
                 same_params(&p->programs[i], baked, n))
@@ -230,5 +251,7 @@ rc plan_share(planner *b)
         if (!q->cause) return E_MEMORY;
     }
     b->p->loads = b->p->n_programs;
+    for (int i = 0; i < b->p->n_programs; i++)
+        b->p->rebakes += b->p->programs[i].n_baked > 0;
     return OK;
 }

@@ -75,6 +75,11 @@ static void print_memory(const plan *p, str *out)
              "predicted: %.3f ms a step (engine %.3f, host %.3f, staging %.3f, optimizer "
              "%.3f)\n",
              p->step_ms, p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
+    if (p->rebakes)
+        str_addf(out,
+                 "weights are baked: %d programs compiled again for each update of %d "
+                 "passes, %.3f ms a pass\n",
+                 p->rebakes, p->options.bake_every, p->compile_ms);
 }
 
 static void print_rules(const plan *p, str *out)
@@ -213,12 +218,14 @@ rc plan_json(const plan *p, str *out)
                                "surfaces", m->surfaces, "activations", m->activations,
                                "host", m->host);
     json_t *all = json_pack(
-        "{s:o, s:i, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "programs",
-        json_programs(p), "loads", p->loads, "launches_per_step", p->launches, "host",
-        json_host(p), "memory", memory, "predicted_step_ms", p->step_ms, "engine_ms",
-        p->engine_ms, "host_ms", p->host_ms, "staging_ms", p->staging_ms, "optimizer_ms",
-        p->optimizer_ms, "rules_kept", json_rules(p), "notes", json_notes(p), "window",
-        json_window(p));
+        "{s:o, s:i, s:i, s:I, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, "
+        "s:o}",
+        "programs", json_programs(p), "loads", p->loads, "compiles_per_update",
+        p->rebakes, "staged_bytes", (json_int_t)p->staged_bytes, "launches_per_step",
+        p->launches, "host", json_host(p), "memory", memory, "predicted_step_ms",
+        p->step_ms, "engine_ms", p->engine_ms, "host_ms", p->host_ms, "staging_ms",
+        p->staging_ms, "optimizer_ms", p->optimizer_ms, "compile_ms", p->compile_ms,
+        "rules_kept", json_rules(p), "notes", json_notes(p), "window", json_window(p));
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(all);
     if (!text) return err_fail(E_MEMORY, "no memory for the plan as text");

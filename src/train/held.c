@@ -97,16 +97,23 @@ rc train_eval(model *mo, const char *data_dir, device *d, kern *k, int64_t max_w
     return r;
 }
 
+/* Weights are streamed whatever the policy of the run: its programs are compiled
+ * once, and the number is the same. */
+rc held_layout(run *r, const model_config *c)
+{
+    plan_options o = r->job->plan;
+    o.weights = PLAN_STREAMED;
+    o.memory_limit_bytes = 0; /* the limit was for the plan that trains */
+    o.window = r->step.plan->window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
+    return session_layout(c, MODEL_LOSS, r->o.batch, c->seq, &o, r->job->dev, &r->held);
+}
+
 rc run_evaluate(run *r)
 {
     eval_result e;
     if (!dataset_held_windows(r->data, r->mo->config.seq)) return OK;
-    plan_options o = r->job->plan;
-    o.memory_limit_bytes = 0; /* the limit was for the plan that trains */
-    o.window = r->window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
-    if (!r->held.exec)
-        TRY(session_open(r->mo, MODEL_LOSS, r->o.batch, r->mo->config.seq, &o,
-                         r->job->dev, r->job->k, NULL, &r->held));
+    if (!r->held.plan) TRY(held_layout(r, &r->mo->config));
+    if (!r->held.exec) TRY(session_load(&r->held, r->mo, r->job->dev, r->job->k, NULL));
     else TRY(exec_stage(r->held.exec));
     TRY(window_lend(r->window, r->held.plan, r->held.exec));
     /* The number a finished run is judged by is over all that was held out. */

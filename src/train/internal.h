@@ -6,6 +6,7 @@
  *   step.c      one update: batches, gradients, norm, AdamW
  *   window.c    factors of exponent windows
  *   counts.c    products dropped, where the device counts them
+ *   policy.c    what a weight policy asks of a run
  *   held.c      the loss on text never trained on
  *   report.c    events
  *   run.c       the loop */
@@ -34,6 +35,14 @@ void session_close(session *s); /* of a zeroed session too */
 /* ids and targets: batch * seq. scale 0: the form has no gradients. */
 rc session_step(session *s, const int32_t *ids, const int32_t *targets, double scale,
                 double *loss, exec_stats *stats);
+
+/* ---- policy.c ---- */
+const char *policy_name(plan_weights w);
+/* Refuses what the policy cannot do; o->accum becomes the passes an update
+ * really takes. */
+rc policy_check(const plan_options *p, train_options *o);
+/* E_BUDGET if no process can hold the programs of both; plans are enough. */
+rc policy_fits(const session *step, const session *held);
 
 /* ---- schedule.c ---- */
 enum { SCALE_START = 1024, SCALE_MIN = 1, SCALE_MAX = 65536, SCALE_PATIENCE = 200 };
@@ -93,6 +102,7 @@ typedef struct {
      * the device does not count. */
     uint64_t products, dropped, saturated, flushed;
     exec_count *kinds;
+    int compiles;           /* of the last step, for baked weights */
     double tokens, step_ms; /* of this invocation, for tokens per second */
 } run;
 
@@ -129,6 +139,7 @@ rc run_saved_is_good(run *r);
 rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *stop,
              int32_t *ids, int32_t *targets, eval_result *out);
 rc run_evaluate(run *r);
+rc held_layout(run *r, const model_config *c); /* r->held's plan, after r->step's */
 /* A held-out number that is not there is NaN in r->s. */
 
 /* report.c */

@@ -163,6 +163,7 @@ static rc open_data(run *r, model_config *c)
 static rc check_job(run *r, model_config *c)
 {
     TRY(check_options(&r->o));
+    TRY(policy_check(&r->job->plan, &r->o));
     *c = r->job->model;
     if (r->job->init_dir) TRY(config_from(r->job->init_dir, c));
     TRY(open_data(r, c));
@@ -197,6 +198,10 @@ rc run_open(const train_job *job, run *r)
     TRY(check_job(r, &c));
     TRY(session_layout(&c, MODEL_GRAD, r->o.batch, c.seq, &job->plan, job->dev,
                        &r->step));
+    if (job->plan.weights != PLAN_STREAMED) {
+        TRY(held_layout(r, &c));
+        TRY(policy_fits(&r->step, &r->held));
+    }
     TRY(open_folder(r));
     TRY(take_memory(r, &c));
     TRY(window_new(r->step.plan, &r->window));
@@ -219,6 +224,8 @@ rc run_open_device(run *r)
 {
     r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
     if (!r->grads) return E_MEMORY;
+    /* Baked weights use up the compiles: what evaluates is compiled before. */
+    if (r->held.plan) TRY(session_load(&r->held, r->mo, r->job->dev, r->job->k, NULL));
     TRY(session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads));
     TRY(counts_open(r));
     return r->window ? exec_window(r->step.exec, window_factors(r->window), true) : OK;

@@ -51,6 +51,8 @@ static void add_plan(event *e, const plan *p)
                p->memory.weights + p->memory.moments + p->memory.gradients +
                    p->memory.surfaces + p->memory.activations + p->memory.host);
     event_real(e, "predicted_step_ms", p->step_ms);
+    event_text(e, "weights", policy_name(p->options.weights));
+    if (p->rebakes) event_int(e, "compiles_per_update", p->rebakes);
 }
 
 void report_start(run *r)
@@ -96,6 +98,7 @@ void report_step(run *r, double norm, double lr, double ms)
     event_real(e, "ms", ms);
     event_real(e, "tok_s", tokens / (ms / 1000));
     counts_report(e, r);
+    if (r->compiles) event_int(e, "compiles", r->compiles);
     add_readings(e, r->job->dev);
     send(r);
 }

@@ -61,7 +61,9 @@ static rc check_going_on(run *r, const char *dir, const train_state *s)
     TRY(model_config_load(dir, &had));
     TRY(same_model(&had, &r->mo->config));
     TRY(same("train.batch", s->batch, r->o.batch));
-    TRY(same("train.accum", s->accum, r->o.accum));
+    TRY(same(r->job->plan.weights == PLAN_BAKED ? "train.accum times plan.bake_every"
+                                                : "train.accum",
+             s->accum, r->o.accum));
     TRY(same("train.seed", (int64_t)s->seed, (int64_t)r->o.seed));
     if (s->data_checksum == dataset_checksum(r->data)) return OK;
     err_fail(E_CONFIG, "the data or its tokenizer is not what %s was trained on",
@@ -79,6 +81,9 @@ static rc describe_device(run *r)
     const char *blas = kern_blas(r->job->k);
     snprintf(r->s.blas, sizeof r->s.blas, "%s", blas ? blas : "");
     r->s.threads = kern_threads(r->job->k);
+    plan_weights w = r->job->plan.weights;
+    snprintf(r->s.weights, sizeof r->s.weights, "%s",
+             w == PLAN_STREAMED ? "" : policy_name(w));
     r->s.steps = r->o.steps;
     r->s.lr = r->o.lr;
     return OK;
@@ -94,6 +99,10 @@ static void note_changes(run *r, const train_state *had)
     if (strcmp(had->blas, now->blas))
         report_note(r, "the host's BLAS was %s and is now %s",
                     *had->blas ? had->blas : "own", *now->blas ? now->blas : "own");
+    if (strcmp(had->weights, now->weights))
+        report_note(r, "plan.weights was %s and is now %s",
+                    *had->weights ? had->weights : policy_name(PLAN_STREAMED),
+                    *now->weights ? now->weights : policy_name(PLAN_STREAMED));
     if (had->threads != now->threads)
         report_note(r, "device.threads was %d and is now %d", had->threads, now->threads);
     if (had->steps != now->steps)

@@ -40,6 +40,7 @@ static const field fields[] = {
     AT(TEXT, device),         AT(TEXT, isa),
     AT(MAYBE, blas),          AT(INT, threads),
     AT(INT64, steps),         AT(REAL, lr),
+    AT(MAYBE, weights),
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 

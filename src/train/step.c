@@ -50,6 +50,7 @@ static rc micro_batches(run *r, pass *p)
     double loss;
     step_clear(r);
     counts_clear(r);
+    r->compiles = 0;
     for (int i = 0; i < r->o.accum; i++) {
         TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
                           r->ids, r->targets));
@@ -59,6 +60,7 @@ static rc micro_batches(run *r, pass *p)
         p->loss += loss / r->o.accum;
         p->infinities += stats.infinities;
         counts_add(r, &stats);
+        r->compiles += stats.compiles;
         if (stats.first_infinity && !p->scope[0])
             snprintf(p->scope, sizeof p->scope, "%s", stats.first_infinity);
     }

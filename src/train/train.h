@@ -120,7 +120,8 @@ typedef struct {
     int batch, accum;
     /* Not needed to go on; a change is told by a `note` event. */
     char device[512], isa[16];
-    char blas[16]; /* "" = our kernels */
+    char blas[16];    /* "" = our kernels */
+    char weights[16]; /* plan.weights, "" = streamed */
     int threads;
     int64_t steps;
     double lr;

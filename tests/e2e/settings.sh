@@ -34,6 +34,12 @@ complains "heads not divisible" 2 "kv_heads" explain heads.conf
 complains "empty text" 1 "empty.txt" train tiny.conf data.text=empty.txt
 complains "binary text" 1 "binary.txt" train tiny.conf data.text=binary.txt
 complains "text shorter than a window" 2 "the text has 6 tokens to train on, one window wants 65" train tiny.conf data.text=short.txt
+printf "a%.0s" $(seq 3000) >long.txt
+complains "weights baked for no pass" 2 "'plan.bake_every' is from 1 to 65536, not 0" train tiny.conf plan.weights=baked plan.bake_every=0
+complains "weights baked for longer than the run" 2 "plan.bake_every is 9, more than the 8 updates of the run" \
+    train tiny.conf data.text=long.txt train.steps=8 plan.weights=baked plan.bake_every=9
+complains "weights baked into more programs than may be compiled" 3 "rule 'compile_budget': the plan needs 6 programs, a process compiles 4" \
+    train tiny.conf data.text=long.txt plan.weights=baked -d emu:m4,compiles=4
 complains "text that is not there" 1 "gone.txt" train tiny.conf data.text=gone.txt
 complains "device that does not exist" 3 "emu" explain tiny.conf -d warp:m4
 complains "chip that does not exist" 3 "m4" explain tiny.conf -d emu:m44

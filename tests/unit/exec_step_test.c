@@ -172,6 +172,44 @@ static void baked_weights_compute_what_streamed_ones_do(void **state)
     arena_free(mem);
 }
 
+/* Planned before there are weights, the programs are compiled by the first
+ * exec_stage; after an update by the next step, once each, which refuses to
+ * begin what the device has no compiles for. */
+static void baked_programs_are_compiled_once_for_each_update(void **state)
+{
+    (void)state;
+    plan_options o = {.weights = PLAN_BAKED};
+    run b = run_open(run_small, "emu:m4,compiles=14", &o);
+    exec_stats stats;
+    dev_sample now;
+    assert_int_equal(b.p->rebakes, 6); /* forward and backward: two layers, head */
+    assert_int_equal(b.p->loads, 6);
+    for (int i = 0; i < b.p->n_programs; i++)
+        assert_int_equal(b.p->programs[i].n_files, 0);
+    run_start(&b);
+    run_step(&b, &stats);
+    assert_int_equal(stats.compiles, 6);
+    float first = b.g[2][0];
+    run_step(&b, &stats);
+    assert_int_equal(stats.compiles, 0);
+    for (int i = 0; i < b.m.n; i++) {
+        b.w[i][0] += 1;
+        assert_ok(exec_stage_param(b.x, b.m.param[i]->name));
+    }
+    run_step(&b, &stats);
+    assert_int_equal(stats.compiles, 6);
+    assert_true(b.g[2][0] != first);
+    assert_ok(dev_sample_of(b.d, &now));
+    assert_near(now.value[DEV_LOADS], 12, 0);
+    assert_near(now.value[DEV_LOADED], 6, 0);
+    assert_ok(exec_stage(b.x));
+    assert_fails(exec_step(b.x, NULL), E_BUDGET, "6 programs to compile");
+    assert_text_has(err_text(), "2 left of 14");
+    assert_ok(dev_sample_of(b.d, &now));
+    assert_near(now.value[DEV_LOADS], 12, 0); /* none was wasted */
+    run_close(&b);
+}
+
 /* ---- nothing bypasses MIL ---- */
 enum { PORTS = 64 };
 typedef struct {
@@ -274,6 +312,7 @@ int main(void)
         cmocka_unit_test(infinities_are_counted_and_named),
         cmocka_unit_test(halves_written_in_place_are_what_staging_writes),
         cmocka_unit_test(baked_weights_compute_what_streamed_ones_do),
+        cmocka_unit_test(baked_programs_are_compiled_once_for_each_update),
         cmocka_unit_test(every_run_repeated_from_its_text_gives_the_same_bits),
     };
     return cmocka_run_group_tests_name("exec_step", tests, NULL, NULL);

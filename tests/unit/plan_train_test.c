@@ -254,7 +254,10 @@ static void a_plan_is_told_in_words_and_in_json(void **state)
                           "engine_ms",
                           "host_ms",
                           "staging_ms",
-                          "optimizer_ms"};
+                          "optimizer_ms",
+                          "compiles_per_update",
+                          "staged_bytes",
+                          "compile_ms"};
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         char quoted[40];
         snprintf(quoted, sizeof quoted, "\"%s\":", keys[i]);
@@ -265,6 +268,67 @@ static void a_plan_is_told_in_words_and_in_json(void **state)
     assert_text_has(str_text(&text), "layer.fwd      x2");
     assert_text_has(str_text(&text), "rule uniform_surfaces is disputed");
     str_free(&text);
+    plan_free(p);
+    ir_free(m.g);
+}
+
+/* Baked, each layer's weights are its own: nothing is shared but the text of
+ * what has no weights, and nothing is staged. */
+static void baked_plans_need_no_values_and_say_what_they_compile(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_of("m4");
+    plan_options o = {.weights = PLAN_BAKED, .bake_every = 4};
+    plan *p, *streamed;
+    str text = {0};
+    assert_ok(plan_build(m.g, &caps, NULL, &streamed));
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    assert_int_equal(p->launches, streamed->launches);
+    assert_int_equal(p->rebakes, p->launches);
+    assert_true(streamed->rebakes == 0 && streamed->staged_bytes > 0);
+    assert_near(p->staged_bytes, 0, 0);
+    assert_near(p->step_ms - p->compile_ms, streamed->step_ms - streamed->staging_ms,
+                0.5 * streamed->step_ms);
+    assert_ok(plan_print(p, &text));
+    assert_text_has(str_text(&text), "6 programs compiled again for each update of 4");
+    arena *mem = arena_new();
+    mil_blob_file *files;
+    int n_files;
+    assert_int_equal(p->programs[0].n_files, 0);
+    assert_ok(plan_bake(p, 0, 0, NULL, mem, &files, &n_files));
+    assert_true(n_files > 0);
+    arena_free(mem);
+    str_free(&text);
+    plan_free(p);
+    plan_free(streamed);
+    ir_free(m.g);
+}
+
+/* Which rule, which tensor, what to change. */
+static void a_plan_no_process_can_hold_is_refused(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    plan_options o = {.weights = PLAN_BAKED};
+    plan *p;
+    dev_caps caps = caps_of("m4");
+    caps.compiles_max = 5;
+    assert_fails(
+        plan_build(m.g, &caps, &o, &p), E_BUDGET,
+        "rule 'compile_budget': the plan needs 6 programs, a process compiles 5");
+    assert_text_has(err_text(), "the largest constant is");
+    assert_text_has(err_text(), "plan.weights=streamed");
+    assert_ok(plan_build(m.g, &caps, NULL, &p)); /* as that says */
+    plan_free(p);
+    caps.compiles_max = 3;
+    assert_fails(plan_build(m.g, &caps, NULL, &p), E_BUDGET, "rule 'compile_budget'");
+    caps.compiles_max = 0;
+    caps.programs_max = 6; /* and one to compile while the old one is there */
+    assert_fails(plan_build(m.g, &caps, &o, &p), E_BUDGET,
+                 "rule 'program_slots': the plan needs 7 programs, a process holds 6");
+    caps.programs_max = 7;
+    assert_ok(plan_build(m.g, &caps, &o, &p));
     plan_free(p);
     ir_free(m.g);
 }
@@ -280,6 +344,8 @@ int main(void)
         cmocka_unit_test(norms_are_right_from_tiny_to_large_values),
         cmocka_unit_test(a_plan_beyond_the_memory_limit_is_refused),
         cmocka_unit_test(a_plan_is_told_in_words_and_in_json),
+        cmocka_unit_test(baked_plans_need_no_values_and_say_what_they_compile),
+        cmocka_unit_test(a_plan_no_process_can_hold_is_refused),
     };
     return cmocka_run_group_tests_name("plan_train", tests, NULL, NULL);
 }

@@ -93,12 +93,11 @@ static rc emu_load(device *dev, const dev_source *src, dev_program **out)
 }
 
 /* Constants are copies in the plan's memory, so a program whose runs have ended
- * needs nothing but new contents. */
+ * needs nothing but new contents. The chip would compile, so it is counted. */
 static rc emu_reload(dev_program *program, const mil_blob_file *files, int n)
 {
     emu_program *p = (emu_program *)program;
-    soft_settle(&p->soft);
-    TRY(dev_code_bind(p->soft.code, files, n));
+    TRY(soft_rebind(&p->soft, files, n));
     return emu_fill_constants(p->plan);
 }
 

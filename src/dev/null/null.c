@@ -57,13 +57,12 @@ static rc null_load(device *d, const dev_source *src, dev_program **out)
     return OK;
 }
 
-/* reload: the same program with other weights, without a new compile where the
- * hardware can; either all weights change or none. Runs in flight end first. */
+/* reload: the same program with other weights; either all weights change or
+ * none. Runs in flight end first. It counts as a compile: on the chips known,
+ * weights are part of what was compiled (maderix/ANE 9, libane). */
 static rc null_reload(dev_program *program, const mil_blob_file *files, int n)
 {
-    soft_program *p = (soft_program *)program;
-    soft_settle(p);
-    return dev_code_bind(p->code, files, n);
+    return soft_rebind((soft_program *)program, files, n);
 }
 
 /* unload: give the slot back; runs in flight end first. */
