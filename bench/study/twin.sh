@@ -3,12 +3,12 @@
 # fp32 against fp32, and then PyTorch again with each known mistake. The recipe
 # names its text as data.dir. Run by hand; what OUT has already is not made again.
 #
-#   twin.sh bench/study/small.conf build/twin data.dir=data model.heads=4 model.kv_heads=2
+#   twin.sh bench/study/study.conf build/twin data.dir=DATA model.dim=128 model.heads=4 model.kv_heads=2
 #
 # Prints a row a training: name, held-out loss, how far it is above the first.
 # The mistake `heads` is none where every query head has a key head of its own.
 set -u
-[ $# -ge 2 ] || { sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd)
 anneal=${ANNEAL:-$root/build/anneal} recipe=$1 out=$2 threads=${THREADS:-1}
 shift 2
@@ -31,10 +31,11 @@ theirs() { # NAME ARGS...: complete, or made again
         --against "$out/wide/events.jsonl" "$@" >"$file.part" || exit 1
     mv "$file.part" "$file"
 }
-held() { sed -n 's/.*"held_out": *\([0-9.]*\), "windows.*/\1/p' "$out/$1.jsonl"; }
+held() { sed -n 's/.*"held_out": *\([^,]*\), "windows.*/\1/p' "$out/$1.jsonl"; }
 row() { # NAME HELD-OUT
     awk -v n="$1" -v h="$2" -v base="$(held twin)" \
-        'BEGIN {printf "%-12s %.4f  %+.2f %%\n", n, h, 100 * (h / base - 1)}'
+        'BEGIN {if (h !~ /^[0-9]/) printf "%-12s not finite\n", n
+                else printf "%-12s %.4f  %+.2f %%\n", n, h, 100 * (h / base - 1)}'
 }
 
 mkdir -p "$out" || exit 1
