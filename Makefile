@@ -78,6 +78,7 @@ help:
 	@echo "make $(B)/plot   a table of comma-separated values as a picture (tools/plot.c)"
 	@echo "make deps         install what building and testing need"
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make fit-time     fit the constants of predicted time again (docs/time.md)"
 	@echo "make docs         make the generated pages again; make check-docs says whether they are stale"
 	@echo "make mac-report   on a Mac: check its Neural Engine and write a report to send in"
 	@echo "make macos        cross-link for macOS on arm64; make ios builds the library for iPadOS"
@@ -240,7 +241,7 @@ include tools/macos/macos.mk
 # tools/gen_docs.c writes all pages made from the tables under the folder it is
 # given: docs/*.md (kept in the tree), man/*.1 and completions/* (installed).
 GEN := $(if $(wildcard tools/gen_docs.c),$(B)/gen/stamp)
-$(B)/gen_docs: tools/gen_docs.c $(B)/libcli.a $(B)/libanneal.a
+$(B)/gen_docs: tools/gen_docs.c tools/time_page.h tools/fit.h $(B)/libcli.a $(B)/libanneal.a
 	$(call say,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $< $(B)/libcli.a $(B)/libanneal.a $(LDLIBS) -o $@
 $(B)/gen/stamp: $(B)/gen_docs
@@ -253,6 +254,14 @@ check-docs: $(GEN)
 	@bad=0; for f in $(B)/gen/docs/*.md; do [ -f "$$f" ] || continue; \
 	  diff -u "docs/$${f##*/}" "$$f" || { echo "docs/$${f##*/} is stale; run: make docs"; bad=1; }; \
 	done; exit $$bad
+
+# The constants of the model of time, from the published timings in
+# src/plan/anchors.def that are not held out (docs/time.md).
+$(B)/fit_time: tools/fit_time.c tools/fit.h $(B)/libanneal.a
+	$(call say,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STRICT) $< $(B)/libanneal.a $(LDLIBS) -o $@
+fit-time: $(B)/fit_time
+	@$(B)/fit_time src/dev/cost.def
 
 # ---- installing ----------------------------------------------------------------
 D = $(DESTDIR)$(PREFIX)
@@ -287,6 +296,6 @@ layers:
 clean:
 	rm -rf $(B)
 
-.PHONY: mac-report all help units fake prove $(PROOFS) test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs install fmt check-fmt layers clean FORCE
+.PHONY: mac-report all help units fake prove $(PROOFS) test quick quick-bins quick-units fuzz fuzz-run deps demo docs check-docs fit-time install fmt check-fmt layers clean FORCE
 .SECONDARY:
 -include $(OBJ:.o=.d) $(CLIOBJ:.o=.d) $(MAINOBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(FAKEOBJ:.o=.d) $(B)/tests/fuzz/replay.d

@@ -1,6 +1,7 @@
 /* gen_docs.c - pages made from the tables: docs/config.md, docs/cli.md,
- * docs/rules.md, docs/ops.md, man/anneal.1 and completions. `gen_docs DIR` writes them
- * under DIR; a check compares them with what the tree holds. */
+ * docs/rules.md, docs/ops.md, docs/time.md (time_page.h), man/anneal.1 and completions.
+ * `gen_docs DIR` writes them under DIR; a check compares them with what the tree holds.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/file.h"
 #include "cli/args.h"
 #include "dev/code.h"
+#include "time_page.h"
 
 /* A '|' would end a cell of a Markdown table. */
 static void cell(str *out, const char *text)
@@ -402,6 +404,7 @@ int main(int argc, char **argv)
         {"docs/cli.md", cli_page},
         {"docs/rules.md", rules_page},
         {"docs/ops.md", ops_page},
+        {"docs/time.md", time_page},
         {"man/anneal.1", man_page},
         {"completions/anneal.bash", bash_completion},
         {"completions/_anneal", zsh_completion},

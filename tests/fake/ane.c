@@ -10,7 +10,7 @@
 #include "bundle.h"
 #include "engine.h"
 #include "methods.h"
-#include "sha256.h"
+#include "base/sha256.h"
 
 enum { MADE = 1, COMPILED = 2, LOADED = 3 };
 

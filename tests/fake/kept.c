@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "engine.h"
 #include "fake.h"
-#include "sha256.h"
+#include "base/sha256.h"
 
 typedef struct kept {
     struct kept *next;

@@ -1,7 +1,7 @@
 /* sha256.c - see FIPS 180-4: K and H are the first 32 bits of the fractions of
  * the cube roots and square roots of the first primes. */
 #include <string.h>
-#include "sha256.h"
+#include "base/sha256.h"
 
 /* clang-format off */
 static const uint32_t K[64] = {

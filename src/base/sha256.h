@@ -1,6 +1,6 @@
-/* sha256.h - SHA-256 (FIPS 180-4), for the identifier of a model. */
-#ifndef FAKE_SHA256_H
-#define FAKE_SHA256_H
+/* sha256.h - SHA-256 (FIPS 180-4). */
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>
