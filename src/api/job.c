@@ -17,8 +17,8 @@
 rc session_data(const config *c, arena *mem, const char *cache_root, const char **dir)
 {
     const char *text = config_text(c, OPT_data_text);
-    *dir = config_text(c, OPT_data_dir);
-    if (**dir) return OK;
+    const char *made = config_text(c, OPT_data_dir);
+    if (*made) return (*dir = arena_text(mem, made)) ? OK : E_MEMORY;
     if (!*text) {
         err_fail(E_CONFIG,
                  "nothing to learn from: neither data.text nor data.dir is set");

@@ -16,7 +16,7 @@ rc machine_open(const config *c, machine *out);
 void machine_close(machine *m);
 
 /* The dataset of a configuration: data.dir, or data.text tokenised under
- * cache_root. *dir in the arena or the configuration's own. */
+ * cache_root. *dir is in the arena. */
 rc session_data(const config *c, arena *mem, const char *cache_root, const char **dir);
 
 /* The model that the settings describe. With model.init (a MODEL, or a run by its

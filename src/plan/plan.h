@@ -197,13 +197,15 @@ typedef struct {
     int rows;
 } plan_scales;
 
-/* A product on the engine. The magnitude of its largest element, as stored, is
- * the largest of row `row` of the output `peaks`: while training, and where a
- * factor can be moved for it. */
+/* A product on the engine, or an operand that one is given times a factor. The
+ * magnitude of its largest element, as stored, is the largest of row `row` of the
+ * output `peaks`: while training, and where a factor can be moved for it. */
 typedef struct {
     const char *name;
+    const char *scope; /* and direction, as steps have it */
     plan_product kind;
-    int form;          /* of its result */
+    bool operand;      /* else the result */
+    int form;          /* of it */
     int factor;        /* the one that is moved for it, or -1 */
     const char *peaks; /* [1,rows,1,32]; NULL: not handed out */
     int row;

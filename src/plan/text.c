@@ -110,13 +110,16 @@ static void print_window(const plan *p, str *out)
 {
     const plan_window *w = p->window;
     if (!w) return;
+    int products = 0;
+    for (int i = 0; i < w->n_sites; i++) products += !w->sites[i].operand;
     str_addf(out,
              "window: %d factors for %d products, %d multiplications more; each line: "
              "product, its factor and where that went, what its result is stored "
              "times\n",
-             w->n_factors, w->n_sites, w->n_muls);
+             w->n_factors, products, w->n_muls);
     for (int i = 0; i < w->n_sites; i++) {
         const plan_site *s = &w->sites[i];
+        if (s->operand) continue;
         str_addf(out, "  %s (%s) %s: %s; ", s->name, plan_way_name(s->kind),
                  s->factor < 0 ? "-" : w->factors[s->factor].name, s->cause);
         add_form(w, s->form, out);
@@ -197,6 +200,7 @@ static json_t *json_window(const plan *p)
                                                  "where", w->factors[i].cause));
     for (int i = 0; i < w->n_sites; i++) {
         const plan_site *s = &w->sites[i];
+        if (s->operand) continue;
         str form = {0};
         add_form(w, s->form, &form);
         const char *factor = s->factor < 0 ? NULL : w->factors[s->factor].name;

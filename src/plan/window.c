@@ -148,14 +148,14 @@ static int lighter(const ir_node *n)
 }
 
 /* Multiply operand j by a factor of its own, which replaces what it carries.
- * Products of one scope that multiply the same value share it; a constant
- * belongs to one product, and its factor is taken out of the result at once,
- * which is small. */
+ * Products of one scope that multiply the same value share it, but for weight
+ * gradients: their other operands differ by many places. A constant belongs to one
+ * product, and its factor is taken out of the result at once, which is small. */
 static rc multiply_operand(window *s, const ir_node *n, int j, ir_node **in, int *f,
                            int *factor)
 {
-    bool constant = constant_under(n->in[j]);
-    TRY(window_value_factor(s, constant ? NULL : in[j],
+    bool constant = constant_under(n->in[j]), alone = constant || s->gradient[n->id];
+    TRY(window_value_factor(s, alone ? NULL : in[j],
                             constant ? "a constant operand times an input, and the "
                                        "result by its inverse"
                                      : "one operand times an input",
@@ -165,6 +165,15 @@ static rc multiply_operand(window *s, const ir_node *n, int j, ir_node **in, int
     TRY(window_reform(s, &in[j], f[j], form));
     f[j] = form;
     return OK;
+}
+
+/* A weight gradient sums over the batch what another product, for dx, makes of the
+ * same gradient and a small weight: one factor for both would leave the smaller
+ * of them below the window. So it is the activations that are multiplied there. */
+static int moved_operand(const window *s, const ir_node *n)
+{
+    bool b0 = under(n->in[0])->backward, b1 = under(n->in[1])->backward;
+    return s->gradient[n->id] && b0 != b1 ? b0 : lighter(n);
 }
 
 /* Which factor moves this product, and where is it put? -1: none does. */
@@ -177,7 +186,7 @@ static rc choose(window *s, const ir_node *n, ir_node **in, int *f, int *factor,
     for (int j = 0; j < 2 && *factor < 0; j++)
         if (w[j] >= 0 && (!n->backward || !s->owns[w[j]])) *factor = w[j];
     *cause = "staged with the weight";
-    for (int j = 0; j < 2 && *factor < 0; j++) {
+    for (int j = 0; j < 2 && *factor < 0 && !s->gradient[n->id]; j++) {
         int of = window_single(s, f[j]);
         if (of < 0 || s->w->factors[of].at != PLAN_ON_LOSS) continue;
         *factor = of;
@@ -199,7 +208,7 @@ static rc choose(window *s, const ir_node *n, ir_node **in, int *f, int *factor,
         *cause = "none: an average of values that carry a factor already";
         return OK;
     }
-    TRY(multiply_operand(s, n, lighter(n), in, f, factor));
+    TRY(multiply_operand(s, n, moved_operand(s, n), in, f, factor));
     *cause = s->w->factors[*factor].cause;
     return OK;
 }
@@ -207,17 +216,21 @@ static rc choose(window *s, const ir_node *n, ir_node **in, int *f, int *factor,
 static rc product(window *s, const ir_node *n, ir_node **in, int *f, ir_node **y,
                   int *form)
 {
-    int factor;
+    int factor, j = moved_operand(s, n);
     const char *cause;
     TRY(choose(s, n, in, f, &factor, &cause));
     TRY(window_sum(s, f[0], f[1], 1, form));
+    for (int i = 0; i < 2; i++)
+        if (!constant_under(n->in[i])) TRY(window_operand(s, n, in[i], f[i]));
     *y = legal_copy(&s->l, n, in);
     if (!*y) return ir_rc(s->l.to) == OK ? E_MEMORY : ir_rc(s->l.to);
     TRY(window_site(s, n, *y, *form, factor, cause));
     if (factor < 0) return OK;
     s->owns[factor] = true;
-    int j = lighter(n);
     if (s->w->factors[factor].at != PLAN_ON_VALUE || !constant_under(n->in[j])) return OK;
+    /* A sum of a whole batch is larger than what it sums, and may be beyond fp16
+     * in that form; of a gradient the host takes any form out. */
+    if (s->gradient[n->id]) return OK;
     int other = f[1 - j];
     TRY(window_reform(s, y, *form, other));
     *form = other;

@@ -14,8 +14,10 @@ typedef struct {
     int input;        /* of the plan's window, -1 = none yet */
     int rows, wanted; /* numbers used; of the round before */
     ir_node *numbers;
-    int n_values, n_sites, n_peaks, cap_peaks;
-    ir_node **peaks;
+    int n_values, n_sites, n_operands, n_peaks, cap_peaks;
+    ir_node **peaks; /* [1,1,1,32] each */
+    int n_watched, cap_watched;
+    const ir_node **watched; /* operands that have a peak */
     const char *name; /* of the output */
 } window_key;
 
@@ -80,6 +82,9 @@ rc window_free_mul(window *s, ir_node *x, int from, int to, double c, ir_node **
 /* n has become the product y. */
 rc window_site(window *s, const ir_node *n, ir_node *y, int form, int factor,
                const char *cause);
+/* x, stored in this form, is an operand of n: the factor of that form is not to
+ * push it out of fp16. Once for each value of a scope. */
+rc window_operand(window *s, const ir_node *n, ir_node *x, int form);
 rc window_peaks(window *s); /* the outputs */
 
 #endif

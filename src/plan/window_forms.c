@@ -284,8 +284,8 @@ static ir_node *largest(ir_graph *g, ir_node *y)
     return lanes ? y : ir_mul(g, y, ir_fill(g, IR_FP16, ir_s4(1, 1, 1, PLACES), 1));
 }
 
-rc window_site(window *s, const ir_node *n, ir_node *y, int form, int factor,
-               const char *cause)
+/* A site for x, which a factor may be moved for. */
+static rc add_site(window *s, const ir_node *n, plan_site site, int number, ir_node *x)
 {
     plan_window *w = s->w;
     window_key *k = &s->keys[s->key];
@@ -294,17 +294,43 @@ rc window_site(window *s, const ir_node *n, ir_node *y, int form, int factor,
     TRY(plan_grow(s->b->mem, (void **)&k->peaks, k->n_peaks, &k->cap_peaks,
                   sizeof *k->peaks));
     if (!k->name) k->name = arena_printf(s->b->mem, "peaks:%s%s", k->scope, way(k));
-    const char *name = arena_printf(s->b->mem, "%s%s/product.%d", k->scope, way(k),
-                                    k->n_sites++);
-    if (!k->name || !name) return E_MEMORY;
-    plan_product kind = !n->backward         ? PLAN_FORWARD
-                        : s->gradient[n->id] ? PLAN_DW
-                                             : PLAN_DX;
-    bool seen = s->training && factor >= 0; /* the rest are not moved */
-    w->sites[w->n_sites++] = (plan_site){
-        name, kind, form, factor, seen ? k->name : NULL, seen ? k->n_peaks : 0, cause};
-    if (seen) k->peaks[k->n_peaks++] = largest(s->l.to, y);
+    site.name = arena_printf(s->b->mem, "%s%s/%s.%d", k->scope, way(k),
+                             site.operand ? "operand" : "product", number);
+    if (!k->name || !site.name) return E_MEMORY;
+    site.scope = k->name + strlen("peaks:");
+    site.kind = !n->backward ? PLAN_FORWARD : s->gradient[n->id] ? PLAN_DW : PLAN_DX;
+    if (s->training && site.factor >= 0) { /* the rest are not moved */
+        site.peaks = k->name;
+        site.row = k->n_peaks;
+        k->peaks[k->n_peaks++] = largest(s->l.to, x);
+    }
+    w->sites[w->n_sites++] = site;
     return ir_rc(s->l.to);
+}
+
+rc window_site(window *s, const ir_node *n, ir_node *y, int form, int factor,
+               const char *cause)
+{
+    return add_site(s, n, (plan_site){.form = form, .factor = factor, .cause = cause},
+                    s->keys[s->key].n_sites++, y);
+}
+
+rc window_operand(window *s, const ir_node *n, ir_node *x, int form)
+{
+    window_key *k = &s->keys[s->key];
+    int factor = window_single(s, form);
+    if (factor < 0 || s->w->factors[factor].at == PLAN_ON_WEIGHT) return OK;
+    for (int i = 0; i < k->n_watched; i++)
+        if (k->watched[i] == x) return OK;
+    TRY(plan_grow(s->b->mem, (void **)&k->watched, k->n_watched, &k->cap_watched,
+                  sizeof *k->watched));
+    k->watched[k->n_watched++] = x;
+    return add_site(s, n,
+                    (plan_site){.operand = true,
+                                .form = form,
+                                .factor = factor,
+                                .cause = "an operand, which is to stay in fp16"},
+                    k->n_operands++, x);
 }
 
 rc window_peaks(window *s)

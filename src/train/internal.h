@@ -64,10 +64,11 @@ void window_free(train_window *t);
 const int *window_factors(const train_window *t); /* for exec_window */
 /* Look at the products of one pass. */
 rc window_watch(train_window *t, exec *x);
-/* The step is over: move the factors for the next. True: an infinity came of a
- * factor, which has stepped back. */
-bool window_after(train_window *t, bool overflow, const model *mo, kern *k,
-                  window_moves *moves);
+/* The step is over: move the factors for the next. scope: where the first infinity
+ * was made, NULL = nowhere known. True: it came of a factor, which has stepped
+ * back. */
+bool window_after(train_window *t, bool overflow, const char *scope, const model *mo,
+                  kern *k, window_moves *moves);
 void window_forget(train_window *t); /* the passes of a step that failed */
 /* Give another plan of the model the factors of the same names. t may be NULL. */
 rc window_lend(const train_window *t, const plan *p, exec *x);
@@ -122,7 +123,7 @@ void step_clear(run *r); /* gradients to zero */
 /* Exponent windows for the next step: before AdamW, which stages the weights;
  * after an overflow it does not run, so they are staged here. *ours (may be
  * NULL): the overflow came of a factor. */
-rc step_window(run *r, bool overflow, bool *ours);
+rc step_window(run *r, bool overflow, const char *scope, bool *ours);
 /* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
 rc step_apply(run *r, double lr, double grad_scale);
 

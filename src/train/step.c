@@ -67,14 +67,14 @@ static rc micro_batches(run *r, pass *p)
     return OK;
 }
 
-rc step_window(run *r, bool overflow, bool *ours)
+rc step_window(run *r, bool overflow, const char *scope, bool *ours)
 {
     window_moves moves;
     bool unwanted;
     if (!ours) ours = &unwanted;
     *ours = false;
     if (!r->window) return OK;
-    *ours = window_after(r->window, overflow, r->mo, r->job->k, &moves);
+    *ours = window_after(r->window, overflow, scope, r->mo, r->job->k, &moves);
     if (r->log) report_window(r, &moves);
     return exec_window(r->step.exec, window_factors(r->window), overflow);
 }
@@ -221,7 +221,7 @@ rc run_step(run *r)
     r->s.loss = p.loss;
     if (isfinite(p.loss)) TRY(run_saved_is_good(r));
     bool overflow = !isfinite(norm) || !isfinite(p.loss) || p.infinities, ours;
-    TRY(step_window(r, overflow, &ours));
+    TRY(step_window(r, overflow, p.scope[0] ? p.scope : NULL, &ours));
     if (overflow) return overflowed(r, &p, ours);
     r->overflows = r->hopeless = 0;
     r->s.updates++;

@@ -36,7 +36,7 @@ static rc one_update(run *r, double *ms, double *flops)
     TRY(session_step(&r->step, r->ids, r->targets, SCALE_START, &loss, &stats));
     if (r->window) TRY(window_watch(r->window, r->step.exec));
     double squares = kern_sum_squares(r->job->k, r->mo->n_floats, r->grads);
-    TRY(step_window(r, false, NULL));
+    TRY(step_window(r, false, NULL, NULL));
     r->s.updates++;
     TRY(step_apply(r, 1e-4, squares > 0 ? 1.0 / SCALE_START : 0));
     *ms = clock_ms() - before;

@@ -6,7 +6,9 @@
  * the window: 6 places below the cliff at 2^15, and high enough that rounding
  * products to 2^-16 is far below the rounding of an fp16 result.
  *
- *   infinite   every factor of that product steps back by BACK; no update
+ *   infinite   every factor of that product steps back by BACK; no update. Where
+ *              no product was, or the step before was lost too, all of that
+ *              scope do: something between its products left fp16
  *   > 2^HIGH   lowered to TARGET at once
  *   < TARGET   raised, once in PERIOD good steps, if the largest of them all
  *              leaves SLACK places or more: so factors do not flutter
@@ -15,6 +17,11 @@
  *   all zero   says nothing; raised by CLIMB at a time until it is stored times
  *              2^CLIMB_MAX, since all its products may have been dropped, step
  *              after step
+ *
+ * An operand that is multiplied is watched too: its factor goes no further than
+ * to 2^OPERAND, since the array would read what is infinite there as 65536 and
+ * say nothing. A factor that has stepped back for its scope stays below that by a
+ * ceiling, which rises by one each period.
  *
  * Then no number may leave fp16: what is too large for it is cut. All of it is
  * whole numbers, so a resumed run goes on with the same bits. */
@@ -28,6 +35,7 @@
 enum {
     TARGET = 9,
     HIGH = 12,
+    OPERAND = 12,
     SLACK = 3,
     BACK = 4,
     PERIOD = 16,
@@ -36,6 +44,7 @@ enum {
     WEAK = 13, /* so far below the middle most of a sum may have been dropped */
     WEAK_STEP = 8,
     STAGED_MAX = 13, /* exponent of the largest staged weight */
+    MOST = 100,      /* no ceiling */
     NONE = INT_MIN
 };
 
@@ -43,10 +52,13 @@ struct train_window {
     arena *mem;
     const plan_window *w;
     int *k;          /* by factor */
+    int *most;       /* by factor: its ceiling */
+    bool *back;      /* by factor: has stepped back in this step */
     int *now, *high; /* by site: true exponents of this step, of this period */
     float *peaks;
     int64_t good; /* steps since the period began */
     int burst;    /* first site that was infinite in this step, -1 = none */
+    bool lost;    /* so was the step before */
     window_moves moves;
     str text;
 };
@@ -64,14 +76,17 @@ rc window_new(const plan *p, train_window **out)
     size_t sites = (size_t)p->window->n_sites + 1;
     *t = (train_window){.mem = mem, .w = p->window, .burst = -1, .good = PERIOD - 1};
     t->k = arena_array(mem, (size_t)p->window->n_factors + 1, sizeof *t->k);
+    t->most = arena_array(mem, (size_t)p->window->n_factors + 1, sizeof *t->most);
+    t->back = arena_array(mem, (size_t)p->window->n_factors + 1, sizeof *t->back);
     t->now = arena_array(mem, sites, sizeof *t->now);
     t->high = arena_array(mem, sites, sizeof *t->high);
     t->peaks = arena_array(mem, sites, sizeof *t->peaks);
-    if (!t->k || !t->now || !t->high || !t->peaks) {
+    if (!t->k || !t->most || !t->back || !t->now || !t->high || !t->peaks) {
         arena_free(mem);
         return E_MEMORY;
     }
     for (int i = 0; i < t->w->n_sites; i++) t->now[i] = t->high[i] = NONE;
+    for (int v = 0; v < t->w->n_factors; v++) t->most[v] = MOST;
     *out = t;
     return OK;
 }
@@ -107,15 +122,15 @@ rc window_watch(train_window *t, exec *x)
 }
 
 /* ---- moving ---- */
-/* How far factor v may go for the products that are moved by it: the least
- * room. NONE: nobody has said anything. `seen` by site. */
-static int room(const train_window *t, int v, const int *seen)
+/* How far factor v may go for the products that are moved by it, or the operands
+ * that it is on: the least room. NONE: nobody has said anything. `seen` by site. */
+static int room(const train_window *t, int v, const int *seen, bool operands)
 {
-    int least = NONE;
+    int least = NONE, to = operands ? OPERAND : TARGET;
     for (int i = 0; i < t->w->n_sites; i++) {
         const plan_site *s = &t->w->sites[i];
-        if (s->factor != v || seen[i] == NONE) continue;
-        int k = t->k[v] + TARGET - (seen[i] + form_of(t, i));
+        if (s->factor != v || s->operand != operands || seen[i] == NONE) continue;
+        int k = t->k[v] + to - (seen[i] + form_of(t, i));
         if (least == NONE || k < least) least = k;
     }
     return least;
@@ -143,13 +158,18 @@ static void move(train_window *t, int v, int k)
     t->k[v] = k;
 }
 
-/* At once: a product came too near the cliff. */
+/* A product came too near the cliff, or an operand too near the end of fp16. */
+static void lower_one(train_window *t, int v, const int *seen)
+{
+    int k = room(t, v, seen, false), o = room(t, v, seen, true);
+    if (k == NONE || (o != NONE && o < k)) k = o;
+    if (k != NONE && t->k[v] - k > HIGH - TARGET) move(t, v, k);
+}
+
+/* At once. */
 static void lower(train_window *t)
 {
-    for (int v = 0; v < t->w->n_factors; v++) {
-        int k = room(t, v, t->now);
-        if (k != NONE && t->k[v] - k > HIGH - TARGET) move(t, v, k);
-    }
+    for (int v = 0; v < t->w->n_factors; v++) lower_one(t, v, t->now);
 }
 
 /* Products of fp16 values that are all dropped are seen again when 12 places
@@ -158,7 +178,8 @@ static int climb(const train_window *t, int v)
 {
     int most = INT_MIN;
     for (int i = 0; i < t->w->n_sites; i++)
-        if (t->w->sites[i].factor == v && form_of(t, i) > most) most = form_of(t, i);
+        if (t->w->sites[i].factor == v && !t->w->sites[i].operand && form_of(t, i) > most)
+            most = form_of(t, i);
     int step = CLIMB_MAX - most < CLIMB ? CLIMB_MAX - most : CLIMB;
     return most > INT_MIN && step > 0 ? t->k[v] + step : t->k[v];
 }
@@ -169,14 +190,15 @@ static bool raise_all(train_window *t, const model *mo, kern *kern_)
     bool again = false;
     for (int v = 0; v < t->w->n_factors; v++) {
         const plan_factor *f = &t->w->factors[v];
-        int k = room(t, v, t->high);
+        int k = room(t, v, t->high, false), limit = room(t, v, t->high, true);
         bool seen = k != NONE;
         if (!seen) k = climb(t, v);
-        /* others of its forms have just been raised */
-        if (seen && t->k[v] - k > HIGH - TARGET) move(t, v, k);
+        lower_one(t, v, t->high); /* others of its forms have just been raised */
         if (seen && k - t->k[v] < SLACK) continue;
         bool weak = !seen || k - t->k[v] > WEAK;
         if (seen && weak) k = t->k[v] + WEAK_STEP;
+        if (limit != NONE && k > limit) k = limit, weak = false;
+        if (k > t->most[v]) k = t->most[v], weak = false;
         if (f->at == PLAN_ON_WEIGHT) {
             int most = weight_most(mo, kern_, f->param);
             if (k > most) k = most, t->moves.cut++;
@@ -185,6 +207,8 @@ static bool raise_all(train_window *t, const model *mo, kern *kern_)
         move(t, v, k);
         again |= weak;
     }
+    for (int v = 0; v < t->w->n_factors; v++)
+        if (t->most[v] < MOST) t->most[v]++;
     return again;
 }
 
@@ -217,36 +241,61 @@ static void fit(train_window *t)
     }
 }
 
-/* Every factor that raised what burst. False: nothing did, so the numbers
- * themselves are too large. */
-static bool step_back(train_window *t)
+/* Every factor that raised what is stored in this form steps back, once. */
+static bool step_back(train_window *t, const plan_form *f)
 {
-    const plan_form *f = &t->w->forms[t->w->sites[t->burst].form];
     bool any = false;
     for (int i = 0; i < f->n; i++) {
         int v = f->factor[i];
-        if (f->times[i] < 0 || t->k[v] <= 0) continue;
+        if (f->times[i] < 0 || t->k[v] <= 0 || t->back[v]) continue;
         move(t, v, t->k[v] - BACK);
-        any = true;
+        t->back[v] = any = true;
     }
-    t->moves.burst = t->w->sites[t->burst].name;
     return any;
 }
 
-bool window_after(train_window *t, bool overflow, const model *mo, kern *k,
-                  window_moves *moves)
+/* All that raised something in this scope, which gets a ceiling there. */
+static bool scope_back(train_window *t, const char *scope)
+{
+    bool any = false;
+    for (int i = 0; i < t->w->n_sites; i++) {
+        const plan_site *s = &t->w->sites[i];
+        if (strcmp(s->scope, scope) == 0) any |= step_back(t, &t->w->forms[s->form]);
+    }
+    for (int v = 0; v < t->w->n_factors; v++)
+        if (t->back[v]) t->most[v] = t->k[v];
+    return any;
+}
+
+/* An infinity came of what burst, if anything did, or of something in that scope.
+ * False: no factor raised it, so the numbers themselves are too large. */
+static bool give_back(train_window *t, const char *scope)
+{
+    bool any = false;
+    memset(t->back, 0, (size_t)t->w->n_factors * sizeof *t->back);
+    if (t->burst >= 0) {
+        t->moves.burst = t->w->sites[t->burst].name;
+        any = step_back(t, &t->w->forms[t->w->sites[t->burst].form]);
+    }
+    if (scope && (t->burst < 0 || t->lost)) any |= scope_back(t, scope);
+    return any;
+}
+
+bool window_after(train_window *t, bool overflow, const char *scope, const model *mo,
+                  kern *k, window_moves *moves)
 {
     bool ours = false;
     t->moves = (window_moves){0};
     for (int i = 0; i < t->w->n_sites; i++)
         if (t->now[i] > t->high[i]) t->high[i] = t->now[i];
-    if (t->burst >= 0) ours = step_back(t);
-    else lower(t);
+    if (t->burst >= 0 || overflow) ours = give_back(t, scope);
+    if (!ours) lower(t);
+    t->lost = ours;
     if (!overflow && ++t->good >= PERIOD) {
         t->good = raise_all(t, mo, k) ? PERIOD - 1 : 0;
         for (int i = 0; i < t->w->n_sites; i++) t->high[i] = NONE;
     }
-    if (t->burst >= 0) { /* what was measured under it means little */
+    if (ours || t->burst >= 0) { /* what was measured under it means little */
         for (int i = 0; i < t->w->n_sites; i++) t->high[i] = NONE;
         t->good = 0;
     }
@@ -283,17 +332,22 @@ rc window_lend(const train_window *t, const plan *p, exec *x)
 }
 
 /* ---- in state.json ----
- * {"good": 3, "factors": {NAME: k, ...}, "high": {SITE: exponent, ...}} */
+ * {"good": 3, "lost": false, "factors": {NAME: k, ...}, "most": {NAME: k, ...},
+ *  "high": {SITE: exponent, ...}} */
 rc window_save(train_window *t, const char **text)
 {
-    json_t *factors = json_object(), *high = json_object();
+    json_t *factors = json_object(), *most = json_object(), *high = json_object();
     for (int i = 0; i < t->w->n_factors; i++)
         json_object_set_new(factors, t->w->factors[i].name, json_integer(t->k[i]));
+    for (int i = 0; i < t->w->n_factors; i++)
+        if (t->most[i] < MOST)
+            json_object_set_new(most, t->w->factors[i].name, json_integer(t->most[i]));
     for (int i = 0; i < t->w->n_sites; i++)
         if (t->high[i] != NONE)
             json_object_set_new(high, t->w->sites[i].name, json_integer(t->high[i]));
-    json_t *all = json_pack("{s:I, s:o, s:o}", "good", (json_int_t)t->good, "factors",
-                            factors, "high", high);
+    json_t *all = json_pack("{s:I, s:b, s:o, s:o, s:o}", "good", (json_int_t)t->good,
+                            "lost", t->lost, "factors", factors, "most", most, "high",
+                            high);
     char *line = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     str_clear(&t->text);
@@ -319,16 +373,21 @@ rc window_load(train_window *t, const char *text)
     json_error_t error;
     json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, &error);
     const json_t *factors = json_object_get(all, "factors"),
+                 *most = json_object_get(all, "most"),
                  *high = json_object_get(all, "high"),
                  *good = json_object_get(all, "good");
     rc r = json_is_object(factors) && json_is_object(high) && json_is_integer(good)
                ? OK
                : err_fail(E_FORMAT, "'window' is malformed");
     for (int i = 0; r == OK && i < t->w->n_factors; i++)
-        r = load_each(factors, t->w->factors[i].name, &t->k[i]);
+        if (!(r = load_each(factors, t->w->factors[i].name, &t->k[i])))
+            r = load_each(most, t->w->factors[i].name, &t->most[i]);
     for (int i = 0; r == OK && i < t->w->n_sites; i++)
         r = load_each(high, t->w->sites[i].name, &t->high[i]);
-    if (r == OK) t->good = json_integer_value(good);
+    if (r == OK) {
+        t->good = json_integer_value(good);
+        t->lost = json_is_true(json_object_get(all, "lost"));
+    }
     json_decref(all);
     if (r == OK) fit(t);
     return r;

@@ -44,6 +44,12 @@ check "with one thread" "$ANNEAL" train tiny.conf data.text=$text -n c --show no
 same "the number of threads changes no bit" \
     "$(cksum < runs/c/step-00000030/model.safetensors)" "$(cksum < runs/b/step-00000030/model.safetensors)"
 
+check "a folder made by anneal data" "$ANNEAL" data $text -o folder
+check "a run learns from it" "$ANNEAL" train tiny.conf data.dir=folder -n d --show none
+said=$("$ANNEAL" eval d 2>&1)
+has "and is judged by its held-out part" "$said" "held-out"
+same "as one is that learned from the text itself" "$said" "$("$ANNEAL" eval b)"
+
 "$ANNEAL" train tiny.conf data.text=$text -n k --show none train.checkpoint_every=5 train.steps=400 &
 pid=$!
 for _ in $(seq 200); do [ -d runs/k/step-00000010 ] && break; sleep 0.05; done

@@ -261,7 +261,7 @@ static bool hand_step(hand *h, double scale, bool *finite, window_moves *m)
     assert_ok(window_watch(h->w, h->s.exec));
     *finite = isfinite(kern_sum_squares(h->k, h->mo->n_floats, h->grads)) &&
               !stats.infinities;
-    bool ours = window_after(h->w, !*finite, h->mo, h->k, m);
+    bool ours = window_after(h->w, !*finite, stats.first_infinity, h->mo, h->k, m);
     assert_ok(exec_window(h->s.exec, window_factors(h->w), true));
     return ours;
 }
@@ -312,10 +312,88 @@ static void infinities_of_factors_make_them_step_back(void **state)
     for (; !finite && tries < 16; tries++) {
         bool ours = hand_step(&h, 1024, &finite, &m);
         assert_true(ours == !finite);
-        if (ours) assert_non_null(m.burst);
     }
     assert_true(finite && tries > 1);
     str_free(&text);
+    hand_close(&h);
+}
+
+/* The array reads an infinite operand as 65536, so products do not tell of it: what
+ * is multiplied is watched itself. */
+static void operands_stay_in_fp16(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4,exact");
+    window_moves m;
+    bool finite = false;
+    str text = {0};
+    hand_start(&h);
+    const plan_window *w = h.s.plan->window;
+    bool *on = calloc((size_t)w->n_factors + 1, sizeof *on);
+    float *peaks = calloc((size_t)w->n_sites + 1, sizeof *peaks);
+    int operands = 0, tries = 0;
+    for (int i = 0; i < w->n_sites; i++)
+        if (w->sites[i].operand) on[w->sites[i].factor] = true;
+    str_add(&text, "{\"good\":0,\"high\":{},\"factors\":{");
+    for (int i = 0; i < w->n_factors; i++)
+        str_addf(&text, "%s\"%s\":%d", i ? "," : "", w->factors[i].name, on[i] ? 15 : 0);
+    str_add(&text, "}}");
+    assert_ok(window_load(h.w, text.p));
+    assert_ok(exec_window(h.s.exec, window_factors(h.w), true));
+    while (!finite && tries++ < 16) hand_step(&h, 1 << 14, &finite, &m);
+    assert_true(finite && tries > 1);
+    hand_step(&h, 1 << 14, &finite, &m); /* what is near the end is lowered by now */
+    assert_true(finite);
+    assert_ok(exec_peaks(h.s.exec, peaks));
+    for (int i = 0; i < w->n_sites; i++) {
+        if (!w->sites[i].operand || !w->sites[i].peaks) continue;
+        assert_true(peaks[i] < 32768);
+        operands++;
+    }
+    assert_true(operands > 3);
+    free(on);
+    free(peaks);
+    str_free(&text);
+    hand_close(&h);
+}
+
+/* An infinity that no product saw: all of its scope steps back, and stays below a
+ * ceiling that a resumed run has too. */
+static void an_infinity_between_products_lowers_its_scope(void **state)
+{
+    (void)state;
+    hand h = hand_open("emu:m4,exact");
+    window_moves m;
+    bool finite;
+    const char *saved;
+    hand_start(&h);
+    for (int i = 0; i < 3; i++) hand_step(&h, 1, &finite, &m);
+    const plan_window *w = h.s.plan->window;
+    int *was = calloc((size_t)w->n_factors + 1, sizeof *was), back = 0;
+    memcpy(was, window_factors(h.w), (size_t)w->n_factors * sizeof *was);
+    assert_true(window_after(h.w, true, "layer.0 backward", h.mo, h.k, &m));
+    assert_null(m.burst);
+    for (int v = 0; v < w->n_factors; v++) {
+        int k = window_factors(h.w)[v];
+        if (strncmp(w->factors[v].name, "layer.0 backward/", 17) != 0 || was[v] <= 0)
+            continue;
+        assert_int_equal(k, was[v] - 4);
+        back++;
+    }
+    assert_true(back > 3);
+    assert_ok(window_save(h.w, &saved));
+    assert_text_has(saved, "\"lost\":true");
+    char *text = strdup(saved);
+    assert_ok(window_load(h.w, text));
+    assert_ok(window_save(h.w, &saved));
+    assert_string_equal(saved, text);
+    assert_ok(exec_window(h.s.exec, window_factors(h.w), true));
+    for (int i = 0; i < 17; i++) hand_step(&h, 1, &finite, &m); /* a period */
+    for (int v = 0; v < w->n_factors; v++)
+        if (strncmp(w->factors[v].name, "layer.0 backward/", 17) == 0 && was[v] > 0)
+            assert_true(window_factors(h.w)[v] <= was[v] - 4 + 1);
+    free(text);
+    free(was);
     hand_close(&h);
 }
 
@@ -356,6 +434,8 @@ int main(void)
         BENCH(turning_windows_on_or_off_is_told),
         cmocka_unit_test(tensors_of_zeros_do_no_harm),
         cmocka_unit_test(infinities_of_factors_make_them_step_back),
+        cmocka_unit_test(operands_stay_in_fp16),
+        cmocka_unit_test(an_infinity_between_products_lowers_its_scope),
         cmocka_unit_test(infinities_of_the_numbers_are_left_to_the_loss_scale),
         cmocka_unit_test(malformed_factors_are_refused),
     };
