@@ -18,7 +18,7 @@ typedef struct {
     ir_node **peaks; /* [1,1,1,32] each */
     int n_watched, cap_watched;
     const ir_node **watched; /* operands that have a peak */
-    const char *name; /* of the output */
+    const char *name;        /* of the output */
 } window_key;
 
 /* A value multiplied already, in one scope. */
