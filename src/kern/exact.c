@@ -1,6 +1,7 @@
 /* exact.c - the engine's own product: cutting it into tasks, what sums
  * begin with, and counting what is dropped. exact.h says what is computed. */
 #include <math.h>
+#include <string.h>
 #include "base/arena.h"
 #include "kern/exact.h"
 
@@ -18,12 +19,6 @@ static size_t ceil_div(size_t a, size_t b)
 }
 
 /* ---- numbers ---- */
-static half at(const kern_mat *x, size_t batch, size_t i, size_t j)
-{
-    return ((const half *)x->p)[(ptrdiff_t)batch * x->batch + (ptrdiff_t)i * x->rs +
-                                (ptrdiff_t)j * x->cs];
-}
-
 /* h is significand * 2^(exponent - 10). */
 static int exponent(half h)
 {
@@ -52,15 +47,43 @@ int64_t exact_bias(const exact_product *p, size_t i)
 }
 
 /* ---- counting ---- */
+enum { BINS = 32, ZERO = 31, STRIP = 32 };
 
-/* Numbers of m (or n) by exponent, zeros left out; [31] is never used. */
-static void count_exponents(const kern_mat *x, size_t batch, bool rows, size_t n,
-                            size_t k, uint64_t count[32])
+/* Of a number: exponent + 14, or ZERO. */
+static unsigned bin(half h)
 {
-    for (int e = 0; e < 32; e++) count[e] = 0;
-    for (size_t i = 0; i < n; i++) {
-        half h = rows ? at(x, batch, i, k) : at(x, batch, k, i);
-        if (h & 0x7fff) count[exponent(h) + 14]++;
+    unsigned field = h >> 10 & 31;
+    return h & 0x7fff ? field - (field != 0) : ZERO;
+}
+
+/* How many numbers of each exponent stand at each of kc steps of k: `lanes` of
+ * them, `lane` apart. Neighbours along k fall into different rows of the table,
+ * so no step waits for the one before; strips of lanes share cache lines where
+ * it is the lanes that are neighbours. */
+static void count_exponents(const half *x, ptrdiff_t lane, ptrdiff_t step, size_t lanes,
+                            size_t kc, uint32_t count[][BINS])
+{
+    memset(count, 0, kc * sizeof *count);
+    for (size_t i0 = 0; i0 < lanes; i0 += STRIP) {
+        size_t i1 = smaller(i0 + STRIP, lanes);
+        for (size_t i = i0; i < i1; i++) {
+            const half *p = x + (ptrdiff_t)i * lane;
+            for (size_t k = 0; k < kc; k++, p += step) count[k][bin(*p)]++;
+        }
+    }
+}
+
+/* Products of no zeros, and those among them whose exponents are too low. */
+static void count_pairs(const uint32_t a[BINS], const uint32_t b[BINS],
+                        uint64_t *products, uint64_t *dropped)
+{
+    uint64_t below = 0, all = 0; /* of B: exponents under what a needs; all */
+    int next = 0;
+    for (int e = 0; e < ZERO; e++) all += b[e];
+    for (int e = ZERO; e-- > 0;) {
+        while (next < ZERO && e - 14 + next - 14 < EXACT_LEAST) below += b[next++];
+        *dropped += a[e] * below;
+        *products += a[e] * all;
     }
 }
 
@@ -70,22 +93,16 @@ void exact_count_task(void *ctx, size_t task, int who)
 {
     (void)who;
     exact_product *p = ctx;
-    size_t batch = task / p->n_blocks, k0 = task % p->n_blocks * EXACT_BLOCK;
-    size_t k1 = smaller(k0 + EXACT_BLOCK, p->kk);
-    uint64_t dropped = 0, products = 0;
-    for (size_t k = k0; k < k1; k++) {
-        uint64_t a[32], b[32];
-        count_exponents(&p->a, batch, true, p->m, k, a);
-        count_exponents(&p->b, batch, false, p->n, k, b);
-        uint64_t below = 0, all = 0; /* of B: exponents under what a needs; all */
-        int next = 0;
-        for (int e = 0; e < 31; e++) all += b[e];
-        for (int e = 31; e-- > 0;) {
-            while (next < 31 && e - 14 + next - 14 < EXACT_LEAST) below += b[next++];
-            dropped += a[e] * below;
-            products += a[e] * all;
-        }
-    }
+    uint32_t a[EXACT_COUNTED][BINS], b[EXACT_COUNTED][BINS];
+    size_t blocks = ceil_div(p->kk, EXACT_COUNTED), k0 = task % blocks * EXACT_COUNTED;
+    size_t kc = smaller(EXACT_COUNTED, p->kk - k0);
+    ptrdiff_t batch = (ptrdiff_t)(task / blocks), k = (ptrdiff_t)k0;
+    uint64_t products = 0, dropped = 0;
+    count_exponents((const half *)p->a.p + batch * p->a.batch + k * p->a.cs, p->a.rs,
+                    p->a.cs, p->m, kc, a);
+    count_exponents((const half *)p->b.p + batch * p->b.batch + k * p->b.rs, p->b.cs,
+                    p->b.rs, p->n, kc, b);
+    for (size_t i = 0; i < kc; i++) count_pairs(a[i], b[i], &products, &dropped);
     atomic_fetch_add_explicit(&p->products, products, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->dropped, dropped, memory_order_relaxed);
 }
@@ -132,8 +149,8 @@ static rc run_product(kern *k, exact_product *p, size_t n_batch)
 {
     size_t panels = panels_at_a_time(p), all = p->n_panels * exact_panel_floats(p);
     size_t group = all < PACKED_FLOATS ? PACKED_FLOATS / all : 1;
-    if (p->tail && p->tail->dropped)
-        pool_run(k->pool, n_batch * p->n_blocks, exact_count_task, p);
+    if (p->tail && (p->tail->dropped || p->tail->products))
+        pool_run(k->pool, n_batch * ceil_div(p->kk, EXACT_COUNTED), exact_count_task, p);
     for (p->batch0 = 0; p->batch0 < n_batch; p->batch0 += p->n_batch) {
         p->n_batch = smaller(group, n_batch - p->batch0);
         for (p->panel0 = 0; p->panel0 < p->n_panels; p->panel0 += p->panels) {

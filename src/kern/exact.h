@@ -29,6 +29,7 @@
 #include "kern/table.h"
 
 #define EXACT_BLOCK 256   /* of k: a panel of B stays in the second-level cache */
+#define EXACT_COUNTED 64  /* of k: counted at a time */
 #define EXACT_TILES 4     /* tiles of m in a task */
 #define EXACT_COLUMNS 512 /* of a task, at most about */
 #define EXACT_LEAST (-16) /* of e(a) + e(b) that is kept */
@@ -57,6 +58,6 @@ size_t exact_own_bytes(const exact_product *p);
 /* Tasks for the pool; ctx is the product. */
 void exact_pack_task(void *ctx, size_t i, int who);     /* n_batch * panels */
 void exact_multiply_task(void *ctx, size_t i, int who); /* n_batch * tasks_n * tasks_m */
-void exact_count_task(void *ctx, size_t i, int who);    /* all batches * n_blocks */
+void exact_count_task(void *ctx, size_t i, int who); /* all batches * blocks of k */
 
 #endif

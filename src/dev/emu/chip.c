@@ -271,7 +271,10 @@ void emu_chip_binary(kern_binary_op op, size_t n, const half *x, int x_step,
         widen(part, op == KERN_DIV ? turned : from, y_step, b);
         compute(op, part, a, b);
         narrow(part, a, z + i);
-        for (size_t k = 0; flushed && k < part; k++) *flushed += !z[i + k] && a[k] != 0;
+        uint32_t lost = 0;
+        for (size_t k = 0; flushed && k < part; k++)
+            lost += (z[i + k] == 0) & (a[k] != 0);
+        if (lost) *flushed += lost;
     }
 }
 
@@ -286,11 +289,13 @@ void emu_chip_unary(const half *table, int kernel, size_t n, const half *x, half
         for (size_t i = 0; i < n; i++) z[i] = table[x[i]];
         return;
     }
+    uint64_t lost = 0;
     for (size_t i = 0; i < n; i++) {
         half size = x[i] & 0x7fff;
         z[i] = table[x[i]];
-        *flushed += !z[i] && size && size < HALF_INF;
+        lost += (z[i] == 0) & (size != 0) & (size < HALF_INF);
     }
+    *flushed += lost;
 }
 
 /* ---- along an axis ---- */
