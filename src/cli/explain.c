@@ -1,5 +1,6 @@
 /* explain.c - `anneal explain RECIPE`: each stage of what a recipe becomes, as
- * text. Needs no data: the vocabulary comes from the settings. */
+ * text. Needs no data: the vocabulary comes from the settings, and where a device
+ * counts what its arithmetic drops, a step is made with random tokens. */
 #include <stdio.h>
 #include <string.h>
 
@@ -61,31 +62,43 @@ static rc draw(const plan *p, const char *path)
     return e;
 }
 
+static rc say_plan(const args *a, const cli_trial *t)
+{
+    bool json = args_has(a, "json");
+    str text = {0};
+    rc e = json ? plan_json(t->plan, &text) : plan_print(t->plan, &text);
+    if (!e && t->plan->caps.counts)
+        e = json ? cli_add_counts(t, &text) : cli_print_counts(t, &text);
+    if (!e) fputs(str_text(&text), stdout);
+    if (!e && json) putchar('\n');
+    str_free(&text);
+    return e;
+}
+
+static rc look_at(const args *a, const cli_trial *t, const char *stage)
+{
+    if (args_has(a, "svg")) TRY(draw(t->plan, args_text(a, "svg", "")));
+    if (args_has(a, "save")) TRY(cli_dump_step(t, args_text(a, "save", "")));
+    return !strcmp(stage, "mil") ? print_mil(a, t->plan) : say_plan(a, t);
+}
+
 static rc with_plan(const args *a, const config *c, const model_config *m,
-                    const char *stage)
+                    const char *init, const char *stage)
 {
     machine box;
     dev_caps caps;
     plan_options o;
+    train_options train;
     ir_graph *g = NULL;
     plan *p = NULL;
-    str text = {0};
+    TRY(config_train(c, &train));
     TRY(machine_open(c, &box));
     config_plan(c, &o);
     rc e = dev_caps_of(box.dev, &caps);
-    if (!e)
-        e = model_graph(m, MODEL_GRAD, (int)config_int(c, OPT_train_batch), m->seq, &g);
+    if (!e) e = model_graph(m, MODEL_GRAD, train.batch, m->seq, &g);
     if (!e) e = plan_build(g, &caps, &o, &p);
-    if (!e && args_has(a, "svg")) e = draw(p, args_text(a, "svg", ""));
-    if (!e && args_has(a, "save"))
-        e = cli_dump_step(p, &box, m, (int)config_int(c, OPT_train_batch),
-                          args_text(a, "save", ""));
-    if (!e && !strcmp(stage, "mil")) e = print_mil(a, p);
-    else if (!e && args_has(a, "json")) e = plan_json(p, &text);
-    else if (!e) e = plan_print(p, &text);
-    if (!e) fputs(str_text(&text), stdout);
-    if (!e && args_has(a, "json")) putchar('\n');
-    str_free(&text);
+    cli_trial t = {p, &box, m, train.batch, init, train.seed, train.loss_scale};
+    if (!e) e = look_at(a, &t, stage);
     plan_free(p);
     ir_free(g);
     machine_close(&box);
@@ -123,7 +136,7 @@ static rc stage_of(args *a, config *c)
     if (!strcmp(stage, "forward")) return print_graph(c, &m, MODEL_LOSS);
     if (!strcmp(stage, "grad")) return print_graph(c, &m, MODEL_GRAD);
     if (!strcmp(stage, "plan") || !strcmp(stage, "mil"))
-        return with_plan(a, c, &m, stage);
+        return with_plan(a, c, &m, init, stage);
     const char *near = err_nearest(stage, stages, 5);
     return err_fail(E_USAGE, "no stage '%s'%s%s%s", stage, near ? "; did you mean '" : "",
                     near ? near : "", near ? "'?" : "");

@@ -123,10 +123,52 @@ static rc repeat(const args *a, job *j, dev_stats *median)
     return OK;
 }
 
+/* Of one run: all of them read the same inputs. */
+static rc counts_of_run(const args *a, job *j, dev_counts *c)
+{
+    TRY(dev_counts_of(j->prog, c));
+    dev_product *each = arena_array(a->mem, (size_t)c->n + 1, sizeof *each);
+    if (!each) return E_MEMORY;
+    for (int i = 0; i < c->n; i++) {
+        each[i] = c->product[i];
+        each[i].products /= c->runs;
+        each[i].dropped /= c->runs;
+        each[i].saturated /= c->runs;
+    }
+    c->product = each;
+    return OK;
+}
+
+static void print_products(const dev_counts *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        const dev_product *p = &c->product[i];
+        printf("  %s (%s): %llu products, %llu dropped, %llu sums over\n", p->name, p->op,
+               (unsigned long long)p->products, (unsigned long long)p->dropped,
+               (unsigned long long)p->saturated);
+    }
+}
+
+static json_t *json_products(const dev_counts *c)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < c->n; i++) {
+        const dev_product *p = &c->product[i];
+        json_array_append_new(all,
+                              json_pack("{s:s, s:s, s:I, s:I, s:I}", "result", p->name,
+                                        "op", p->op, "products", (json_int_t)p->products,
+                                        "dropped", (json_int_t)p->dropped, "saturated",
+                                        (json_int_t)p->saturated));
+    }
+    return all;
+}
+
 /* An arithmetic without the chip's accumulator drops nothing and has no sum that
  * can go over: 0 is the count. Of a real engine there is none. */
-static rc report(const args *a, const dev_caps *caps, const dev_stats *s)
+static rc report(const args *a, job *j, const dev_caps *caps, const dev_stats *s)
 {
+    dev_counts counts = {0};
+    if (caps->counts) TRY(counts_of_run(a, j, &counts));
     bool none = !caps->hardware && !caps->drops;
     if (!args_has(a, "json")) {
         printf("%.4f ms", s->ms);
@@ -139,6 +181,7 @@ static rc report(const args *a, const dev_caps *caps, const dev_stats *s)
                    (unsigned long long)s->dropped_products,
                    (unsigned long long)s->flushed);
         printf("\n");
+        print_products(&counts);
         return OK;
     }
     json_t *o = json_object();
@@ -153,6 +196,7 @@ static rc report(const args *a, const dev_caps *caps, const dev_stats *s)
     if (s->exact || none)
         json_object_set_new(o, "saturated", json_integer((json_int_t)s->saturated));
     json_object_set_new(o, "infinities", json_integer((json_int_t)s->infinities));
+    if (caps->counts) json_object_set_new(o, "products", json_products(&counts));
     return cli_put_json(o);
 }
 
@@ -199,7 +243,7 @@ static rc whole(const args *a, job *j)
     for (int i = 0; i < j->ports.n_in; i++) TRY(fill(a, &j->ports.in[i], j->in[i]));
     TRY(repeat(a, j, &stats));
     for (int i = 0; i < j->ports.n_out; i++) TRY(keep(a, &j->ports.out[i], j->out[i]));
-    return report(a, &caps, &stats);
+    return report(a, j, &caps, &stats);
 }
 
 /* What exact arithmetic loses is counted for whoever asks for the numbers. */

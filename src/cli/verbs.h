@@ -73,11 +73,29 @@ const char *cli_npy_descr(mil_dtype t);
 /* A plan's step as a picture (plan_svg.c). */
 rc cli_plan_svg(const plan *p, str *out);
 
-/* Carry out one step of a plan on random tokens and first weights, and write
+/* One step of a training plan, on first weights and random tokens (trial.c). */
+typedef struct {
+    const plan *plan;
+    const machine *m;
+    const model_config *model;
+    int batch;
+    const char *init;  /* folder of the first weights, or NULL: by the seed */
+    uint64_t seed;     /* of tokens too */
+    double loss_scale; /* 0 = where a dynamic one begins */
+} cli_trial;
+typedef rc cli_look(void *ctx, exec *x); /* after the step */
+/* tap (of every run) and look may be NULL; both get ctx. */
+rc cli_try_step(const cli_trial *t, exec_tap tap, cli_look *look, void *ctx);
+
+/* What such a step counts (dev_counts_of), added to a plan's text, or to its JSON
+ * as `counts` (counts.c). */
+rc cli_print_counts(const cli_trial *t, str *text);
+rc cli_add_counts(const cli_trial *t, str *json);
+
+/* Carry out such a step, and write
  * under dir all that `anneal run` needs to repeat each of its runs:
  *   NAME.mil  NAME.weights/...  call-NNN-NAME/{in,out}.PORT.npy  (dump.c) */
-rc cli_dump_step(const plan *p, const machine *m, const model_config *c, int batch,
-                 const char *dir);
+rc cli_dump_step(const cli_trial *t, const char *dir);
 
 /* The file of a recipe: a path, or a name under recipes/; NULL if neither. */
 rc cli_recipe(const args *a, const char *word, const char **path);

@@ -41,6 +41,7 @@ rc exec_counts_step(exec *x)
     memset(x->kinds, 0, (size_t)p->n_kinds * sizeof *x->kinds);
     for (int i = 0; i < p->n_programs; i++) {
         dev_counts c;
+        if (!x->programs[i]) continue; /* baked weights that failed to compile */
         TRY(dev_counts_of(x->programs[i], &c));
         for (int j = 0; j < c.n; j++) {
             exec_count *was = &x->counted[x->counted_at[i] + j];
@@ -55,4 +56,9 @@ rc exec_counts_step(exec *x)
     for (int i = 0; i < p->n_kinds; i++) x->stats.products += x->kinds[i].products;
     x->stats.kinds = x->kinds;
     return OK;
+}
+
+rc exec_counts(exec *x, int program, dev_counts *out)
+{
+    return dev_counts_of(x->programs[program], out);
 }

@@ -60,6 +60,9 @@ rc exec_unmap_input(exec *x, const char *name);
  * plan. */
 rc exec_files(const exec *x, int program, arena *mem, mil_blob_file **files,
               int *n_files);
+/* What a program of the plan has counted since exec_open (dev_counts_of), of all its
+ * calls together. Not during a step. */
+rc exec_counts(exec *x, int program, dev_counts *out);
 /* What the device doubts of a program of the plan (dev_warnings). */
 size_t exec_warnings(const exec *x, int program, const char *const **lines);
 /* One pass over all steps. Gradients are added to what the grad buffers hold. */

@@ -165,6 +165,68 @@ static void events_have_their_keys(void **state)
     str_free(&out);
 }
 
+static json_t *last_step(const char *lines)
+{
+    json_t *last = NULL;
+    for (const char *p = lines, *nl; (nl = strchr(p, '\n')); p = nl + 1) {
+        json_t *o = json_loadb(p, (size_t)(nl - p), 0, NULL);
+        bool step = !strcmp(json_string_value(json_object_get(o, "kind")), "step");
+        if (step) json_decref(last);
+        if (step) last = o;
+        else json_decref(o);
+    }
+    assert_non_null(last);
+    return last;
+}
+
+static json_int_t number(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static void steps_tell_what_each_kind_of_product_lost_where_that_is_counted(void **state)
+{
+    static const char *const silent[] = {"emu:m4,wide", "emu:m4", "emu:m4,exact"};
+    static const char *const keys[] = {"products", "dropped", "flushed", "counts"};
+    str out = {0};
+    size_t i;
+    json_t *row, *o;
+    ask("train tiny.conf --runs apart -n counted -d emu:m4,exact,count --stop-after 2 "
+        "--show json",
+        &out);
+    o = last_step(str_text(&out));
+    expect_keys(o, "products:i dropped:i saturated:i flushed:i counts:a", "step");
+    json_int_t products = 0, dropped = 0, saturated = 0;
+    json_array_foreach(json_object_get(o, "counts"), i, row)
+    {
+        expect_keys(row, "name:s kind:s products:i dropped:i saturated:i", "counts");
+        products += number(row, "products");
+        dropped += number(row, "dropped");
+        saturated += number(row, "saturated");
+        /* this small model's weight gradients are the host's */
+        assert_string_not_equal(json_string_value(json_object_get(row, "kind")), "dw");
+    }
+    assert_true(i > 10 && products > 0);
+    assert_int_equal(products, number(o, "products"));
+    assert_int_equal(dropped, number(o, "dropped"));
+    assert_int_equal(saturated, number(o, "saturated"));
+    json_decref(o);
+    for (size_t k = 0; k < sizeof silent / sizeof *silent; k++) {
+        char words[200];
+        snprintf(
+            words, sizeof words,
+            "train tiny.conf --runs apart -n silent%zu -d %s --stop-after 1 --show json",
+            k, silent[k]);
+        str_clear(&out);
+        ask(words, &out);
+        o = last_step(str_text(&out));
+        for (i = 0; i < sizeof keys / sizeof *keys; i++)
+            assert_null(json_object_get(o, keys[i]));
+        json_decref(o);
+    }
+    str_free(&out);
+}
+
 static void the_log_is_what_was_shown(void **state)
 {
     str out = {0};
@@ -243,6 +305,7 @@ static void answers_of_the_engine_have_their_keys(void **state)
     expect_part(o, "explain", "programs");
     expect_part(o, "explain", "host");
     expect_part(o, "explain", "memory");
+    assert_null(json_object_get(o, "counts"));
     json_decref(o);
     str_free(&out);
 }
@@ -252,6 +315,45 @@ static void inspect_has_its_keys(void **state)
     expect_only("inspect tiny.conf --json");
     expect_only("inspect text.txt --json");
     expect_only("inspect runs/tiny --json");
+}
+
+static const char repeat_head[] =
+    "run count/head.fwd.mil --weights count/head.fwd.weights --repeat 3 -d "
+    "emu:m4,exact $(cd count/call-001-head.fwd && for f in in.*.npy; do p=${f#in.}; echo "
+    "--in ${p%.npy}=count/call-001-head.fwd/$f; done) --json";
+
+/* The step that explain makes, and one of its runs by itself. */
+static void counts_of_a_plan_are_those_of_its_programs(void **state)
+{
+    str out = {0};
+    size_t i, k;
+    json_t *row, *found = NULL;
+    ask("explain tiny.conf -d emu:m4,exact,count --save count", &out);
+    assert_non_null(strstr(str_text(&out), "counts: one step of random tokens"));
+    json_t *o = expect("explain tiny.conf -d emu:m4,exact,count --json");
+    json_t *counts = json_object_get(o, "counts");
+    expect_part(o, "explain", "counts");
+    assert_int_equal(json_array_size(counts),
+                     json_array_size(json_object_get(o, "programs")));
+    json_array_foreach(counts, i, row)
+    {
+        json_t *each;
+        json_array_foreach(json_object_get(row, "products"), k, each) expect_keys(
+            each, "name:s kind:s result:s products:i dropped:i saturated:i", "products");
+        if (!strcmp(json_string_value(json_object_get(row, "program")), "head.fwd"))
+            found = json_object_get(row, "products");
+    }
+    json_t *ran = expect(repeat_head), *alone = json_object_get(ran, "products");
+    expect_part(ran, "run", "products");
+    assert_int_equal(json_array_size(alone), json_array_size(found));
+    json_array_foreach(found, i, row) for (k = 0; k < 3; k++)
+    {
+        const char *key = (const char *[]){"products", "dropped", "saturated"}[k];
+        assert_int_equal(number(row, key), number(json_array_get(alone, i), key));
+    }
+    json_decref(o);
+    json_decref(ran);
+    str_free(&out);
 }
 
 static void answers_about_devices_have_their_keys(void **state)
@@ -299,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_have_their_keys),
+        cmocka_unit_test(steps_tell_what_each_kind_of_product_lost_where_that_is_counted),
         cmocka_unit_test(the_log_is_what_was_shown),
         cmocka_unit_test(settings_of_a_run_are_values),
         cmocka_unit_test(answers_about_data_and_models_have_their_keys),
@@ -306,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_demo_that_is_stopped_early_has_all_its_keys),
         cmocka_unit_test(answers_of_the_engine_have_their_keys),
         cmocka_unit_test(inspect_has_its_keys),
+        cmocka_unit_test(counts_of_a_plan_are_those_of_its_programs),
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
         cmocka_unit_test(every_command_with_json_promises_keys),

@@ -373,6 +373,22 @@ static void one_device_serves_two_threads(void **state)
     in_two_threads(*state, shared_device);
 }
 
+static void counts_are_given_where_they_are_promised(void **state)
+{
+    bench *b = *state;
+    dev_counts c;
+    dev_program *p = load_slow(b->d);
+    rc r = dev_counts_of(p, &c);
+    if (b->caps.counts) {
+        assert_ok(r);
+        assert_true(c.runs == 0 && c.n == 64 && !strcmp(c.product[63].name, "mm_63"));
+    } else {
+        assert_fails(r, E_UNIMPL, "does not count");
+        assert_true(c.n == 0 && !c.product);
+    }
+    dev_unload(p);
+}
+
 static const check checks[] = {
     CHECK(larger_surfaces_are_read_packed_from_byte_0),
     CHECK(surfaces_that_do_not_fit_are_refused),
@@ -387,6 +403,7 @@ static const check checks[] = {
     CHECK(runs_start_in_the_order_queued),
     CHECK(letting_go_with_runs_in_flight_does_not_hang),
     CHECK(stats_and_readings_are_of_this_device),
+    CHECK(counts_are_given_where_they_are_promised),
     CHECK(two_devices_run_in_two_threads),
     CHECK(one_device_serves_two_threads),
 };

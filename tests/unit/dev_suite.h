@@ -16,6 +16,7 @@ static const char *const uris[] = {
     "emu:m4,wide",
     "emu:m4,isa=scalar",
     "emu:m4,exact",
+    "emu:m4,exact,count",
 #ifdef FAKE_LIB
     "ane:client,lib=" FAKE_LIB,
     "ane:memory,lib=" FAKE_LIB,
