@@ -58,6 +58,7 @@ size_t exact_own_bytes(const exact_product *p);
 /* Tasks for the pool; ctx is the product. */
 void exact_pack_task(void *ctx, size_t i, int who);     /* n_batch * panels */
 void exact_multiply_task(void *ctx, size_t i, int who); /* n_batch * tasks_n * tasks_m */
-void exact_count_task(void *ctx, size_t i, int who); /* all batches * blocks of k */
+/* All batches * blocks of k. */
+void exact_count_task(void *ctx, size_t i, int who);
 
 #endif
