@@ -41,15 +41,19 @@ static bool only_moves(const ir_node *n)
            n->op == IR_tile;
 }
 
-/* The value that an operand is a view, a copy or a multiple of. */
+/* What n is a view, a copy or a multiple of, NULL if it is none. */
+static const ir_node *under(const ir_node *n)
+{
+    if (only_moves(n)) return n->in[0];
+    if (n->op != IR_mul) return NULL;
+    if (ir_count(n->in[1]->shape) == 1) return n->in[0];
+    return ir_count(n->in[0]->shape) == 1 ? n->in[1] : NULL;
+}
+
 static const ir_node *origin(const ir_node *n)
 {
-    for (;;) {
-        if (only_moves(n)) n = n->in[0];
-        else if (n->op == IR_mul && ir_count(n->in[1]->shape) == 1) n = n->in[0];
-        else if (n->op == IR_mul && ir_count(n->in[0]->shape) == 1) n = n->in[1];
-        else return n;
-    }
+    for (const ir_node *x; (x = under(n)) != NULL;) n = x;
+    return n;
 }
 
 /* "model.layers.3.self_attn.q_proj.weight" -> "q_proj": the last word that is
@@ -86,6 +90,16 @@ static rc start(planner *b, naming *k)
     k->reader = arena_array(b->mem, n, sizeof *k->reader);
     b->kinds = arena_array(b->mem, n, sizeof *b->kinds);
     return k->gradient && k->scores && k->reader && b->kinds ? OK : E_MEMORY;
+}
+
+/* A window may take a factor out of a gradient on the engine. */
+static void find_gradients(naming *k)
+{
+    plan_find_gradients(k->b, k->g, k->gradient);
+    for (int i = k->g->n_nodes - 1; i >= 0; i--) {
+        const ir_node *x = under(k->g->nodes[i]);
+        if (x && k->gradient[i]) k->gradient[x->id] = k->gradient[i];
+    }
 }
 
 /* Through what stands between a product and its softmax: shapes and a mask. */
@@ -126,7 +140,7 @@ rc plan_name_products(planner *b)
 {
     naming k;
     TRY(start(b, &k));
-    plan_find_gradients(b, b->g, k.gradient);
+    find_gradients(&k);
     find_scores(&k);
     for (int i = 0; i < b->g->n_nodes; i++) {
         const ir_node *n = b->g->nodes[i];
