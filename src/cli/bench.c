@@ -1,6 +1,7 @@
-/* bench.c - `anneal bench gemm|layer|step|programs`: time on a device, without
- * data. Rates are set against the processor's own fp32 FMA peak, measured in
- * the same run, and against the chip's peak where its predicted time is known. */
+/* bench.c - `anneal bench layer|step|gemm|programs`: time on a device, without
+ * data; the sweeps are in bench_sweep.c. Rates are set against the processor's own fp32
+ * FMA peak, measured in the same run, and against the chip's peak where its predicted
+ * time is known. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,17 +16,13 @@
 typedef struct {
     const char *what;
     double ms, min_ms, flops, predicted_ms, peak_gflops;
+    double *each; /* ms of every repetition, in order; n_each of them */
+    int n_each;
     double watts; /* of the engine while it was timed; NaN = no meter */
     int launches, loads;
 } figures;
 
 enum { PEAK_MS = 200 };
-
-static int by_value(const void *a, const void *b)
-{
-    double d = *(const double *)a - *(const double *)b;
-    return d < 0 ? -1 : d > 0;
-}
 
 /* A graph with fp16 inputs and params, filled with small random numbers, timed
  * as a plan. */
@@ -61,28 +58,49 @@ static rc fill(timed *t, const ir_graph *g, arena *mem)
     return exec_stage(t->x);
 }
 
-static rc repeat_pass(timed *t, device *d, int repeat, figures *f)
+/* Runs before the first that counts, as bench_lab.c has it for programs: until the
+ * least of one group is within 3 % of that of the group before. */
+static rc warm_up(timed *t, bool chip)
 {
-    double *ms = mem_take(sizeof *ms * (size_t)repeat);
-    exec_stats s;
-    if (!ms) return E_MEMORY;
+    enum { GROUP = 4 };
+    double before = INFINITY, start = clock_ms();
+    for (;;) {
+        double least = INFINITY;
+        for (int i = 0; i < GROUP; i++) {
+            exec_stats s;
+            TRY(exec_step(t->x, &s));
+            least = fmin(least, s.ms);
+            if (clock_ms() - start > (chip ? 2000 : 200)) return OK;
+        }
+        if (fabs(least - before) < 0.03 * before) return OK;
+        before = least;
+    }
+}
+
+static rc repeat_pass(timed *t, device *d, bool chip, int repeat, figures *f)
+{
+    exec_stats s = {0};
     dev_mean watts = {0};
     dev_sample unused;
-    rc e = exec_step(t->x, &s);
+    rc e = warm_up(t, chip);
     if (!e) e = dev_sample_of(d, &unused); /* what was before is over */
     for (int i = 0; !e && i < repeat; i++) {
         e = exec_step(t->x, &s);
-        ms[i] = s.ms;
+        f->each[i] = s.ms;
         dev_mean_add(&watts, d, DEV_WATTS);
     }
     f->watts = dev_mean_of(&watts);
-    qsort(ms, (size_t)repeat, sizeof *ms, by_value);
-    f->ms = ms[repeat / 2];
-    f->min_ms = ms[0];
     f->flops = s.flops;
     f->launches = s.launches;
-    mem_drop(ms);
     return e;
+}
+
+static double planned_flops(const plan *p)
+{
+    double flops = 0;
+    for (int i = 0; i < p->n_programs; i++)
+        flops += p->programs[i].flops * p->programs[i].calls;
+    return flops;
 }
 
 static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
@@ -98,8 +116,9 @@ static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
     if (!e) e = plan_build(g, &caps, &o, &t.p);
     if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
     if (!e) e = fill(&t, g, mem);
-    if (!e) e = repeat_pass(&t, m->dev, repeat, f);
+    if (!e) e = repeat_pass(&t, m->dev, caps.hardware, repeat, f);
     if (!e) f->predicted_ms = t.p->engine_ms, f->loads = t.p->loads;
+    if (!e && !caps.computes) f->flops = planned_flops(t.p); /* none were run */
     if (t.x) exec_close(t.x);
     plan_free(t.p);
     mem_drop(t.weights);
@@ -189,9 +208,7 @@ static rc bench_step(const args *a, config *c, machine *mach, int repeat, figure
     int64_t batch;
     TRY(whole_model(a, c, &m, &batch));
     config_plan(c, &o);
-    TRY(train_time(&m, (int)batch, repeat, &o, mach->dev, mach->k, &t));
-    f->ms = t.ms;
-    f->min_ms = t.min_ms;
+    TRY(train_time(&m, (int)batch, repeat, &o, mach->dev, mach->k, f->each, &t));
     f->flops = t.flops;
     f->predicted_ms = t.predicted_ms;
     f->watts = t.watts;
@@ -235,20 +252,53 @@ static power power_of(const figures *f, const dev_profile *p, double done,
     return (power){watts, predicted / watts, "published"};
 }
 
-static rc report(const args *a, const figures *f, const machine *m)
+/* Every repetition as a point: what varies, and how. */
+static rc draw(const args *a, const figures *f, const dev_caps *caps)
+{
+    bench_chart c = {.note = caps->uri,
+                     .x_label = "repetition",
+                     .y_label = "ms, measured",
+                     .x = "repetition",
+                     .y = {"time"},
+                     .y_name = {f->what},
+                     .rule = f->predicted_ms > 0 ? f->predicted_ms : (double)NAN,
+                     .rule_name = "predicted on the chip"};
+    const char *path = args_text(a, "svg", NULL);
+    json_t *rows = json_array();
+    rc e = rows ? OK : E_MEMORY;
+    c.title = arena_printf(a->mem, "bench %s", f->what);
+    if (!c.title) e = E_MEMORY;
+    for (int i = 0; !e && i < f->n_each; i++)
+        json_array_append_new(
+            rows, json_pack("{s:i,s:f}", "repetition", i + 1, "time", f->each[i]));
+    if (!e && path) e = bench_draw(&c, rows, path);
+    json_decref(rows);
+    return e;
+}
+
+/* sweep: a product of the usual size is followed by one of each size. */
+static rc report(const args *a, figures *f, machine *m, bool sweep)
 {
     dev_caps caps;
     TRY(dev_caps_of(m->dev, &caps));
-    double gflops = f->flops / f->ms / 1e6, predicted = f->predicted_ms;
+    if (!sweep) TRY(draw(a, f, &caps));
+    size_t n = (size_t)f->n_each;
+    double low = bench_part(f->each, n, 0.1), high = bench_part(f->each, n, 0.9);
+    f->ms = bench_part(f->each, n, 0.5);
+    f->min_ms = f->each[0];
+    double gflops = caps.computes ? f->flops / f->ms / 1e6 : (double)NAN;
+    double predicted = f->predicted_ms;
     double tflops = predicted > 0 ? f->flops / predicted / 1e9 : NAN;
     double peak = caps.profile ? caps.profile->peak_tflops : NAN;
     power w = power_of(f, caps.profile, gflops / 1e3, tflops);
     if (!args_has(a, "json")) {
         printf("%s on %s, %d threads (%s)\n", f->what, caps.uri, kern_threads(m->k),
                kern_isa(m->k));
-        printf(
-            "  %.2f ms median, %.2f least; %.1f GFLOP/s, %.3f of this processor's %.0f\n",
-            f->ms, f->min_ms, gflops, gflops / f->peak_gflops, f->peak_gflops);
+        if (caps.computes)
+            printf("  %.2f ms median (%.2f to %.2f, %.2f least); %.1f GFLOP/s, %.3f of "
+                   "this processor's %.0f\n",
+                   f->ms, low, high, f->min_ms, gflops, gflops / f->peak_gflops,
+                   f->peak_gflops);
         if (isfinite(tflops))
             printf("  predicted on the chip %.3f ms, %.2f TFLOP/s, %.1f %% of %.1f\n",
                    predicted, tflops, 100 * tflops / peak, peak);
@@ -257,11 +307,13 @@ static rc report(const args *a, const figures *f, const machine *m)
                    w.source);
         printf("  %d launches, %d loads, peak memory %.2f GB\n", f->launches, f->loads,
                (double)clock_peak_rss() / 1e9);
-        return OK;
+        return sweep ? bench_sweep(a, m, f->n_each, f->what, NULL) : OK;
     }
     json_t *o = json_object();
     cli_real(o, "ms", f->ms);
     cli_real(o, "min_ms", f->min_ms);
+    cli_real(o, "low_ms", low);
+    cli_real(o, "high_ms", high);
     if (predicted > 0) cli_real(o, "predicted_ms", predicted);
     cli_real(o, "gflops", gflops);
     cli_real(o, "peak_gflops", f->peak_gflops);
@@ -279,11 +331,25 @@ static rc report(const args *a, const figures *f, const machine *m)
     json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)clock_peak_rss()));
     if (caps.profile) json_object_set_new(o, "source", json_string(caps.profile->source));
     json_object_set_new(o, "device", json_string(caps.uri));
-    return cli_put_json(o);
+    return sweep ? bench_sweep(a, m, f->n_each, f->what, o) : cli_put_json(o);
 }
+
+static const char kinds[] =
+    "layer, step, gemm, programs, peak, dispatch, sram, int8, compile and staging";
 
 /* The processor's peak is taken before and after and the larger one counts, so
  * that a slow moment does not flatter the fraction. */
+static rc measure_one(args *a, config *c, machine *m, int repeat, figures *f)
+{
+    bool one = args_has(a, "m") || args_has(a, "n") || args_has(a, "k");
+    double before = kern_peak_gflops(m->k, PEAK_MS);
+    if (!strcmp(f->what, "gemm")) TRY(bench_gemm(a, c, m, repeat, f));
+    else if (!strcmp(f->what, "layer")) TRY(bench_layer(a, c, m, repeat, f));
+    else TRY(bench_step(a, c, m, repeat, f));
+    f->peak_gflops = fmax(before, kern_peak_gflops(m->k, PEAK_MS));
+    return report(a, f, m, !strcmp(f->what, "gemm") && !one);
+}
+
 static rc measure(args *a, config *c, machine *m)
 {
     const char *what = a->word[0];
@@ -291,22 +357,22 @@ static rc measure(args *a, config *c, machine *m)
     int64_t repeat;
     TRY(args_int(a, "repeat", 1, 100000, 10, &repeat));
     if (!strcmp(what, "programs")) return bench_programs(a, c, m, (int)repeat);
-    double before = kern_peak_gflops(m->k, PEAK_MS);
-    if (!strcmp(what, "gemm")) TRY(bench_gemm(a, c, m, (int)repeat, &f));
-    else if (!strcmp(what, "layer")) TRY(bench_layer(a, c, m, (int)repeat, &f));
-    else if (!strcmp(what, "step")) TRY(bench_step(a, c, m, (int)repeat, &f));
-    else
-        return err_fail(
-            E_USAGE, "no benchmark '%s'; there are gemm, layer, step and programs", what);
-    f.peak_gflops = fmax(before, kern_peak_gflops(m->k, PEAK_MS));
-    return report(a, &f, m);
+    if (strcmp(what, "gemm") && bench_is_sweep(what))
+        return bench_sweep(a, m, (int)repeat, what, NULL);
+    if (strcmp(what, "gemm") && strcmp(what, "layer") && strcmp(what, "step"))
+        return err_fail(E_USAGE, "no benchmark '%s'; there are %s", what, kinds);
+    f.n_each = (int)repeat;
+    f.each = mem_take(sizeof *f.each * (size_t)repeat);
+    rc e = f.each ? measure_one(a, c, m, (int)repeat, &f) : E_MEMORY;
+    mem_drop(f.each);
+    return e;
 }
 
 rc verb_bench(args *a)
 {
     config *c;
     machine m = {0};
-    TRY(args_words(a, 1, 1, "what to time: gemm, layer, step or programs"));
+    TRY(args_words(a, 1, 1, "what to time"));
     TRY(config_new(&c));
     rc e = config_set(c, "device.uri", args_text(a, "device", "emu:m4"));
     if (!e && args_has(a, "threads"))

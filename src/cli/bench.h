@@ -4,8 +4,83 @@
 
 #include "cli/verbs.h"
 #include "plan/plan.h"
+#include "watch/chart.h"
 
 /* Time each program of a plan by itself; a table, or rows[] with --json. */
 rc cli_bench_programs(const args *a, const plan *p, device *dev, int repeat);
+
+/* ---- sweeps: the same programs on any device ---- */
+
+/* What is measured on. The twin is the chip's null device, which predicts and
+ * computes nothing; NULL where no profile is known. */
+typedef struct {
+    const args *a;
+    device *dev, *twin;
+    kern *k;
+    dev_caps caps;
+    int repeat;
+    bool skipped; /* a row was too long to be run here, and was only predicted */
+} bench_lab;
+
+typedef enum { BENCH_FP16, BENCH_W8, BENCH_W8A8 } bench_form;
+/* Zeroed before, bench_program_free after, whatever happened. */
+typedef struct {
+    str text;
+    mil_blob_writer *blob; /* NULL = no weights */
+    const char *word;      /* "string" as this chip's dialect spells it */
+    bool old;
+    double flops, weight_bytes;
+} bench_program;
+/* A chain of 1 x 1 convolutions on [1, channels, high, wide]. */
+rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int high,
+               int wide, bench_program *p);
+rc bench_product(const bench_lab *l, int64_t m, int64_t n, int64_t k, bench_program *p);
+rc bench_small(const bench_lab *l, bench_program *p); /* next to nothing */
+void bench_program_free(bench_program *p);
+
+/* A program loaded on a device with surfaces of small numbers. */
+typedef struct {
+    device *dev;
+    dev_program *program;
+    dev_surface *in[4], *out[4];
+    int n_in, n_out;
+} bench_loaded;
+rc bench_load(device *dev, const bench_program *p, bool fill, bench_loaded *out);
+rc bench_run(const bench_loaded *r, uint64_t *ticket); /* queue it once */
+void bench_unload(bench_loaded *r);
+
+/* Adds to a row: predicted_ms where there is a model; where the device computes and
+ * the program is not too long for it, ms (median), low_ms and high_ms (first and
+ * last tenth), min_ms, warm_runs; rates, and watts where a meter or a published
+ * figure is. */
+rc bench_measure(bench_lab *l, const bench_program *p, json_t *row);
+/* Sorts; the value that a part of the others lies below. */
+double bench_part(double *v, size_t n, double part);
+
+/* One sweep, by name; fills o (with rows[]) and draws its chart. */
+typedef struct {
+    const char *title, *x_label, *y_label, *note;
+    bool log_x, log_y;
+    const char *x;     /* key of a row */
+    const char *group; /* key that tells series apart, or NULL */
+    const char *y[3];  /* keys drawn */
+    const char *y_name[3];
+    double rule; /* a limit to draw, NaN = none */
+    const char *rule_name;
+} bench_chart;
+rc bench_draw(const bench_chart *c, json_t *rows, const char *path);
+
+/* Carry out a sweep and print it. base: an object whose members go before its own
+ * (taken), or NULL. */
+rc bench_sweep(const args *a, machine *m, int repeat, const char *what, json_t *base);
+bool bench_is_sweep(const char *what);
+/* The rows of one kind into o; what it draws into c. */
+rc bench_peak(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_gemm_sizes(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_dispatch(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_sram(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_int8(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_compile(bench_lab *l, json_t *o, bench_chart *c);
+rc bench_staging(bench_lab *l, json_t *o, bench_chart *c);
 
 #endif

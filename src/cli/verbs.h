@@ -28,6 +28,11 @@ int cli_columns(int fd);
 /* Adds a real number, or nothing when it is not finite. */
 void cli_real(json_t *o, const char *key, double v);
 
+/* A list of objects, as a table under its name; and one value as its cells show it
+ * (table.c). */
+void cli_table(const char *name, json_t *rows);
+void cli_cell(const json_t *v, str *out);
+
 /* A configuration with the flags every verb shares (device) applied. */
 rc cli_config(const args *a, config **out);
 /* Set device.state to the user's cache folder: $XDG_CACHE_HOME/anneal, else

@@ -44,7 +44,7 @@ static rc one_update(run *r, double *ms, double *flops)
     return OK;
 }
 
-static rc measure(run *r, int repeat, train_timing *out)
+static rc measure(run *r, int repeat, double *each, train_timing *out)
 {
     double *ms = mem_take(sizeof *ms * (size_t)repeat), warm;
     if (!ms) return E_MEMORY;
@@ -54,6 +54,7 @@ static rc measure(run *r, int repeat, train_timing *out)
     if (!e) e = dev_sample_of(r->job->dev, &unused); /* what was before is over */
     for (int i = 0; !e && i < repeat; i++) {
         e = one_update(r, &ms[i], &out->flops);
+        if (each) each[i] = ms[i];
         dev_mean_add(&watts, r->job->dev, DEV_WATTS);
     }
     out->watts = dev_mean_of(&watts);
@@ -67,7 +68,7 @@ static rc measure(run *r, int repeat, train_timing *out)
 }
 
 rc train_time(const model_config *c, int batch, int repeat, const plan_options *o,
-              device *d, kern *k, train_timing *out)
+              device *d, kern *k, double *each, train_timing *out)
 {
     train_job job = {.dev = d, .k = k};
     run r = {.job = &job,
@@ -84,7 +85,7 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
         out->loads = r.step.plan->loads;
         out->launches = r.step.plan->launches;
         out->predicted_ms = r.step.plan->step_ms;
-        e = measure(&r, repeat, out);
+        e = measure(&r, repeat, each, out);
     }
     window_free(r.window);
     session_close(&r.step);

@@ -97,8 +97,9 @@ typedef struct {
     double watts;        /* of the engine meanwhile; NaN = no meter */
     int loads, launches;
 } train_timing;
+/* each: the time of every update in order, room for `repeat`; may be NULL. */
 rc train_time(const model_config *c, int batch, int repeat, const plan_options *o,
-              device *d, kern *k, train_timing *out);
+              device *d, kern *k, double *each, train_timing *out);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 typedef struct {

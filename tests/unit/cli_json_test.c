@@ -384,6 +384,41 @@ static void benchmarks_have_their_keys(void **state)
     json_decref(o);
 }
 
+/* On the null device, which takes no time: rows are predicted. */
+static void sweeps_have_their_keys_and_are_drawn(void **state)
+{
+    static const char *const what[] = {"peak", "dispatch", "sram",   "int8",
+                                       "gemm", "compile",  "staging"};
+    for (size_t i = 0; i < COUNT_OF(what); i++) {
+        char words[128], rows[64], path[600], *svg;
+        size_t n;
+        arena *mem = arena_new();
+        snprintf(words, sizeof words,
+                 "bench %s -d null:m4 --repeat 2 --json --svg %s.svg", what[i], what[i]);
+        json_t *o = answer(words, promised("bench", "gemm, peak, dispatch, sram, int8, "
+                                                    "compile, staging"));
+        snprintf(rows, sizeof rows, "rows of %s", what[i]);
+        json_t *row = json_array_get(json_object_get(o, "rows"), 0);
+        expect_keys(row, promised("bench", rows), rows);
+        assert_null(json_object_get(row, "watts")); /* no meter: absent, not zero */
+        json_decref(o);
+        snprintf(path, sizeof path, "%s/%s.svg", dir, what[i]);
+        assert_ok(file_read(mem, path, 0, &svg, &n));
+        assert_int_equal(strncmp(svg, "<svg", 4), 0);
+        arena_free(mem);
+    }
+    /* no published power for the engine of this chip, so no rate for a watt */
+    json_t *o = answer("bench sram -d null:m5 --repeat 1 --json", "rows:a");
+    assert_null(json_object_get(o, "published_watts"));
+    assert_null(json_object_get(json_array_get(json_object_get(o, "rows"), 0),
+                                "tflops_per_watt"));
+    json_decref(o);
+    str out = {0};
+    ask("bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --repeat 4 --svg l.svg",
+        &out);
+    str_free(&out);
+}
+
 /* A command that gains --json says here what it holds. */
 static void every_command_with_json_promises_keys(void **state)
 {
@@ -412,6 +447,7 @@ int main(void)
         cmocka_unit_test(counts_of_a_plan_are_those_of_its_programs),
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
+        cmocka_unit_test(sweeps_have_their_keys_and_are_drawn),
         cmocka_unit_test(every_command_with_json_promises_keys),
     };
     return cmocka_run_group_tests_name("cli json", tests, setup, teardown);
