@@ -3,6 +3,7 @@
 #define CLI_BENCH_H
 
 #include "cli/verbs.h"
+#include "dev/cost.h"
 #include "plan/plan.h"
 #include "watch/chart.h"
 
@@ -11,11 +12,10 @@ rc cli_bench_programs(const args *a, const plan *p, device *dev, int repeat);
 
 /* ---- sweeps: the same programs on any device ---- */
 
-/* What is measured on. The twin is the chip's null device, which predicts and
- * computes nothing; NULL where no profile is known. */
+/* What is measured on. */
 typedef struct {
     const args *a;
-    device *dev, *twin;
+    device *dev;
     kern *k;
     dev_caps caps;
     int repeat;
@@ -30,6 +30,7 @@ typedef struct {
     const char *word;      /* "string" as this chip's dialect spells it */
     bool old;
     double flops, weight_bytes;
+    dev_cost cost; /* of one launch, by the model of time; chip NULL = no profile */
 } bench_program;
 /* A chain of 1 x 1 convolutions on [1, channels, high, wide]. */
 rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int high,
@@ -37,6 +38,7 @@ rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int
 rc bench_product(const bench_lab *l, int64_t m, int64_t n, int64_t k, bench_program *p);
 rc bench_small(const bench_lab *l, bench_program *p); /* next to nothing */
 void bench_program_free(bench_program *p);
+double bench_predicted(const bench_program *p); /* ms; NaN = no profile */
 
 /* A program loaded on a device with surfaces of small numbers. */
 typedef struct {

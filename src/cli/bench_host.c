@@ -64,20 +64,6 @@ static rc batches(bench_lab *l, const bench_loaded *r, int programs, int flight,
     return e;
 }
 
-static rc predicted_floor(bench_lab *l, const bench_program *p, json_t *o)
-{
-    bench_loaded r;
-    dev_stats s;
-    uint64_t ticket;
-    if (!l->twin) return OK;
-    rc e = bench_load(l->twin, p, false, &r);
-    if (!e) e = bench_run(&r, &ticket);
-    if (!e) e = dev_wait(l->twin, ticket, &s);
-    if (!e && s.predicted_ms >= 0) cli_real(o, "floor_predicted_ms", s.predicted_ms);
-    bench_unload(&r);
-    return e;
-}
-
 static rc all_batches(bench_lab *l, const bench_loaded *r, json_t *o)
 {
     static const int flights[] = {1, 2, 4, 8, 16, 64};
@@ -106,7 +92,7 @@ rc bench_dispatch(bench_lab *l, json_t *o, bench_chart *c)
     bench_loaded r[PROGRAMS];
     int n = 0;
     rc e = bench_small(l, &p);
-    if (!e) e = predicted_floor(l, &p, o);
+    cli_real(o, "floor_predicted_ms", bench_predicted(&p));
     for (; !e && n < PROGRAMS; n++) e = bench_load(l->dev, &p, true, &r[n]);
     if (!e) e = all_batches(l, r, o);
     while (n-- > 0) bench_unload(&r[n]);

@@ -6,8 +6,8 @@
  * measured. What is said is the median and the first and last tenth, never a mean:
  * an interruption makes one run longer and none shorter.
  *
- * Predictions come from the null device of the same chip, which holds the program to
- * the same rules and the same model of time. */
+ * Predictions are those of the model of time (dev/cost.h) for what the program was
+ * written to do, on any device whose chip has a profile. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,25 +174,22 @@ static rc timed(bench_lab *l, const bench_program *p, double *median, double *wa
     return e;
 }
 
-static rc predicted(bench_lab *l, const bench_program *p, double *ms)
+/* On a device that computes nothing a program is only held to the chip's rules. */
+static rc judged(bench_lab *l, const bench_program *p)
 {
     bench_loaded r;
-    dev_stats s = {.predicted_ms = -1};
-    if (!l->twin) return OK;
-    rc e = bench_load(l->twin, p, false, &r);
-    if (!e) e = once(&r, &s);
+    rc e = bench_load(l->dev, p, false, &r);
     bench_unload(&r);
-    if (!e && s.predicted_ms >= 0) *ms = s.predicted_ms;
     return e;
 }
 
 rc bench_measure(bench_lab *l, const bench_program *p, json_t *row)
 {
-    double ms = NAN, should = NAN, watts = NAN;
-    TRY(predicted(l, p, &should));
+    double ms = NAN, should = bench_predicted(p), watts = NAN;
     cli_real(row, "predicted_ms", should);
-    if (!l->caps.hardware && p->flops > soft_flops) l->skipped = l->caps.computes;
+    if (l->caps.computes && !l->caps.hardware && p->flops > soft_flops) l->skipped = true;
     else if (l->caps.computes) TRY(timed(l, p, &ms, &watts, row));
+    else TRY(judged(l, p));
     if (p->flops > 0) cli_real(row, "flops", p->flops);
     rates(l, p->flops, ms, should, watts, row);
     return OK;

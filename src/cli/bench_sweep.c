@@ -8,6 +8,7 @@
 #include "api/session.h"
 #include "base/file.h"
 #include "cli/bench.h"
+#include "plan/anchors.h"
 
 static const struct {
     const char *name;
@@ -143,6 +144,7 @@ static void say_device(const bench_lab *l, const char *what, json_t *o)
     json_object_set_new(o, "chip", json_string(chip->chip));
     cli_real(o, "peak_tflops", chip->peak_tflops);
     cli_real(o, "published_watts", chip->watts);
+    cli_real(o, "error_band", plan_error_band(chip));
     json_object_set_new(o, "source", json_string(chip->source));
 }
 
@@ -163,24 +165,17 @@ static void print(const bench_lab *l, json_t *o)
 static rc finish(bench_lab *l, json_t *o, bench_chart *c)
 {
     const char *svg = args_text(l->a, "svg", NULL);
-    char note[200];
-    snprintf(note, sizeof note, "%.80s%.110s", l->caps.uri,
-             c->note ? c->note
-                     : "; predicted by the model of time, measured by the clock");
+    char note[200], band[80] = "";
+    if (l->caps.profile)
+        snprintf(band, sizeof band,
+                 "; predicted for %.16s, half of the time within %.0f %%",
+                 l->caps.profile->name, 100 * plan_error_band(l->caps.profile));
+    snprintf(note, sizeof note, "%.80s%s", l->caps.uri, c->note ? c->note : band);
     c->note = note;
     if (svg) TRY(bench_draw(c, json_object_get(o, "rows"), svg));
     if (args_has(l->a, "json")) return cli_put_json(json_incref(o));
     print(l, o);
     return OK;
-}
-
-/* The device that predicts: the null device of the same chip. */
-static rc open_twin(bench_lab *l)
-{
-    char uri[64];
-    if (!l->caps.profile) return OK;
-    snprintf(uri, sizeof uri, "null:%.32s,compiles=0", l->caps.profile->name);
-    return dev_open(uri, l->k, &l->twin);
 }
 
 rc bench_sweep(const args *a, machine *m, int repeat, const char *what, json_t *base)
@@ -189,13 +184,11 @@ rc bench_sweep(const args *a, machine *m, int repeat, const char *what, json_t *
     bench_chart c = {.rule = NAN};
     json_t *o = base ? base : json_object();
     rc e = o ? dev_caps_of(m->dev, &l.caps) : E_MEMORY;
-    if (!e) e = open_twin(&l);
     if (!e) {
         say_device(&l, what, o);
         e = sweeps[find(what)].run(&l, o, &c);
     }
     if (!e) e = finish(&l, o, &c);
-    if (l.twin) dev_close(l.twin);
     json_decref(o);
     return e;
 }

@@ -13,6 +13,7 @@ static void begin(const bench_lab *l, bench_program *p)
 {
     bool old = l->caps.profile && l->caps.profile->old_mil;
     p->old = old;
+    if (l->caps.profile) p->cost = dev_cost_launch(l->caps.profile, NULL);
     p->word = old ? "tensor<string, []>" : "string";
     str_addf(&p->text,
              "program(%s)\n[buildInfo = dict<%s, %s>({{\"coremlc-version\", "
@@ -128,7 +129,16 @@ rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int
         snprintf(from, sizeof from, "y%d", i);
     }
     str_addf(&p->text, "} -> (%s); }\n", from);
-    p->flops = 2.0 * channels * channels * high * wide * depth;
+    double pixels = (double)high * wide;
+    if (p->cost.chip) {
+        /* int8 weights alone become fp16 before they are multiplied (ane-guide ch. 7);
+         * steps to and from int8 go with the tensors' own transfers */
+        for (int i = 0; i < depth; i++)
+            dev_cost_conv(&p->cost, channels, channels, 1, pixels,
+                          form == BENCH_W8A8 ? 8 : 16);
+        dev_cost_surfaces(&p->cost, 4 * channels * pixels);
+    }
+    p->flops = 2.0 * channels * channels * pixels * depth;
     p->weight_bytes = (double)channels * channels * depth * (form == BENCH_FP16 ? 2 : 1);
     return str_done(&p->text);
 }
@@ -146,7 +156,13 @@ rc bench_product(const bench_lab *l, int64_t m, int64_t n, int64_t k, bench_prog
         "no, x = a, y = b)[name = %s(\"y\")];\n} -> (y); }\n",
         (long long)m, (long long)k, (long long)k, (long long)n, truth, p->word, truth,
         (long long)m, (long long)n, p->word);
-    p->flops = 2.0 * (double)m * (double)n * (double)k;
+    double rows = (double)m, columns = (double)n, inner = (double)k;
+    if (p->cost.chip) {
+        dev_cost_matmul(&p->cost, 1, rows, inner, columns);
+        dev_cost_surfaces(&p->cost,
+                          2 * (rows * inner + inner * columns + rows * columns));
+    }
+    p->flops = 2 * rows * columns * inner;
     return str_done(&p->text);
 }
 
@@ -158,7 +174,16 @@ rc bench_small(const bench_lab *l, bench_program *p)
              "tensor<fp16, [1, 64, 1, 512]> y = relu(x = x)[name = %s(\"y\")];\n} -> "
              "(y); }\n",
              p->word);
+    if (p->cost.chip) {
+        dev_cost_each(&p->cost, 64 * 512, 1);
+        dev_cost_surfaces(&p->cost, 2 * 2 * 64 * 512);
+    }
     return str_done(&p->text);
+}
+
+double bench_predicted(const bench_program *p)
+{
+    return p->cost.chip ? dev_cost_ms(&p->cost) : (double)NAN;
 }
 
 void bench_program_free(bench_program *p)
