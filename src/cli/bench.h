@@ -32,12 +32,15 @@ typedef struct {
     double flops, weight_bytes;
     dev_cost cost; /* of one launch, by the model of time; chip NULL = no profile */
 } bench_program;
-/* A chain of 1 x 1 convolutions on [1, channels, high, wide]. */
+/* A chain of 1 x 1 convolutions on [1, channels, high, wide]. What is too long for the
+ * device has its figures, but neither text nor weights: it is only predicted. */
 rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int high,
                int wide, bench_program *p);
 rc bench_product(const bench_lab *l, int64_t m, int64_t n, int64_t k, bench_program *p);
 rc bench_small(const bench_lab *l, bench_program *p); /* next to nothing */
 void bench_program_free(bench_program *p);
+/* Is this much work, on so many bytes of weights, for the device to do? */
+bool bench_runs(const bench_lab *l, double flops, double weight_bytes);
 double bench_predicted(const bench_program *p); /* ms; NaN = no profile */
 
 /* A program loaded on a device with surfaces of small numbers. */

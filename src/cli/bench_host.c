@@ -145,8 +145,7 @@ static rc compile_row(bench_lab *l, int depth, int channels, json_t *row)
 
 rc bench_compile(bench_lab *l, json_t *o, bench_chart *c)
 {
-    static const int size[][2] = {{1, 64},   {1, 512},  {16, 64},
-                                  {16, 512}, {64, 512}, {128, 512}};
+    static const int size[][2] = {{1, 64}, {1, 512}, {16, 64}, {16, 512}, {64, 512}};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         TRY(compile_row(l, size[i][0], size[i][1], new_row(o)));
     c->title = "compile: from text and weights to a loaded program";

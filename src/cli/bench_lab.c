@@ -18,7 +18,8 @@
 
 /* Work that a software engine is given at a time; a real one is given any. */
 enum { GROUP = 4, PAGE = 16384 };
-static const double soft_flops = 1.2e10, settle_ms = 300, settle_chip_ms = 2000;
+static const double soft_flops = 1.2e10, soft_bytes = 4e7, settle_ms = 300,
+                    settle_chip_ms = 2000;
 
 static int by_value(const void *a, const void *b)
 {
@@ -137,8 +138,7 @@ static void rates(const bench_lab *l, double flops, double ms, double predicted,
     if (watts > 0) {
         cli_real(row, "watts", watts);
         cli_real(row, "tflops_per_watt", done / watts);
-    } else if (chip && isfinite(should))
-        cli_real(row, "tflops_per_watt", should / chip->watts);
+    }
 }
 
 static rc timed(bench_lab *l, const bench_program *p, double *median, double *watts,
@@ -183,11 +183,16 @@ static rc judged(bench_lab *l, const bench_program *p)
     return e;
 }
 
+bool bench_runs(const bench_lab *l, double flops, double weight_bytes)
+{
+    return l->caps.hardware || (flops <= soft_flops && weight_bytes <= soft_bytes);
+}
+
 rc bench_measure(bench_lab *l, const bench_program *p, json_t *row)
 {
     double ms = NAN, should = bench_predicted(p), watts = NAN;
     cli_real(row, "predicted_ms", should);
-    if (l->caps.computes && !l->caps.hardware && p->flops > soft_flops) l->skipped = true;
+    if (!bench_runs(l, p->flops, p->weight_bytes)) l->skipped |= l->caps.computes;
     else if (l->caps.computes) TRY(timed(l, p, &ms, &watts, row));
     else TRY(judged(l, p));
     if (p->flops > 0) cli_real(row, "flops", p->flops);

@@ -74,6 +74,21 @@ static void say_a100(json_t *o)
     json_object_set_new(o, "a100", a);
 }
 
+/* What such chains draw is published for few chips; another load's watts would
+ * flatter, so without them there is no rate for a watt. */
+static void say_power(const bench_lab *l, json_t *o)
+{
+    const dev_power *w;
+    for (size_t i = 0; l->caps.profile && (w = dev_power_at(i)); i++) {
+        if (strcmp(w->chip, l->caps.profile->name) || strcmp(w->rail, "engine") ||
+            strcmp(w->doing, "conv chain, peak"))
+            continue;
+        cli_real(o, "published_watts", w->watts);
+        cli_real(o, "tflops_per_watt_predicted", best(o, "tflops_predicted") / w->watts);
+        json_object_set_new(o, "watts_source", json_string(w->source));
+    }
+}
+
 rc bench_peak(bench_lab *l, json_t *o, bench_chart *c)
 {
     static const int channels[] = {256, 512, 1024}, depth[] = {1, 16, 64, 128};
@@ -95,6 +110,7 @@ rc bench_peak(bench_lab *l, json_t *o, bench_chart *c)
                 if (e) return err_while(e, "measuring %d layers of %s", depth[d], chain);
             }
     say_best(l, o);
+    say_power(l, o);
     say_a100(o);
     c->title = "peak: chains of 1 x 1 convolutions, fp16";
     c->x_label = "convolutions in the chain";
@@ -160,6 +176,10 @@ static rc floor_of(bench_lab *l, json_t *row)
     bench_program p = {0};
     rc e = bench_small(l, &p);
     if (!e) e = bench_measure(l, &p, row);
+    if (l->caps.profile) { /* predicted: a launch that does nothing at all */
+        dev_cost bare = dev_cost_launch(l->caps.profile, NULL);
+        cli_real(row, "predicted_ms", dev_cost_ms(&bare));
+    }
     bench_program_free(&p);
     return e;
 }

@@ -143,7 +143,6 @@ static void say_device(const bench_lab *l, const char *what, json_t *o)
     const dev_profile *chip = l->caps.profile;
     json_object_set_new(o, "chip", json_string(chip->chip));
     cli_real(o, "peak_tflops", chip->peak_tflops);
-    cli_real(o, "published_watts", chip->watts);
     cli_real(o, "error_band", plan_error_band(chip));
     json_object_set_new(o, "source", json_string(chip->source));
 }

@@ -95,13 +95,33 @@ static void weight_text(bench_program *p, bench_form form, int i, int c, uint64_
     str_add(&p->text, "];\n");
 }
 
+static void chain_figures(bench_form form, int depth, int channels, double pixels,
+                          bench_program *p)
+{
+    if (p->cost.chip) {
+        /* int8 weights alone become fp16 before they are multiplied (ane-guide ch. 7);
+         * steps to and from int8 go with the tensors' own transfers */
+        for (int i = 0; i < depth; i++)
+            dev_cost_conv(&p->cost, channels, channels, 1, pixels,
+                          form == BENCH_W8A8 ? 8 : 16);
+        dev_cost_surfaces(&p->cost, 4 * channels * pixels);
+    }
+    p->flops = 2.0 * channels * channels * pixels * depth;
+    p->weight_bytes = (double)channels * channels * depth * (form == BENCH_FP16 ? 2 : 1);
+}
+
 rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int high,
                int wide, bench_program *p)
 {
     char type[64], from[16] = "x";
     snprintf(type, sizeof type, "[1, %d, %d, %d]", channels, high, wide);
-    TRY(mil_blob_new(&p->blob));
     begin(l, p);
+    chain_figures(form, depth, channels, (double)high * wide, p);
+    if (!bench_runs(l, p->flops, p->weight_bytes)) {
+        str_free(&p->text);
+        return OK;
+    }
+    TRY(mil_blob_new(&p->blob));
     str_addf(&p->text, "tensor<fp16, %s> x) {\n", type);
     text_const(p, "kind", "valid");
     if (form == BENCH_W8A8) {
@@ -129,17 +149,6 @@ rc bench_chain(const bench_lab *l, bench_form form, int depth, int channels, int
         snprintf(from, sizeof from, "y%d", i);
     }
     str_addf(&p->text, "} -> (%s); }\n", from);
-    double pixels = (double)high * wide;
-    if (p->cost.chip) {
-        /* int8 weights alone become fp16 before they are multiplied (ane-guide ch. 7);
-         * steps to and from int8 go with the tensors' own transfers */
-        for (int i = 0; i < depth; i++)
-            dev_cost_conv(&p->cost, channels, channels, 1, pixels,
-                          form == BENCH_W8A8 ? 8 : 16);
-        dev_cost_surfaces(&p->cost, 4 * channels * pixels);
-    }
-    p->flops = 2.0 * channels * channels * pixels * depth;
-    p->weight_bytes = (double)channels * channels * depth * (form == BENCH_FP16 ? 2 : 1);
     return str_done(&p->text);
 }
 
