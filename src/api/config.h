@@ -66,6 +66,10 @@ rc config_parse(config *c, const char *text, size_t n, const char *file);
 /* The resolved recipe: runnable, every setting, grouped, with its help; without
  * what is one machine's own (a library in device.uri, device.state). */
 rc config_print(const config *c, str *out);
+/* Every value as it is, those too, each ended by a NUL: for another image of the
+ * same process. And back. */
+rc config_dump(const config *c, str *out);
+rc config_undump(config *c, const char *p, size_t n);
 rc config_json(const config *c, str *out); /* flat object */
 
 bool config_is_set(const config *c, opt_id id); /* given, not a default */

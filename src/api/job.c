@@ -228,7 +228,10 @@ struct session_job {
     machine box;
     str recipe, json;
     train_job job;
+    str settings_dump, limits; /* for another image */
+    train_part part[TRAIN_PARTS];
 };
+enum { PART_SETTINGS, PART_RUN, PART_DATA, PART_RECIPE, PART_JSON, PART_LIMITS };
 
 /* runs/NAME -> runs/.data, where tokenised texts are kept. */
 static const char *cache_beside(arena *mem, const char *run_dir)
@@ -266,12 +269,8 @@ static rc model_and_data(session_job *j, const session_run *r, bool begun)
     return session_data(now, j->mem, cache, &j->job.data_dir);
 }
 
-static rc fill_job(session_job *j, const config *c, const session_run *r)
+static rc fill_run(session_job *j, const session_run *r)
 {
-    bool begun = has_checkpoint(j->mem, r->run_dir);
-    TRY(settings_of(c, r, begun, j->mem, &j->settings));
-    TRY(machine_open(j->settings, &j->box));
-    TRY(model_and_data(j, r, begun));
     train_job *t = &j->job;
     t->run_dir = r->run_dir;
     t->anew = r->anew;
@@ -281,15 +280,120 @@ static rc fill_job(session_job *j, const config *c, const session_run *r)
     t->stop_after = r->stop_after;
     t->stop_minutes = r->stop_minutes;
     t->stop = r->stop;
+    t->ask = r->ask;
+    t->may_restart = r->may_restart;
+    t->taken = r->taken;
     config_plan(j->settings, &t->plan);
-    TRY(config_train(j->settings, &t->options));
+    return config_train(j->settings, &t->options);
+}
+
+/* ---- over a restart in memory ---- */
+
+static void set_part(session_job *j, int i, const char *p)
+{
+    j->part[i] = (train_part){p, strlen(p)};
+}
+
+/* What `auto` has become is what it stays. */
+static rc say_device(session_job *j, config *said)
+{
+    dev_caps caps;
+    char chip[512];
+    const char *uri = config_text(said, OPT_device_uri);
+    if (!dev_auto_chip(uri, chip, sizeof chip)) return OK;
+    TRY(dev_caps_of(j->box.dev, &caps));
+    return config_set(said, "device.uri", caps.hardware ? chip : caps.uri);
+}
+
+/* While the settings are still those that were given. */
+static rc dump_settings(session_job *j)
+{
+    config *said;
+    TRY(config_copy(j->settings, &said));
+    rc e = say_device(j, said);
+    if (!e) e = config_dump(said, &j->settings_dump);
+    config_free(said);
+    return e;
+}
+
+static rc fill_parts(session_job *j)
+{
+    train_job *t = &j->job;
+    str_addf(&j->limits, "%lld %.17g", (long long)t->stop_after, t->stop_minutes);
+    TRY(str_done(&j->limits));
+    j->part[PART_SETTINGS] = (train_part){j->settings_dump.p, j->settings_dump.n};
+    set_part(j, PART_RUN, t->run_dir);
+    set_part(j, PART_DATA, t->data_dir);
+    set_part(j, PART_RECIPE, t->recipe_text);
+    set_part(j, PART_JSON, t->settings_json);
+    set_part(j, PART_LIMITS, str_text(&j->limits));
+    t->parts = j->part;
+    return OK;
+}
+
+static char *part_text(const train_hand *h, int i, arena *mem)
+{
+    train_part p = train_hand_part(h, i);
+    return arena_textn(mem, p.p, p.n);
+}
+
+rc session_take_over(train_hand *h, arena *mem, config **c, session_run *r)
+{
+    long long after;
+    train_part said = train_hand_part(h, PART_SETTINGS);
+    char *run = part_text(h, PART_RUN, mem), *limits = part_text(h, PART_LIMITS, mem);
+    if (!run || !limits) return E_MEMORY;
+    if (sscanf(limits, "%lld %lf", &after, &r->stop_minutes) != 2)
+        return err_fail(E_FORMAT, "the limits handed over are malformed");
+    r->stop_after = after;
+    r->run_dir = run;
+    r->own_recipe = r->anew = false;
+    r->taken = h;
+    TRY(config_new(c));
+    rc e = config_undump(*c, said.p, said.n);
+    if (e) config_free(*c), *c = NULL;
+    return e;
+}
+
+static rc fill_taken(session_job *j, const config *c, const session_run *r)
+{
+    train_job *t = &j->job;
+    TRY(config_copy(c, &j->settings));
+    TRY(machine_open(j->settings, &j->box));
+    TRY(dump_settings(j));
+    TRY(fill_run(j, r));
+    config_model(j->settings, &t->model);
+    t->data_dir = part_text(r->taken, PART_DATA, j->mem);
+    t->recipe_text = part_text(r->taken, PART_RECIPE, j->mem);
+    t->settings_json = part_text(r->taken, PART_JSON, j->mem);
+    return t->data_dir && t->recipe_text && t->settings_json ? OK : E_MEMORY;
+}
+
+/* ---- */
+
+static rc fill_new(session_job *j, const config *c, const session_run *r)
+{
+    train_job *t = &j->job;
+    bool begun = has_checkpoint(j->mem, r->run_dir);
+    TRY(settings_of(c, r, begun, j->mem, &j->settings));
+    TRY(machine_open(j->settings, &j->box));
+    TRY(model_and_data(j, r, begun));
+    TRY(dump_settings(j));
+    TRY(fill_run(j, r));
     TRY(whole_paths(j->settings));
     TRY(without_library(j->settings));
     TRY(config_print(j->settings, &j->recipe));
     TRY(config_json(j->settings, &j->json));
     t->recipe_text = str_text(&j->recipe);
     t->settings_json = str_text(&j->json);
-    return train_check(t, &t->model);
+    return OK;
+}
+
+static rc fill_job(session_job *j, const config *c, const session_run *r)
+{
+    TRY(r->taken ? fill_taken(j, c, r) : fill_new(j, c, r));
+    TRY(fill_parts(j));
+    return train_check(&j->job, &j->job.model);
 }
 
 rc session_job_open(const config *c, const session_run *r, session_job **out)
@@ -311,6 +415,8 @@ void session_job_close(session_job *j)
     config_free(j->settings);
     str_free(&j->recipe);
     str_free(&j->json);
+    str_free(&j->settings_dump);
+    str_free(&j->limits);
     arena_free(j->mem);
 }
 
@@ -322,7 +428,11 @@ const train_job *session_job_of(const session_job *j)
 rc session_train(const config *c, const session_run *r, train_result *out)
 {
     session_job *j;
-    *out = (train_result){.loss = NAN, .held_out = NAN, .nats_per_byte = NAN};
+    *out = (train_result){.loss = NAN,
+                          .held_out = NAN,
+                          .nats_per_byte = NAN,
+                          .saved_step = -1,
+                          .handed = -1};
     TRY(session_job_open(c, r, &j));
     rc e = train_run(&j->job, out);
     session_job_close(j);

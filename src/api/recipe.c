@@ -199,6 +199,27 @@ rc config_print(const config *c, str *out)
     return str_done(out);
 }
 
+rc config_dump(const config *c, str *out)
+{
+    for (int i = 0; i < OPT_COUNT; i++) {
+        str_add(out, config_text(c, (opt_id)i));
+        str_addc(out, 0);
+    }
+    return str_done(out);
+}
+
+rc config_undump(config *c, const char *p, size_t n)
+{
+    const char *end = p + n;
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const char *nul = p < end ? memchr(p, 0, (size_t)(end - p)) : NULL;
+        if (!nul) return err_fail(E_FORMAT, "%d settings, wanted %d", i, OPT_COUNT);
+        TRY(config_set(c, opt_at((opt_id)i)->name, p));
+        p = nul + 1;
+    }
+    return OK;
+}
+
 /* A JSON string of any bytes; the event builder knows how to escape. */
 static rc add_json_text(str *out, const char *text)
 {

@@ -33,7 +33,13 @@ typedef struct {
     int64_t stop_after;
     double stop_minutes;
     const atomic_int *stop;
+    const train_ask *ask;
+    bool may_restart;  /* the program can start itself anew (train/train.h) */
+    train_hand *taken; /* set by session_take_over */
 } session_run;
+/* The settings and the run that another image of this process handed over: what
+ * it was told, not what files say now. *c to be freed; texts in the arena. */
+rc session_take_over(train_hand *h, arena *mem, config **c, session_run *r);
 
 /* A training that is ready to start: settings of `c` against those the run was
  * made with (E_CONFIG names the first that may not change), device opened, data
@@ -45,7 +51,8 @@ void session_job_close(session_job *j); /* NULL is fine */
 const train_job *session_job_of(const session_job *j);
 /* What its step would be on its device; free with plan_free. */
 rc session_plan(const session_job *j, plan **out);
-/* Train, or go on with, the run in run_dir. */
+/* Train, or go on with, the run in run_dir. E_RESTART, where r->may_restart: the
+ * caller's next image opens out->handed (train_hand_open) and goes on. */
 rc session_train(const config *c, const session_run *r, train_result *out);
 
 /* The MODEL folder that a path names: itself, or the newest complete step of a

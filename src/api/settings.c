@@ -51,6 +51,9 @@ rc config_train(const config *c, train_options *out)
         .checkpoint_every = config_int(c, OPT_train_checkpoint_every),
         .keep = (int)config_int(c, OPT_train_keep),
         .memory_only = config_bool(c, OPT_train_memory_only),
+        .save_end = config_bool(c, OPT_train_save_end),
+        .restart_every = config_int(c, OPT_train_restart_every),
+        .restart_pause = config_real(c, OPT_train_restart_pause),
     };
     if (!out->scale_dynamic) TRY(str_to_real(scale, &out->loss_scale));
     return OK;

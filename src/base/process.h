@@ -1,7 +1,8 @@
 /* process.h - another run of a program, its words and how it ended.
  *
  * What may crash, hang or spoil its process is done in a process of its own:
- * the same command, started anew. It is spawned, never forked: Objective-C does
+ * the same command, started anew; and what has used up what a process gets is
+ * gone on with by a new image of it. A child is spawned, never forked: Objective-C does
  * not survive a fork without exec (macOS ends such a process). Nothing here
  * reads the environment; the caller hands it on. */
 #ifndef BASE_PROCESS_H
@@ -32,6 +33,12 @@ rc process_self(arena *a, const char **path);
 rc process_run(const char *const *argv, char *const *env, double limit_ms,
                process_result *out);
 void process_result_free(process_result *r);
+
+/* Become another image of the running program: same process, these words, this
+ * environment; descriptors that shared_keep names stay open. Only comes back if
+ * the system refused (E_IO). The caller's threads are gone with the old image,
+ * and so is everything not written: flush first. */
+rc process_again(char *const *argv, char *const *env);
 
 /* "ended by signal 11 (bad address)", "not answered after 60 s, and was
  * ended", "ended with code 3". */

@@ -1,4 +1,4 @@
-/* checkpoint.c - `anneal checkpoint ls RUN`, `show RUN|DIR`. */
+/* checkpoint.c - `anneal checkpoint ls RUN`, `show RUN|DIR`, `save RUN`. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,13 +70,36 @@ static rc one(const args *a, const char *path)
     return OK;
 }
 
+/* A living run, found by its name or its process. */
+static rc save(const args *a)
+{
+    int64_t pid, by;
+    const char *run = NULL, *said;
+    TRY(args_int(a, "pid", 1, INT32_MAX, 0, &pid));
+    if (a->n_word > 1 && !(run = args_run(a, a->word[1]))) return E_MEMORY;
+    if (!run && !pid) {
+        err_fail(E_USAGE, "wanted a run, or the number of its process");
+        return err_hint(E_USAGE, "anneal checkpoint save RUN, or --pid N");
+    }
+    TRY(cli_living_save(a->mem, run, pid, &said, &by));
+    if (args_has(a, "json"))
+        return cli_put_json(json_pack("{s:s,s:I}", "path", said, "pid", (json_int_t)by));
+    if (*said) puts(said);
+    else fprintf(stderr, "asked process %lld to save\n", (long long)by);
+    return OK;
+}
+
 rc verb_checkpoint(args *a)
 {
-    TRY(args_words(a, 2, 2, "`checkpoint ls RUN` or `checkpoint show RUN`"));
-    const char *run = args_run(a, a->word[1]);
+    static const char usage[] =
+        "`checkpoint ls RUN`, `checkpoint show RUN` or `checkpoint save RUN`";
+    TRY(args_words(a, 1, 2, usage));
+    if (!strcmp(a->word[0], "save")) return save(a);
+    if (!args_has(a, "pid")) TRY(args_words(a, 2, 2, usage));
+    const char *run = a->n_word > 1 ? args_run(a, a->word[1]) : NULL;
+    if (!run || args_has(a, "pid"))
+        return err_fail(E_USAGE, "--pid is for `checkpoint save`");
     if (!strcmp(a->word[0], "ls")) return list(a, run);
     if (!strcmp(a->word[0], "show")) return one(a, run);
-    return err_fail(E_USAGE,
-                    "wanted `checkpoint ls RUN` or `checkpoint show RUN`, had '%s'",
-                    a->word[0]);
+    return err_fail(E_USAGE, "wanted %s, had '%s'", usage, a->word[0]);
 }

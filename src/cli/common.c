@@ -134,7 +134,9 @@ rc cli_train(const args *a, const config *c, session_run *r, train_result *out)
     r->sink = (event_sink){put, s};
     r->stop = &cli_stop;
     cli_catch_interrupt();
-    rc e = session_train(c, r, out);
+    rc e = cli_again_train(a->mem, c, r, out);
     show_free(s);
-    return e;
+    if (e != E_RESTART) return e;
+    r->sink = (event_sink){0};
+    return cli_again_start(a->mem, r, out);
 }

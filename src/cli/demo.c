@@ -144,6 +144,7 @@ static rc run(args *a, config *c)
                      .anew = args_has(a, "force")};
     if (!r.run_dir) return E_MEMORY;
     TRY(settings(a, c));
+    if (cli_again_waits()) config_host(c, NULL); /* it was said which device */
     TRY(device_name(c, a->mem, &f.device));
     TRY(cli_train(a, c, &r, &out));
     TRY(measure(a, c, &r, &out, &f));

@@ -33,6 +33,7 @@ static rc run_verb(const cli_verb *v, int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "help";
+    cli_again_begin(argv);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of write */
     if (!strcmp(word, "--version") || !strcmp(word, "version"))

@@ -76,20 +76,29 @@ static rc dry_run(const config *c, const session_run *r)
     return e;
 }
 
+static void say_end(const session_run *r, const train_result *out)
+{
+    const char *where = r->run_dir;
+    bool saved = out->saved_step == out->step;
+    if (!saved) where = "nothing is kept of it (train.memory_only)";
+    fprintf(stderr,
+            out->finished ? "finished at step %lld: %s\n"
+            : saved       ? "stopped at step %lld, saved; the same command goes on: %s\n"
+                          : "stopped at step %lld; %s\n",
+            (long long)out->step, where);
+}
+
 static rc start(args *a, config *c)
 {
     session_run r = {.anew = args_has(a, "force")};
     train_result out;
-    TRY(find(a, c, &r));
-    TRY(args_settings(a, 1, c));
-    if (args_has(a, "dry-run")) return dry_run(c, &r);
+    if (!cli_again_waits()) {
+        TRY(find(a, c, &r));
+        TRY(args_settings(a, 1, c));
+        if (args_has(a, "dry-run")) return dry_run(c, &r);
+    }
     rc e = cli_train(a, c, &r, &out);
-    if (!e && strcmp(args_text(a, "show", ""), "none"))
-        fprintf(stderr,
-                out.finished
-                    ? "finished at step %lld: %s\n"
-                    : "stopped at step %lld, saved; the same command goes on: %s\n",
-                (long long)out.step, r.run_dir);
+    if (!e && strcmp(args_text(a, "show", ""), "none")) say_end(&r, &out);
     return e;
 }
 

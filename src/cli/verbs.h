@@ -21,6 +21,40 @@
 extern atomic_int cli_stop;
 void cli_catch_interrupt(void);
 
+/* ---- restart in memory (again.c) ---- */
+/* First of all in main: what an earlier image of this process left for this one,
+ * and the words it was started with. */
+void cli_again_begin(char **argv);
+/* Is there something to go on with? Then files and flags are not asked again. */
+bool cli_again_waits(void);
+/* Train: what waits, else as c and r say. After E_RESTART put away what is not to
+ * be lost, then start. */
+rc cli_again_train(arena *mem, const config *c, session_run *r, train_result *out);
+/* Does not come back, unless the run is to stop or the system refuses: then it is
+ * saved. */
+rc cli_again_start(arena *mem, session_run *r, train_result *out);
+
+/* ---- saving a living run (living.c) ----
+ * A run listens at a socket of mode 0600 in a memory file system ($XDG_RUNTIME_DIR
+ * or /dev/shm, on Linux); whoever connects asks it to save, and reads
+ *   "saved PATH" or "failed TEXT". */
+/* -1: there is no such place, or it cannot be used; then only SIGUSR1 asks.
+ * handed: the descriptor from the image before, or -1. */
+int cli_living_open(const char *run_dir, int handed);
+void cli_living_close(const char *run_dir, int fd);
+/* NULL, or why there is no such place. */
+const char *cli_living_lacks(void);
+/* For train_ask: ctx is a cli_living. */
+typedef struct {
+    int fd, caller; /* listening; connected and to be answered, or -1 */
+} cli_living;
+bool cli_living_asked(void *living);
+void cli_living_told(void *living, rc bad, const char *text);
+/* Ask the run in run_dir, or that of a process (pid > 0), and wait for what it
+ * says. *said in the arena; *by: its process. */
+rc cli_living_save(arena *mem, const char *run_dir, int64_t pid, const char **said,
+                   int64_t *by);
+
 /* Print one JSON object and a newline; takes the reference. */
 rc cli_put_json(json_t *o);
 /* Of the terminal behind a file descriptor; 0 = none, or unknown. */

@@ -35,7 +35,7 @@ rc soft_params_word(const char *driver, bool computes, const char *word, soft_pa
 {
     static const char *const known[] = {"fast",      "wide",     "exact", "count",
                                         "strict",    "faithful", "isa=",  "rules=all",
-                                        "compiles=", "fail="};
+                                        "compiles=", "slots=",   "fail="};
     int64_t n = 0;
     if (computes && !strcmp(word, "fast")) p->arithmetic = SOFT_FAST;
     else if (computes && !strcmp(word, "wide")) p->arithmetic = SOFT_WIDE;
@@ -49,6 +49,9 @@ rc soft_params_word(const char *driver, bool computes, const char *word, soft_pa
     else if (str_starts(word, "compiles=")) {
         TRY(whole_word("compiles", word + 9, &n));
         p->compiles_max = (int)n;
+    } else if (str_starts(word, "slots=")) {
+        TRY(whole_word("slots", word + 6, &n));
+        p->programs_max = (int)n;
     } else if (str_starts(word, "fail=")) {
         TRY(whole_word("fail", word + 5, &n));
         p->fail = (uint64_t)n;

@@ -26,7 +26,7 @@ static void fill_caps(soft_device *d)
     c->hardware = d->hardware;
     c->drops = c->computes && !d->hardware && p->arithmetic == SOFT_EXACT;
     c->counts = c->drops && p->count;
-    c->programs_max = p->profile->programs_max;
+    c->programs_max = p->programs_max ? p->programs_max : p->profile->programs_max;
     c->compiles_max = p->compiles_max;
     c->queue_depth = p->profile->queue_depth;
     for (int i = 0; i < DEV_RULES; i++) {

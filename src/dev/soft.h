@@ -24,6 +24,7 @@ typedef struct {
     bool rules_all;   /* disputed rules hold as well */
     char isa[16];     /* "" = that of the kern given */
     int compiles_max; /* 0 = no limit */
+    int programs_max; /* 0 = the profile's */
     uint64_t fail;    /* the n-th run fails (tests of error handling); 0 none */
 } soft_params;
 /* `computes`: arithmetic and isa are accepted. */

@@ -51,6 +51,9 @@ struct model {
     float *weights;  /* owned; n_floats */
 };
 rc model_new(const model_config *c, model **out); /* weights zero */
+/* The same with weights NULL: the caller sets them, and sets NULL again before
+ * model_free if they are not mem_take'd. */
+rc model_new_bare(const model_config *c, model **out);
 void model_free(model *m);
 const model_param *model_find(const model *m, const char *name);
 /* Normal(0, 0.02), residual outputs (o_proj, down_proj) scaled by

@@ -49,7 +49,7 @@ static void add_layer(model *m, int i)
     add_in(m, i, "mlp.down_proj", c->dim, c->hidden);
 }
 
-rc model_new(const model_config *c, model **out)
+rc model_new_bare(const model_config *c, model **out)
 {
     model_config finished = *c;
     TRY(model_config_finish(&finished));
@@ -69,9 +69,21 @@ rc model_new(const model_config *c, model **out)
     if (!finished.tied) add(m, "lm_head.weight", finished.vocab, finished.dim);
     bool named = true;
     for (int i = 0; i < m->n_params; i++) named = named && m->params[i].name;
-    m->weights = named ? mem_take(mem_mul(m->n_floats, sizeof(float))) : NULL;
-    if (!m->weights) {
+    if (!named) {
         arena_free(mem);
+        return E_MEMORY;
+    }
+    *out = m;
+    return OK;
+}
+
+rc model_new(const model_config *c, model **out)
+{
+    model *m;
+    TRY(model_new_bare(c, &m));
+    m->weights = mem_take(mem_mul(m->n_floats, sizeof(float)));
+    if (!m->weights) {
+        model_free(m);
         return E_MEMORY;
     }
     *out = m;

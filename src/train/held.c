@@ -112,9 +112,7 @@ rc run_evaluate(run *r)
 {
     eval_result e;
     if (!dataset_held_windows(r->data, r->mo->config.seq)) return OK;
-    if (!r->held.plan) TRY(held_layout(r, &r->mo->config));
-    if (!r->held.exec) TRY(session_load(&r->held, r->mo, r->job->dev, r->job->k, NULL));
-    else TRY(exec_stage(r->held.exec));
+    TRY(budget_held(r));
     TRY(window_lend(r->window, r->held.plan, r->held.exec));
     /* The number a finished run is judged by is over all that was held out. */
     int64_t windows = r->s.step < r->o.steps ? r->o.eval_windows : 0;
@@ -122,6 +120,7 @@ rc run_evaluate(run *r)
     r->s.held_out = e.held_out;
     r->s.nats_per_byte = e.nats_per_byte;
     r->s.held_out_step = r->s.step;
+    r->evaluated = true;
     report_eval(r);
     return OK;
 }

@@ -9,11 +9,15 @@
  *   policy.c    what a weight policy asks of a run
  *   held.c      the loss on text never trained on
  *   report.c    events
+ *   keep.c      checkpoints of a run, due or asked for
+ *   budget.c    compiles and program slots: what is loaded when
+ *   hand.c      over a restart in memory
  *   run.c       the loop */
 #ifndef TRAIN_INTERNAL_H
 #define TRAIN_INTERNAL_H
 
 #include "base/file.h"
+#include "base/shared.h"
 #include "train/train.h"
 
 /* ---- session.c ---- */
@@ -31,7 +35,8 @@ rc session_open(model *mo, model_form form, int batch, int seq, const plan_optio
 rc session_layout(const model_config *c, model_form form, int batch, int seq,
                   const plan_options *o, device *d, session *out);
 rc session_load(session *s, model *mo, device *d, kern *k, float *grads);
-void session_close(session *s); /* of a zeroed session too */
+void session_unload(session *s); /* gives its slots back; the plan stays */
+void session_close(session *s);  /* of a zeroed session too */
 /* ids and targets: batch * seq. scale 0: the form has no gradients. */
 rc session_step(session *s, const int32_t *ids, const int32_t *targets, double scale,
                 double *loss, exec_stats *stats);
@@ -41,7 +46,8 @@ const char *policy_name(plan_weights w);
 /* Refuses what the policy cannot do; o->accum becomes the passes an update
  * really takes. */
 rc policy_check(const plan_options *p, train_options *o);
-/* E_BUDGET if no process can hold the programs of both; plans are enough. */
+/* E_BUDGET if no process can hold the programs of both; plans are enough. With
+ * held NULL: of the first. */
 rc policy_fits(const session *step, const session *held);
 
 /* ---- schedule.c ---- */
@@ -83,12 +89,17 @@ typedef struct {
     file_lock_ lock;
     bool locked;
     file *log; /* events.jsonl */
+    bool hold; /* events wait in `kept`: memory_only */
+    str kept;  /* lines that are not in the file yet */
+    int64_t lost_lines;
+    bool anew; /* the folder is still to be emptied */
     event event;
     err_saved log_error; /* first event that could not be written */
     dataset *data;
     data_facts facts;
     model *mo;
     float *m, *v, *grads;   /* laid out like mo->weights */
+    shared arrays;          /* where weights, m and v are, if they can be handed on */
     int32_t *ids, *targets; /* one micro-batch */
     train_state s;
     session step, held;   /* held is opened by the first evaluation */
@@ -105,15 +116,53 @@ typedef struct {
     exec_count *kinds;
     int compiles;           /* of the last step, for baked weights */
     double tokens, step_ms; /* of this invocation, for tokens per second */
+    /* restarts in memory */
+    dev_caps caps;
+    bool taken;         /* this image goes on for another */
+    bool in_round;      /* the update is made, what follows it is not */
+    int restarts;       /* so far */
+    int stuck;          /* images in a row, this one not counted, without progress */
+    int64_t image_step; /* where this image began */
+    double image_ms;    /* and when */
+    bool evaluated;     /* this image has */
 } run;
 
 /* open.c. After a failure the run is still to be closed. */
 rc run_open(const train_job *job, run *r);
-rc run_open_device(run *r); /* load, bind: the slow part */
 void run_close(run *r);
+/* The run's folder, its lock, recipe and log: before anything is written to it.
+ * Does nothing when that is done. */
+rc run_folder(run *r);
+rc run_log_flush(run *r);
+
+/* keep.c */
+/* The checkpoint of this step, unless there is one. */
+rc run_save(run *r);
+/* Where a run keeps its last step: with memory_only only if told to. */
+rc run_keep(run *r);
+bool run_spoilt_now(const run *r); /* the last loss was no number */
+void run_serve(run *r);            /* save if somebody asks */
+
+/* budget.c */
+/* Refuse a plan that no process may load. Whether restarts are to be expected. */
+rc budget_check(run *r, bool *restarts);
+/* Load, bind, stage what is needed next. E_RESTART: in another image. */
+rc budget_step(run *r);
+rc budget_held(run *r);
+/* A restart because of `why`, paced. E_RESTART; E_BUDGET when the last ones
+ * brought nothing; E_STOPPED when asked to while waiting; if the caller cannot
+ * restart, OK: whatever must fail then fails by itself. */
+rc run_restart(run *r, const char *why);
+
+/* hand.c */
+rc hand_arrays(run *r); /* mo->weights, m, v in shared memory */
+rc hand_over(run *r, int *fd);
+rc hand_take(run *r); /* fills weights, moments, r->s and the rest */
 
 /* restore.c: fills weights, moments and r->s. */
 rc run_restore(run *r);
+/* The state of the image before, told what has changed about the machine. */
+rc run_go_on(run *r, const train_state *had);
 
 /* step.c: advances r->s by one step. E_NUMERIC when it is hopeless. */
 rc run_step(run *r);
@@ -154,6 +203,7 @@ void report_checkpoint(run *r, const char *dir);
 void report_note(run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void report_doubts(run *r); /* a note for each disputed rule the programs break */
 void report_restart(run *r, const char *dir);
+void report_taken(run *r); /* goes to the file with the next event */
 void report_done(run *r);
 void report_failed(run *r, const char *text);
 

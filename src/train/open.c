@@ -42,7 +42,7 @@ static rc open_log(run *r, const char *path)
 {
     file_map_ map = {0};
     bool torn = false;
-    if (file_exists(path)) {
+    if (!r->taken && file_exists(path)) {
         TRY(file_map(path, &map));
         torn = map.n && map.p[map.n - 1] != '\n';
         file_unmap(&map);
@@ -84,27 +84,44 @@ static rc forget_run(const char *dir)
     return bad;
 }
 
-static rc open_folder(run *r)
+static rc lock_folder(run *r, str *path)
 {
     const char *dir = r->job->run_dir;
-    str path = {0};
-    TRY(file_make_dirs(dir));
-    str_addf(&path, "%s/lock", dir);
-    rc bad = str_done(&path);
-    if (bad == OK && (bad = file_lock(path.p, &r->lock)) == E_BUSY) {
-        err_fail(E_BUSY, "the run %s is in use by another training", dir);
-        err_hint(E_BUSY, "wait for it, stop it, or give this one another name: -n NAME");
-    }
+    str_clear(path);
+    str_addf(path, "%s/lock", dir);
+    TRY(str_done(path));
+    rc bad = file_lock(path->p, &r->lock);
     r->locked = bad == OK;
-    if (bad == OK && r->job->anew) bad = forget_run(dir);
-    str_clear(&path);
-    str_addf(&path, "%s/recipe.conf", dir);
-    if (bad == OK) bad = str_done(&path);
-    if (bad == OK) bad = save_recipe(path.p, r->job->recipe_text);
-    str_clear(&path);
-    str_addf(&path, "%s/events.jsonl", dir);
-    if (bad == OK) bad = str_done(&path);
-    if (bad == OK) bad = open_log(r, path.p);
+    if (bad != E_BUSY) return bad;
+    err_fail(E_BUSY, "the run %s is in use by another training", dir);
+    return err_hint(E_BUSY,
+                    "wait for it, stop it, or give this one another name: -n NAME");
+}
+
+static rc fill_folder(run *r, str *path)
+{
+    const char *dir = r->job->run_dir;
+    if (!r->locked) {
+        TRY(file_make_dirs(dir));
+        TRY(lock_folder(r, path));
+        if (r->anew) TRY(forget_run(dir));
+        r->anew = false;
+        str_clear(path);
+        str_addf(path, "%s/recipe.conf", dir);
+        TRY(str_done(path));
+        TRY(save_recipe(path->p, r->job->recipe_text));
+    }
+    str_clear(path);
+    str_addf(path, "%s/events.jsonl", dir);
+    TRY(str_done(path));
+    return open_log(r, path->p);
+}
+
+rc run_folder(run *r)
+{
+    str path = {0};
+    if (r->log) return OK;
+    rc bad = fill_folder(r, &path);
     str_free(&path);
     return bad;
 }
@@ -174,61 +191,73 @@ static rc check_job(run *r, model_config *c)
     return err_hint(E_CONFIG, "give more text, or a shorter model.seq");
 }
 
-static rc take_memory(run *r, const model_config *c)
+static rc take_heap(run *r)
 {
-    TRY(model_new(c, &r->mo));
-    size_t columns = (size_t)r->o.batch * (size_t)c->seq;
-    r->m = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
-    r->v = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
+    size_t n = mem_mul(r->mo->n_floats, sizeof(float));
+    r->mo->weights = mem_take(n);
+    r->m = mem_take(n);
+    r->v = mem_take(n);
+    return r->mo->weights && r->m && r->v ? OK : E_MEMORY;
+}
+
+static rc take_memory(run *r, bool restarts)
+{
+    size_t columns = (size_t)r->o.batch * (size_t)r->mo->config.seq;
     r->ids = mem_take(mem_mul(columns, sizeof(int32_t)));
     r->targets = mem_take(mem_mul(columns, sizeof(int32_t)));
-    return r->m && r->v && r->ids && r->targets ? OK : E_MEMORY;
+    if (!r->ids || !r->targets) return E_MEMORY;
+    TRY(window_new(r->step.plan, &r->window));
+    TRY(counts_open(r));
+    if (r->job->taken) return OK; /* it brings its own */
+    return restarts ? hand_arrays(r) : take_heap(r);
+}
+
+/* Where it stands: as it was handed over, else as the newest checkpoint says. */
+static rc restore(run *r)
+{
+    if (r->job->taken) return hand_take(r);
+    if (!r->hold) {
+        TRY(run_folder(r));
+        TRY(checkpoint_prune(r->job->run_dir, 0, 0, -1)); /* of a killed save */
+    }
+    TRY(run_restore(r));
+    r->began_step = r->image_step = r->s.step;
+    return OK;
 }
 
 rc run_open(const train_job *job, run *r)
 {
+    double now = clock_ms();
     *r = (run){.job = job,
                .o = job->options,
+               .anew = job->anew,
+               .hold = job->options.memory_only,
                .saved_step = -1,
                .good_step = -1,
                .lock = {-1},
-               .began_ms = clock_ms()};
+               .arrays = {.fd = -1},
+               .began_ms = now,
+               .image_ms = now};
     model_config c;
+    bool restarts;
     fill_options(&r->o);
     TRY(check_job(r, &c));
+    TRY(dev_caps_of(job->dev, &r->caps));
     TRY(session_layout(&c, MODEL_GRAD, r->o.batch, c.seq, &job->plan, job->dev,
                        &r->step));
-    if (job->plan.weights != PLAN_STREAMED) {
-        TRY(held_layout(r, &c));
-        TRY(policy_fits(&r->step, &r->held));
-    }
-    TRY(open_folder(r));
-    TRY(take_memory(r, &c));
-    TRY(window_new(r->step.plan, &r->window));
-    TRY(checkpoint_prune(job->run_dir, 0, 0, -1)); /* what a killed save left behind */
-    TRY(run_restore(r));
-    r->began_step = r->s.step;
-    return OK;
+    TRY(model_new_bare(&c, &r->mo));
+    TRY(budget_check(r, &restarts));
+    TRY(take_memory(r, restarts));
+    return restore(r);
 }
 
 rc train_check(const train_job *job, model_config *out)
 {
-    run r = {.job = job, .o = job->options, .lock = {-1}};
+    run r = {.job = job, .o = job->options, .lock = {-1}, .arrays = {.fd = -1}};
     fill_options(&r.o);
     rc bad = check_job(&r, out);
     run_close(&r);
     return bad;
-}
-
-rc run_open_device(run *r)
-{
-    r->grads = mem_take(mem_mul(r->mo->n_floats, sizeof(float)));
-    if (!r->grads) return E_MEMORY;
-    /* Baked weights use up the compiles: what evaluates is compiled before. */
-    if (r->held.plan) TRY(session_load(&r->held, r->mo, r->job->dev, r->job->k, NULL));
-    TRY(session_load(&r->step, r->mo, r->job->dev, r->job->k, r->grads));
-    TRY(counts_open(r));
-    return r->window ? exec_window(r->step.exec, window_factors(r->window), true) : OK;
 }
 
 void run_close(run *r)
@@ -237,6 +266,10 @@ void run_close(run *r)
     session_close(&r->held);
     session_close(&r->step);
     if (r->data) dataset_close(r->data);
+    if (r->arrays.fd >= 0) {
+        r->mo->weights = r->m = r->v = NULL;
+        shared_close(&r->arrays);
+    }
     model_free(r->mo);
     mem_drop(r->m);
     mem_drop(r->v);
@@ -246,5 +279,6 @@ void run_close(run *r)
     mem_drop(r->targets);
     if (r->log) file_drop(r->log);
     if (r->locked) file_unlock(&r->lock);
+    str_free(&r->kept);
     event_free(&r->event);
 }

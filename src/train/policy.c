@@ -41,7 +41,8 @@ rc policy_check(const plan_options *p, train_options *o)
 rc policy_fits(const session *step, const session *held)
 {
     const dev_caps *c = &step->plan->caps;
-    int step_loads = step->plan->loads, all = step_loads + held->plan->loads;
+    int step_loads = step->plan->loads, held_loads = held ? held->plan->loads : 0;
+    int all = step_loads + held_loads;
     int slots = all + (step->plan->rebakes > 0);
     bool compiles = c->compiles_max && all > c->compiles_max;
     if (!compiles && !(c->programs_max && slots > c->programs_max)) return OK;
@@ -50,7 +51,7 @@ rc policy_fits(const session *step, const session *held)
         "rule '%s': plan.weights=%s needs %d programs to train and %d to evaluate, a "
         "process %s %d",
         compiles ? "compile_budget" : "program_slots",
-        policy_name(step->plan->options.weights), step_loads, held->plan->loads,
+        policy_name(step->plan->options.weights), step_loads, held_loads,
         compiles ? "compiles" : "holds", compiles ? c->compiles_max : c->programs_max);
     return err_hint(E_BUDGET, "plan.weights=streamed lets equal layers share programs");
 }

@@ -19,18 +19,56 @@ static event *begin(run *r, const char *kind)
     return &r->event;
 }
 
-static void send(run *r)
+/* A run that writes nothing keeps so much of what it had to say. */
+enum { KEPT_MAX = 64 << 20 };
+
+static rc drop_older_half(run *r)
+{
+    const char *from = memchr(r->kept.p + r->kept.n / 2, '\n', r->kept.n / 2);
+    size_t n = from ? r->kept.n - (size_t)(++from - r->kept.p) : 0;
+    for (const char *p = r->kept.p; from && p < from; p++) r->lost_lines += *p == '\n';
+    if (n) memmove(r->kept.p, from, n);
+    r->kept.n = n;
+    r->kept.p[n] = 0;
+    return OK;
+}
+
+static rc keep_line(run *r, const str *line)
+{
+    if (r->kept.n + line->n > KEPT_MAX && r->kept.n) TRY(drop_older_half(r));
+    str_addn(&r->kept, line->p, line->n);
+    return str_done(&r->kept);
+}
+
+rc run_log_flush(run *r)
+{
+    if (!r->log || !r->kept.n) return OK;
+    rc bad = file_write(r->log, r->kept.p, r->kept.n);
+    str_clear(&r->kept);
+    return bad;
+}
+
+/* later: it is written with what comes next. */
+static void send_or_keep(run *r, bool later)
 {
     rc bad = event_end(&r->event);
     str *line = &r->event.line;
     if (bad == OK && r->job->sink.put)
         r->job->sink.put(r->job->sink.ctx, line->p, line->n);
-    if (bad == OK && r->log) {
+    if (bad == OK && (r->log || r->hold || later)) {
         str_addc(line, '\n');
         bad = str_done(line);
-        if (bad == OK) bad = file_write(r->log, line->p, line->n);
+        bool wait = r->hold || later || r->kept.n;
+        if (bad == OK && wait) bad = keep_line(r, line);
+        else if (bad == OK) bad = file_write(r->log, line->p, line->n);
+        if (bad == OK && !r->hold && !later) bad = run_log_flush(r);
     }
     if (bad != OK && r->log_error.code == OK) err_save(bad, &r->log_error);
+}
+
+static void send(run *r)
+{
+    send_or_keep(r, false);
 }
 
 static void add_model(event *e, const model_config *c)
@@ -149,6 +187,17 @@ void report_restart(run *r, const char *dir)
     event_int(e, "step", r->s.step);
     event_text(e, "path", dir);
     send(r);
+}
+
+/* No write is made for the sake of a restart. */
+void report_taken(run *r)
+{
+    event *e = begin(r, "restart");
+    event_int(e, "step", r->s.step);
+    event_bool(e, "memory", true);
+    event_int(e, "restarts", r->restarts);
+    event_int(e, "steps", r->o.steps);
+    send_or_keep(r, true);
 }
 
 void report_note(run *r, const char *fmt, ...)

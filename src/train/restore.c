@@ -126,6 +126,20 @@ static rc restore_window(run *r, const char *dir)
     return bad;
 }
 
+rc run_go_on(run *r, const train_state *had)
+{
+    TRY(same("train.batch", had->batch, r->o.batch));
+    TRY(same("train.accum", had->accum, r->o.accum));
+    TRY(same("train.seed", (int64_t)had->seed, (int64_t)r->o.seed));
+    if (had->data_checksum != dataset_checksum(r->data))
+        return err_fail(E_CONFIG, "the data in %s has changed", r->job->data_dir);
+    r->s = *had;
+    TRY(describe_device(r));
+    report_taken(r);
+    note_changes(r, had);
+    return OK;
+}
+
 static rc go_on_from(run *r, const char *dir)
 {
     train_state had;
@@ -157,6 +171,7 @@ static rc newest_whole(run *r, arena *mem)
 {
     int64_t *steps;
     size_t n;
+    if (r->anew || !file_is_dir(r->job->run_dir)) return first_weights(r);
     TRY(checkpoint_list(mem, r->job->run_dir, &steps, &n));
     for (size_t i = n; i-- > 0;) {
         char *dir = checkpoint_dir(mem, r->job->run_dir, steps[i]);

@@ -45,9 +45,15 @@ rc session_open(model *mo, model_form form, int batch, int seq, const plan_optio
     return r;
 }
 
-void session_close(session *s)
+void session_unload(session *s)
 {
     if (s->exec) exec_close(s->exec);
+    s->exec = NULL;
+}
+
+void session_close(session *s)
+{
+    session_unload(s);
     if (s->plan) plan_free(s->plan);
     *s = (session){0};
 }

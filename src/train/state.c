@@ -139,7 +139,7 @@ static json_t *files_json(int n, const state_file *files)
     return all;
 }
 
-rc state_write(const char *path, const train_state *s, int n, const state_file *files)
+json_t *state_json(const train_state *s, int n, const state_file *files)
 {
     json_t *root = json_object();
     int bad = json_object_set_new(root, "format", json_integer(FORMAT));
@@ -149,7 +149,15 @@ rc state_write(const char *path, const train_state *s, int n, const state_file *
     if (s->window)
         bad |= json_object_set_new(root, "window", json_loads(s->window, 0, NULL));
     bad |= json_object_set_new(root, "files", files_json(n, files));
-    char *text = bad ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    if (!bad) return root;
+    json_decref(root);
+    return NULL;
+}
+
+rc state_write(const char *path, const train_state *s, int n, const state_file *files)
+{
+    json_t *root = state_json(s, n, files);
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     rc r = text ? file_replace(path, text, strlen(text))
                 : err_fail(E_MEMORY, "no memory for %s", path);
     free(text);
@@ -180,9 +188,9 @@ static rc read_files(arena *mem, const json_t *all, int *n, state_file **out)
     return OK;
 }
 
-static rc read_state(arena *mem, const json_t *root, train_state *s, int *n,
-                     state_file **files)
+rc state_from(arena *mem, const json_t *root, train_state *s, int *n, state_file **files)
 {
+    *s = (train_state){0};
     const json_t *format = json_object_get(root, "format");
     if (!json_is_integer(format)) return err_fail(E_FORMAT, "'format' is missing");
     if (json_integer_value(format) != FORMAT)
@@ -203,10 +211,19 @@ rc state_read(arena *mem, const char *path, train_state *s, int *n, state_file *
     *s = (train_state){0};
     TRY(file_read(mem, path, STATE_LIMIT, &text, &bytes));
     json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    rc r = root ? read_state(mem, root, s, n, files)
+    rc r = root ? state_from(mem, root, s, n, files)
                 : err_fail(E_FORMAT, "line %d is not JSON: %s", error.line, error.text);
     json_decref(root);
     return r == OK ? OK : err_while(r, "reading %s", path);
+}
+
+rc state_window_of(arena *mem, const json_t *root, char **text)
+{
+    const json_t *window = json_object_get(root, "window");
+    char *line = window ? json_dumps(window, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    *text = line ? arena_text(mem, line) : NULL;
+    free(line);
+    return window && !*text ? E_MEMORY : OK;
 }
 
 rc state_window(arena *mem, const char *path, char **text)
@@ -216,13 +233,9 @@ rc state_window(arena *mem, const char *path, char **text)
     *text = NULL;
     TRY(file_read(mem, path, STATE_LIMIT, &all, &bytes));
     json_t *root = json_loadb(all, bytes, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *window = json_object_get(root, "window");
-    char *line = window ? json_dumps(window, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    if (line) *text = arena_text(mem, line);
-    bool lost = window && !*text;
-    free(line);
+    rc r = state_window_of(mem, root, text);
     json_decref(root);
-    return lost ? E_MEMORY : OK;
+    return r;
 }
 
 rc state_hash(const char *path, state_file *out)

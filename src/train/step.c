@@ -204,6 +204,7 @@ static rc overflowed(run *r, const pass *p, bool of_window)
  * steps when this returns, so that they can be saved. */
 rc run_step(run *r)
 {
+    TRY(budget_step(r));
     double before = clock_ms(), lr = train_lr(&r->o, r->s.step);
     train_state was = r->s;
     pass p = {0};

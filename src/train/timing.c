@@ -72,6 +72,7 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
 {
     train_job job = {.dev = d, .k = k};
     run r = {.job = &job,
+             .arrays = {.fd = -1},
              .o = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1}};
     *out = (train_timing){0};
     rc e = model_new(c, &r.mo);

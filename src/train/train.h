@@ -33,8 +33,44 @@ typedef struct {
     int keep;                             /* last n and the best; 0 = all */
     int64_t eval_windows;                 /* held-out windows per evaluation, spread
                                              evenly over the text; 0 = all */
-    bool memory_only;                     /* write no checkpoints but the last */
+    bool memory_only;                     /* write nothing until asked (train_ask) */
+    bool save_end;                        /* ... but the last step, when the run ends */
+    int64_t restart_every; /* restart in memory after so many updates; 0 = only
+                              when the device's compiles are used up */
+    double restart_pause;  /* least seconds between two restarts; 0 = as the
+                              device wants it */
 } train_options;
+
+/* ---- restart in memory (hand.c) ----
+ * A process may compile only so many programs. When they are used up, the run
+ * is handed over to another image of the same process: train_run leaves weights,
+ * moments and all that it knows in memory that survives exec, and returns
+ * E_RESTART; the caller starts itself anew and passes what it was left to the
+ * next train_run, which goes on with the next update as if nothing had been.
+ * Who cannot start itself anew (a library in another program) does not allow it,
+ * and gets E_BUDGET with a checkpoint saved, as before. */
+typedef struct train_hand train_hand;
+/* A text of the caller's that is handed on with the state. */
+typedef struct {
+    const char *p;
+    size_t n;
+} train_part;
+enum { TRAIN_PARTS = 6 };
+/* What train_result.handed is the number of. E_FORMAT if it is nothing of ours,
+ * damaged, or was left by another process or another version. */
+rc train_hand_open(int fd, train_hand **out);
+/* Part i of the caller's; empty if there was none. Valid until closed. */
+train_part train_hand_part(const train_hand *h, int i);
+void train_hand_close(train_hand *h); /* NULL is fine; what was not taken is lost */
+
+/* Somebody may ask a living run to save itself. asked() is called between
+ * steps, in the run's thread; after true the run saves and tells the path of the
+ * checkpoint, or with an rc why not. A save that fails does not end the run. */
+typedef struct {
+    bool (*asked)(void *ctx);
+    void (*told)(void *ctx, rc bad, const char *text);
+    void *ctx;
+} train_ask;
 
 /* What the caller resolved: everything a run needs. Borrowed while it runs. */
 typedef struct {
@@ -51,21 +87,30 @@ typedef struct {
     kern *k;
     event_sink sink; /* also written to events.jsonl */
     int64_t stop_after;
-    double stop_minutes;    /* this invocation only; 0 = none */
-    const atomic_int *stop; /* set non-zero to stop cleanly */
+    double stop_minutes;     /* this invocation only; 0 = none */
+    const atomic_int *stop;  /* set non-zero to stop cleanly */
+    const train_ask *ask;    /* NULL = nobody asks */
+    bool may_restart;        /* the caller can start itself anew */
+    const train_part *parts; /* TRAIN_PARTS of them, or NULL */
+    train_hand *taken;       /* go on from here; the caller closes it */
 } train_job;
 
 typedef struct {
     int64_t step;
     double loss, held_out, nats_per_byte, tokens_per_s;
     bool finished, stopped;
+    int64_t saved_step; /* of the newest checkpoint; -1 = none */
+    int handed;         /* with E_RESTART: the descriptor to open in the next image,
+                           made to survive exec; else -1 */
 } train_result;
 
 /* Train or go on. Goes on from the newest complete checkpoint in run_dir that
  * verifies (a bad one is named in a `note` event and skipped). E_BUSY if the
  * run is in use; E_NUMERIC when the loss goes bad for good (names the scope
  * where it began and the last good checkpoint); E_STOPPED after a clean stop
- * (state saved). */
+ * (state saved); E_RESTART when it is to be gone on with by another image; with
+ * E_BUDGET a device that cannot hold the plan in any process, before anything is
+ * written, or restarts that bring nothing. */
 rc train_run(const train_job *job, train_result *out);
 /* What train_run refuses before it writes anything: options out of range, data
  * that cannot be opened, a model that cannot be, text shorter than a window.

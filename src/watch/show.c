@@ -168,6 +168,17 @@ static void on_start(show *s, json_t *o)
     fputc('\n', s->talk);
 }
 
+/* The run goes on in a new image of its process, and so does this view. */
+static void on_restart(show *s, json_t *o)
+{
+    s->steps = number(o, "steps");
+    s->first_step = number(o, "step");
+    s->first_t = number(o, "t");
+    s->last_ms = clock_ms();
+    fprintf(s->talk, "restart step %.0f  in memory, no. %.0f\n", number(o, "step"),
+            number(o, "restarts"));
+}
+
 /* What was found on held-out text; nothing may have been held out. */
 static void held_out(const char *word, json_t *o, FILE *f)
 {
@@ -210,6 +221,8 @@ static void put(void *ctx, const char *line, size_t n)
     else {
         wipe(s);
         if (!strcmp(kind, "start")) on_start(s, o);
+        else if (!strcmp(kind, "restart") && json_is_true(json_object_get(o, "memory")))
+            on_restart(s, o);
         else on_rest(kind, o, s->talk);
         fflush(s->talk);
     }

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -191,6 +192,35 @@ static int from_sigaction(int sig, const darwin_sigaction *next, darwin_sigactio
     return 0;
 }
 
+/* A set is 32 bits, signal i the bit i - 1. */
+static int from_sigemptyset(uint32_t *set)
+{
+    *set = 0;
+    return 0;
+}
+static int from_sigaddset(uint32_t *set, int sig)
+{
+    *set |= 1u << (sig - 1);
+    return 0;
+}
+static int from_sigismember(const uint32_t *set, int sig)
+{
+    return *set >> (sig - 1) & 1;
+}
+static int from_pthread_sigmask(int how, const uint32_t *set, uint32_t *old)
+{
+    static const int hows[] = {0, SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK};
+    sigset_t to, had;
+    sigemptyset(&to);
+    for (int i = 1; set && i < 32; i++)
+        if (*set & 1u << (i - 1)) sigaddset(&to, linux_signal(i));
+    int e = pthread_sigmask(hows[how & 3], set ? &to : NULL, &had);
+    if (!e && old) *old = 0;
+    for (int i = 1; !e && old && i < 32; i++)
+        if (sigismember(&had, linux_signal(i)) > 0) *old |= 1u << (i - 1);
+    return e;
+}
+
 static void (*from_signal(int sig, void (*run)(int)))(int)
 {
     darwin_sigaction old;
@@ -232,28 +262,61 @@ static bool is_macho(const char *path)
     return is;
 }
 
-/* A place in Darwin's two objects is one pointer, to one of ours. */
-static int from_posix_spawn(pid_t *pid, const char *path,
-                            posix_spawn_file_actions_t **todo, posix_spawnattr_t **how,
-                            char *const *argv, char *const *env)
+/* The words that start a program: this loader with it, if it is a Mach-O file.
+ * To be freed; NULL: no memory. */
+static char **words_of(const char *path, char *const *argv)
 {
-    char self[4096] = "", *with = getenv("LOADER_WITH");
+    static char self[4096];
+    char *with = getenv("LOADER_WITH");
     size_t n = 0, at = 0;
     while (argv[n]) n++;
     char **words = calloc(n + 4, sizeof *words);
-    if (!words) return ENOMEM;
+    if (!words) return NULL;
     bool load = is_macho(path);
     if (load) {
-        if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) self[0] = 0;
+        ssize_t got = readlink("/proc/self/exe", self, sizeof self - 1);
+        self[got < 0 ? 0 : got] = 0;
         if (with) words[at++] = with;
         words[at++] = self;
         words[at++] = (char *)path;
     }
     for (size_t i = load ? 1 : 0; i < n; i++) words[at++] = argv[i];
-    int e = posix_spawnp(pid, load ? words[0] : path, todo ? *todo : NULL,
+    return words;
+}
+
+/* A place in Darwin's two objects is one pointer, to one of ours. */
+static int from_posix_spawn(pid_t *pid, const char *path,
+                            posix_spawn_file_actions_t **todo, posix_spawnattr_t **how,
+                            char *const *argv, char *const *env)
+{
+    char **words = words_of(path, argv);
+    if (!words) return ENOMEM;
+    int e = posix_spawnp(pid, is_macho(path) ? words[0] : path, todo ? *todo : NULL,
                          how ? *how : NULL, words, env);
     free(words);
     return e;
+}
+
+static int from_execve(const char *path, char *const *argv, char *const *env)
+{
+    char **words = words_of(path, argv);
+    if (!words) return errno = ENOMEM, -1;
+    execvpe(is_macho(path) ? words[0] : path, words, env);
+    free(words);
+    return -1;
+}
+
+/* Only ever asked for to be nameless at once; what stands for it cannot be read
+ * or written either, in our programs' eyes: they map it. */
+static int from_shm_open(const char *name, int how)
+{
+    (void)how;
+    return memfd_create(name, 0);
+}
+static int from_shm_unlink(const char *name)
+{
+    (void)name;
+    return 0;
 }
 
 static int from_posix_spawn_file_actions_init(posix_spawn_file_actions_t **a)
@@ -356,7 +419,7 @@ const loader_name process_names[] = {
     SAME(pthread_mutexattr_init) SAME(pthread_self) SAME(pthread_setspecific)
     SAME(sched_yield) SAME(setenv) SAME(sleep) SAME(unsetenv) SAME(usleep)
     OURS(_NSGetEnviron) OURS(_NSGetExecutablePath) OURS(dlclose) OURS(dlerror)
-    OURS(dlopen) OURS(dlsym) OURS(kill) OURS(posix_spawn)
+    OURS(dlopen) OURS(dlsym) OURS(execve) OURS(kill) OURS(posix_spawn)
     OURS(posix_spawn_file_actions_addclose) OURS(posix_spawn_file_actions_adddup2)
     OURS(posix_spawn_file_actions_addopen) OURS(posix_spawn_file_actions_destroy)
     OURS(posix_spawn_file_actions_init) OURS(pthread_attr_setdetachstate)
@@ -364,7 +427,9 @@ const loader_name process_names[] = {
     OURS(pthread_cond_timedwait) OURS(pthread_cond_wait) OURS(pthread_create)
     OURS(pthread_key_create) OURS(pthread_mutex_destroy) OURS(pthread_mutex_lock)
     OURS(pthread_mutex_trylock) OURS(pthread_mutexattr_settype) OURS(pthread_once)
-    OURS(raise) OURS(sigaction) OURS(signal) OURS(task_info) OURS(waitpid)
+    OURS(pthread_sigmask) OURS(raise) OURS(shm_open) OURS(shm_unlink) OURS(sigaction)
+    OURS(sigaddset) OURS(sigemptyset) OURS(sigismember) OURS(signal) OURS(task_info)
+    OURS(waitpid)
     /* clang-format on */
     {"environ", &environ},
     {"mach_task_self_", &task_self},

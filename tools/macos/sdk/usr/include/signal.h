@@ -60,6 +60,7 @@ int kill(pid_t pid, int sig);
 int sigaction(int sig, const struct sigaction *next, struct sigaction *old);
 int sigemptyset(sigset_t *set);
 int sigaddset(sigset_t *set, int sig);
+int sigismember(const sigset_t *set, int sig);
 int sigprocmask(int how, const sigset_t *set, sigset_t *old);
 
 #endif

@@ -27,6 +27,7 @@ int close(int fd);
 int dup(int fd);
 int dup2(int from, int to);
 int execv(const char *path, char *const argv[]);
+int execve(const char *path, char *const argv[], char *const env[]);
 int execvp(const char *file, char *const argv[]);
 void _exit(int code) __attribute__((noreturn));
 pid_t fork(void);

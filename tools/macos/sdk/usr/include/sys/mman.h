@@ -24,5 +24,7 @@ void *mmap(void *at, size_t n, int how, int flags, int fd, off_t offset);
 int munmap(void *p, size_t n);
 int mprotect(void *p, size_t n, int how);
 int madvise(void *p, size_t n, int advice);
+int shm_open(const char *name, int how, ...);
+int shm_unlink(const char *name);
 
 #endif

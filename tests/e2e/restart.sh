@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Restart in memory and runs that write nothing, through the command: the same
+# process goes on with the same bits, nobody outside notices, no disk is written,
+# and a run is saved when asked.
+. tests/e2e/lib/common.sh
+cd "$TMPDIR" || exit 1
+
+cat > tiny.conf <<'R'
+model.layers = 2
+model.dim = 64
+model.heads = 4
+model.kv_heads = 2
+model.seq = 64
+data.text = stories.txt
+train.steps = 20
+train.batch = 4
+train.warmup = 5
+train.lr = 3e-3
+train.eval_every = 10
+train.checkpoint_every = 10
+R
+"$ANNEAL" demo --embedded --stop-after 1 --show none >/dev/null 2>&1
+head -c 200000 runs/.data/stories.txt >stories.txt
+rm -rf runs
+
+weights() { cksum <"runs/$1/step-00000020/model.safetensors"; }
+# Events without clocks and restarts.
+events() {
+    grep -v '"kind":"restart"' "$1" |
+        sed -E 's/"(t|ms|tok_s)":[0-9.e+-]+,?//g; s/"settings":.*//; s#runs/[a-z]+##g'
+}
+wait_for() { # FILE TEXT
+    local i
+    for i in $(seq 300); do
+        grep -q "$2" "$1" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    return 1
+}
+# The most compiles that a step alone takes.
+loads=$("$ANNEAL" explain tiny.conf -d emu:m4 --json | sed -n 's/.*"loads":\([0-9]*\).*/\1/p')
+
+# ---- the same bits ----
+check "a run in one process" "$ANNEAL" train tiny.conf -n straight --show none
+said=$("$ANNEAL" train tiny.conf -n often --show lines train.restart_every=3 2>&1)
+has "a run that restarts says so" "$said" "restart step 3  in memory"
+same "every 3 updates of 20" "$(grep -c '"kind":"restart"' runs/often/events.jsonl)" 6
+same "and has the same weights" "$(weights often)" "$(weights straight)"
+same "the same events" "$(events runs/often/events.jsonl)" "$(events runs/straight/events.jsonl)"
+lines=$("$ANNEAL" train tiny.conf -n piped --show json train.restart_every=3 2>/dev/null | cat)
+same "a pipe sees them all, once" "$(printf '%s\n' "$lines" | grep -c '"kind":"step"')" 20
+same "and one start" "$(printf '%s\n' "$lines" | grep -c '"kind":"start"')" 1
+check "a process that may compile no more than a step" \
+    "$ANNEAL" train tiny.conf -n budget --show none -d "emu:m4,compiles=$loads"
+same "evaluates in another image" "$(weights budget)" "$(weights straight)"
+has "which is a restart" "$(cat runs/budget/events.jsonl)" '"memory":true'
+
+# ---- what was told stays told ----
+cp tiny.conf changing.conf
+(
+    wait_for runs/changing/events.jsonl '"kind":"restart"'
+    echo 'model.dim = nonsense' >changing.conf
+) &
+check "a recipe that changes meanwhile is not asked again" \
+    "$ANNEAL" train changing.conf -n changing --show none train.restart_every=2 train.restart_pause=0.05
+wait
+same "the run is as it was told" "$(weights changing)" "$(weights straight)"
+check "--stop-after counts over restarts" \
+    "$ANNEAL" train tiny.conf -n limited --show none train.restart_every=3 --stop-after 7
+same "7 updates" "$(ls -d runs/limited/step-*)" "runs/limited/step-00000007"
+check "--force starts over once" \
+    "$ANNEAL" train tiny.conf -n limited --force --show none train.restart_every=3
+same "not at every restart" "$(weights limited)" "$(weights straight)"
+
+# ---- signals, the process, its lock ----
+"$ANNEAL" train tiny.conf -n stopped --show none train.restart_every=2 train.restart_pause=0.3 \
+    train.steps=100000 2>stopped.txt &
+pid=$!
+wait_for runs/stopped/events.jsonl '"restarts":2'
+same "another image is the same process" "$(cat /proc/$pid/comm 2>/dev/null || echo anneal)" anneal
+refuse "the run stays locked between images" "$ANNEAL" train stopped --stop-after 1 --show none
+kill -INT $pid
+wait $pid
+same "an interrupt stops it" $? 130
+has "with its state saved" "$(cat stopped.txt)" "saved"
+check "and it goes on" "$ANNEAL" train stopped --stop-after 2 --show none
+"$ANNEAL" train tiny.conf -n broken --show json train.restart_every=1 train.steps=100000 2>/dev/null | head -n 5 >/dev/null
+same "a closed pipe ends it" "${PIPESTATUS[0]}" 141
+"$ANNEAL" train tiny.conf -n killed --show none train.restart_every=1 train.restart_pause=0.3 &
+pid=$!
+wait_for runs/killed/events.jsonl '"step":12,"loss"'
+kill -9 $pid
+wait $pid 2>/dev/null
+check "killed among restarts it goes on" "$ANNEAL" train killed --show none train.restart_pause=0
+same "with the same bits" "$(weights killed)" "$(weights straight)"
+
+# ---- what cannot be ----
+said=$("$ANNEAL" train tiny.conf -n one -d emu:m4,compiles=1 2>&1)
+same "a budget of 1 is refused: exit code" $? 3
+has "before the run begins" "$said" "lets a process compile 1"
+refuse "and leaves nothing" test -e runs/one
+said=$( (ulimit -f 64; "$ANNEAL" train tiny.conf -n small train.restart_every=3) 2>&1)
+same "too little shared memory: exit code" $? 1
+has "is told" "$said" "no shared memory of"
+refuse "before the run begins" test -e runs/small
+check "restarting after more updates than there are" \
+    "$ANNEAL" train tiny.conf -n seldom --show none train.restart_every=1000000
+same "is not restarting" "$(grep -c '"kind":"restart"' runs/seldom/events.jsonl)" 0
+refuse "a negative number is refused" "$ANNEAL" train tiny.conf -n minus train.restart_every=-1
+said=$(ANNEAL_AGAIN=0,-1,0,0 "$ANNEAL" train tiny.conf -n forged </dev/null 2>&1)
+same "nothing is taken from elsewhere: exit code" $? 1
+has "and it is said" "$said" "taking over the run"
+
+# ---- nothing on a disk ----
+if [ "$(uname -s)" = Linux ]; then
+    "$ANNEAL" train tiny.conf -n a --show none --stop-after 1 >/dev/null 2>&1 # makes the tokens
+    data=$(ls -d "$PWD"/runs/.data/*/ | head -n 1)
+    before=$(find . | sort)
+    check "a run in memory" "$ANNEAL" train tiny.conf -n quiet --show none \
+        train.memory_only=true train.restart_every=3 data.dir="$data" data.text=
+    same "leaves no file" "$(find . | sort)" "$before"
+else
+    skip "what files are written" "only on Linux"
+fi
+
+# ---- saved when asked ----
+living() { # NAME KEY=VALUE...: in the background, its process in pid
+    local name=$1
+    shift
+    "$ANNEAL" train tiny.conf -n "$name" --show json train.memory_only=true train.steps=100000 \
+        "$@" >"$name.jsonl" 2>"$name.txt" &
+    pid=$!
+    wait_for "$name.jsonl" '"step":4,"loss"'
+}
+living asked train.restart_every=5
+if grep -q 'kill -USR1' asked.txt; then
+    skip "a living run is found by its name" "no memory file system here"
+else
+    said=$("$ANNEAL" checkpoint save asked)
+    same "a living run is found by its name" $? 0
+    check "and is saved" test -f "$said/model.safetensors"
+    check "as a run" "$ANNEAL" checkpoint show asked
+    has "with the events until then" "$(head -n 1 runs/asked/events.jsonl)" '"kind":"start"'
+    json=$("$ANNEAL" checkpoint save --pid $pid --json)
+    has "or by its process" "$json" "\"pid\":$pid"
+    refuse "another process is no run" "$ANNEAL" checkpoint save --pid $$
+fi
+kill -USR1 $pid
+wait_for asked.jsonl '"kind":"checkpoint"'
+n=$(grep -c '"kind":"checkpoint"' asked.jsonl)
+check "a signal saves it" test "$n" -ge 1
+kill -INT $pid
+wait $pid
+same "an interrupt stops it" $? 130
+has "and says that nothing more is kept" "$(cat asked.txt)" "not saved"
+refuse "a run that is over is not found" "$ANNEAL" checkpoint save asked
+living unasked
+kill -INT $pid
+wait $pid
+refuse "who never asked has nothing" test -e runs/unasked
+check "unless the end is to be kept" "$ANNEAL" train tiny.conf -n end --show none \
+    train.memory_only=true train.save_end=true train.restart_every=6
+same "with the same bits" "$(weights end)" "$(weights straight)"
