@@ -29,6 +29,7 @@ build|lib jansson|libjansson-dev|jansson-devel|jansson|reads and writes JSON
 build|lib libxxhash|libxxhash-dev|xxhash-devel|xxhash|checksums of checkpoints
 build|lib libpcre2-8|libpcre2-dev|pcre2-devel|pcre2|splits text for the tokenizer
 test|lib cmocka|libcmocka-dev|libcmocka-devel|cmocka|runs the unit tests
+test|tool strace|strace|strace|?|sees that a restart writes no file
 demo|tool npm|npm|nodejs-npm|node|fetches the text that the demo trains on
 check|tool clang|clang|clang|llvm|a second compiler, and the fuzzer
 check|runtime clang|libclang-rt-dev|compiler-rt|?|libraries of the fuzzer and the sanitizers

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/session.h"
 #include "base/file.h"
@@ -230,6 +231,7 @@ struct session_job {
     train_job job;
     str settings_dump, limits; /* for another image */
     train_part part[TRAIN_PARTS];
+    bool handed; /* what is open is the next image's */
 };
 enum { PART_SETTINGS, PART_RUN, PART_DATA, PART_RECIPE, PART_JSON, PART_LIMITS };
 
@@ -250,6 +252,30 @@ static rc tokenizer_of_init(config *now, arena *mem, const char *init)
     return file_exists(path) ? config_set(now, "data.tokenizer", path) : OK;
 }
 
+/* Tokens that are there already, else without a folder. */
+static rc data_in_memory(const config *c, arena *mem, const session_run *r,
+                         const char *cache, const char **dir)
+{
+    const char *text = config_text(c, OPT_data_text);
+    data_options o;
+    if (*config_text(c, OPT_data_dir) || !*text) return session_data(c, mem, cache, dir);
+    config_data(c, &o);
+    TRY(data_cached_find(1, &text, &o, cache, mem, dir));
+    if (*dir) return OK;
+    if (!r->memory_dir) {
+        err_fail(E_CONFIG,
+                 "train.memory_only writes nothing, and there is no memory "
+                 "file system for the tokens of %s",
+                 text);
+        return err_hint(E_CONFIG, "`anneal data %s -o DIR` once, then data.dir=DIR",
+                        text);
+    }
+    char *made = arena_printf(mem, "%s/data-%ld", r->memory_dir, (long)getpid());
+    if (!made) return E_MEMORY;
+    TRY(data_build(1, &text, &o, made, NULL));
+    return data_loosen(made, mem, dir);
+}
+
 static rc model_and_data(session_job *j, const session_run *r, bool begun)
 {
     config *now = j->settings;
@@ -266,7 +292,9 @@ static rc model_and_data(session_job *j, const session_run *r, bool begun)
     model_config known = j->job.model;
     if (!known.vocab) known.vocab = VOCAB_ANY;
     TRY(model_config_finish(&known));
-    return session_data(now, j->mem, cache, &j->job.data_dir);
+    if (!config_bool(now, OPT_train_memory_only))
+        return session_data(now, j->mem, cache, &j->job.data_dir);
+    return data_in_memory(now, j->mem, r, cache, &j->job.data_dir);
 }
 
 static rc fill_run(session_job *j, const session_run *r)
@@ -366,16 +394,29 @@ static rc fill_taken(session_job *j, const config *c, const session_run *r)
     t->data_dir = part_text(r->taken, PART_DATA, j->mem);
     t->recipe_text = part_text(r->taken, PART_RECIPE, j->mem);
     t->settings_json = part_text(r->taken, PART_JSON, j->mem);
-    return t->data_dir && t->recipe_text && t->settings_json ? OK : E_MEMORY;
+    if (!t->data_dir || !t->recipe_text || !t->settings_json) return E_MEMORY;
+    return data_loose_keep(t->data_dir, false);
 }
 
 /* ---- */
+
+/* Nor does the device write what it compiles; `auto` must know what is remembered
+ * of the machine to decide. */
+static rc remember_nothing(config *c)
+{
+    char chip[512];
+    if (!config_bool(c, OPT_train_memory_only) ||
+        dev_auto_chip(config_text(c, OPT_device_uri), chip, sizeof chip))
+        return OK;
+    return config_set(c, "device.state", "");
+}
 
 static rc fill_new(session_job *j, const config *c, const session_run *r)
 {
     train_job *t = &j->job;
     bool begun = has_checkpoint(j->mem, r->run_dir);
     TRY(settings_of(c, r, begun, j->mem, &j->settings));
+    TRY(remember_nothing(j->settings));
     TRY(machine_open(j->settings, &j->box));
     TRY(model_and_data(j, r, begun));
     TRY(dump_settings(j));
@@ -411,6 +452,7 @@ rc session_job_open(const config *c, const session_run *r, session_job **out)
 void session_job_close(session_job *j)
 {
     if (!j) return;
+    if (j->job.data_dir && !j->handed) data_loose_close(j->job.data_dir);
     machine_close(&j->box);
     config_free(j->settings);
     str_free(&j->recipe);
@@ -435,6 +477,11 @@ rc session_train(const config *c, const session_run *r, train_result *out)
                           .handed = -1};
     TRY(session_job_open(c, r, &j));
     rc e = train_run(&j->job, out);
+    if (e == E_RESTART) {
+        rc kept = data_loose_keep(j->job.data_dir, true);
+        j->handed = true;
+        if (kept) e = kept;
+    }
     session_job_close(j);
     return e;
 }

@@ -34,8 +34,10 @@ typedef struct {
     double stop_minutes;
     const atomic_int *stop;
     const train_ask *ask;
-    bool may_restart;  /* the program can start itself anew (train/train.h) */
-    train_hand *taken; /* set by session_take_over */
+    bool may_restart;       /* the program can start itself anew (train/train.h) */
+    train_hand *taken;      /* set by session_take_over */
+    const char *memory_dir; /* a folder in a memory file system, where tokens are
+                               made for a run that writes nothing; or NULL */
 } session_run;
 /* The settings and the run that another image of this process handed over: what
  * it was told, not what files say now. *c to be freed; texts in the arena. */

@@ -64,6 +64,14 @@ static bool ours(const char *dir)
            !(s.st_mode & 077);
 }
 
+const char *cli_living_place(arena *mem)
+{
+    char dir[80];
+    if (!place(dir, sizeof dir) || (mkdir(dir, 0700) && errno != EEXIST) || !ours(dir))
+        return NULL;
+    return arena_text(mem, dir);
+}
+
 static uint64_t key_of(const char *run_dir)
 {
     char path[8192], cwd[4096] = "";
@@ -221,6 +229,11 @@ rc cli_living_save(arena *mem, const char *run_dir, int64_t pid, const char **sa
 const char *cli_living_lacks(void)
 {
     return "no memory file system here";
+}
+
+const char *cli_living_place(arena *mem)
+{
+    return NULL;
 }
 
 int cli_living_open(const char *run_dir, int handed)

@@ -42,6 +42,8 @@ rc cli_again_start(arena *mem, session_run *r, train_result *out);
  * handed: the descriptor from the image before, or -1. */
 int cli_living_open(const char *run_dir, int handed);
 void cli_living_close(const char *run_dir, int fd);
+/* Where that is, made if it is not there yet; NULL: nowhere. */
+const char *cli_living_place(arena *mem);
 /* NULL, or why there is no such place. */
 const char *cli_living_lacks(void);
 /* For train_ask: ctx is a cli_living. */

@@ -243,6 +243,22 @@ static bool complete(arena *a, const char *dir)
     return meta && file_exists(meta);
 }
 
+rc data_cached_find(int n_paths, const char *const *paths, const data_options *o,
+                    const char *cache_root, arena *mem, const char **dir)
+{
+    source s;
+    str name = {0};
+    *dir = NULL;
+    rc r = source_list(&s, n_paths, paths);
+    if (r == OK) r = cache_name(&s, o, &name);
+    char *path = r == OK ? file_join(mem, cache_root, name.p) : NULL;
+    if (r == OK && !path) r = E_MEMORY;
+    if (r == OK && complete(mem, path)) *dir = path;
+    str_free(&name);
+    source_close(&s);
+    return r;
+}
+
 rc data_cached(int n_paths, const char *const *paths, const data_options *o,
                const char *cache_root, arena *mem, const char **dir)
 {

@@ -81,6 +81,16 @@ rc data_build(int n_paths, const char *const *paths, const data_options *o,
 rc data_cached(int n_paths, const char *const *paths, const data_options *o,
                const char *cache_root, arena *mem, const char **dir);
 
+/* The folder of data_cached if it is complete; else *dir is NULL. */
+rc data_cached_find(int n_paths, const char *const *paths, const data_options *o,
+                    const char *cache_root, arena *mem, const char **dir);
+/* Take away a dataset's folder, keep its files open: *out is what dataset_open
+ * opens it by in this process (Linux; loose.c). keep: its descriptors survive
+ * exec, or not. Both pass over the name of a folder. */
+rc data_loosen(const char *dir, arena *mem, const char **out);
+rc data_loose_keep(const char *dir, bool keep);
+void data_loose_close(const char *dir);
+
 typedef struct dataset dataset;
 rc dataset_open(const char *dir, dataset **out);
 void dataset_close(dataset *d);

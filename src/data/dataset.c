@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "data/data.h"
+#include "data/loose.h"
 #include "data/tokens.h"
 
 #define DATASET_VERSION 1
@@ -48,7 +49,7 @@ static rc read_meta(dataset *d, json_t *meta)
 
 static rc open_meta(dataset *d)
 {
-    char *path = file_join(d->mem, d->dir, "meta.json"), *text;
+    char *path = loose_path(d->mem, d->dir, "meta.json"), *text;
     size_t n;
     json_error_t where;
     if (!path) return E_MEMORY;
@@ -64,7 +65,7 @@ static rc open_meta(dataset *d)
 static rc open_tokenizer(dataset *d)
 {
     file_map_ map;
-    d->tokenizer_path = file_join(d->mem, d->dir, "tokenizer.json");
+    d->tokenizer_path = loose_path(d->mem, d->dir, "tokenizer.json");
     if (!d->tokenizer_path) return E_MEMORY;
     TRY(file_map(d->tokenizer_path, &map));
     d->tokenizer = XXH3_64bits(map.n ? map.p : (const void *)"", map.n);
@@ -74,7 +75,7 @@ static rc open_tokenizer(dataset *d)
 
 static rc open_part(dataset *d, const char *name, tokens *out)
 {
-    char *path = file_join(d->mem, d->dir, name);
+    char *path = loose_path(d->mem, d->dir, name);
     if (!path) return E_MEMORY;
     TRY(tokens_open(path, out));
     if (out->h.tokenizer == d->tokenizer) return OK;

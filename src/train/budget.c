@@ -67,8 +67,9 @@ static rc both_fit(run *r)
              "a step has %d programs to compile and an evaluation %d, and %s lets a "
              "process compile %d",
              loads, held, r->caps.uri, max);
-    return err_hint(E_BUDGET, "`anneal train` restarts itself in memory; a program that "
-                              "cannot wants compiles=%d",
+    return err_hint(E_BUDGET,
+                    "`anneal train` restarts itself in memory; a program that "
+                    "cannot wants compiles=%d",
                     loads + held);
 }
 

@@ -112,15 +112,101 @@ same "nothing is taken from elsewhere: exit code" $? 1
 has "and it is said" "$said" "taking over the run"
 
 # ---- nothing on a disk ----
-if [ "$(uname -s)" = Linux ]; then
-    "$ANNEAL" train tiny.conf -n a --show none --stop-after 1 >/dev/null 2>&1 # makes the tokens
-    data=$(ls -d "$PWD"/runs/.data/*/ | head -n 1)
-    before=$(find . | sort)
-    check "a run in memory" "$ANNEAL" train tiny.conf -n quiet --show none \
-        train.memory_only=true train.restart_every=3 data.dir="$data" data.text=
-    same "leaves no file" "$(find . | sort)" "$before"
+"$ANNEAL" train tiny.conf -n tokens --show none --stop-after 1 >/dev/null 2>&1 # makes the tokens
+before=$(find . | sort)
+check "a run in memory" "$ANNEAL" train tiny.conf -n quiet --show none \
+    train.memory_only=true train.restart_every=3
+same "leaves no file" "$(find . | sort)" "$before"
+
+head -c 150000 stories.txt >new.txt
+before=$(find . | sort)
+said=$("$ANNEAL" train tiny.conf -n quiet --show json data.text=new.txt train.memory_only=true \
+    train.restart_every=6 2>&1)
+if [ "$(uname -s)" = Linux ] && [ "${said#*memory file system}" = "$said" ]; then
+    has "a new text becomes tokens in memory" "$said" '"kind":"done"'
+    has "which go over restarts" "$said" '"restarts":3'
 else
-    skip "what files are written" "only on Linux"
+    has "a new text wants a memory file system" "$said" "anneal data"
+fi
+same "and nothing is left" "$(find . | sort)" "$before"
+
+# Where nothing may be written. For root, which may always, that is a user
+# without rights, and a file system that is mounted to be read.
+mkdir shut
+cp tiny.conf stories.txt shut
+data=$(ls -d "$PWD"/runs/.data/*/ | head -n 1)
+cp -r "$data" shut/data
+in_shut() {
+    "$ANNEAL" train tiny.conf -n shut --show json data.dir=data data.text= device.threads=1 \
+        train.memory_only=true train.restart_every=3 2>&1
+}
+export ANNEAL
+export -f in_shut
+chmod 755 . && chmod -R a+rX,a-w shut
+if [ "$(id -u)" != 0 ]; then
+    said=$(cd shut && in_shut)
+    has "a run in a folder that may not be written" "$said" '"kind":"done"'
+elif (cd shut && setpriv --reuid=65534 --regid=65534 --clear-groups "$ANNEAL" version) >/dev/null 2>&1; then
+    said=$(cd shut && setpriv --reuid=65534 --regid=65534 --clear-groups bash -c in_shut)
+    has "a run in a folder that may not be written" "$said" '"kind":"done"'
+    has "with restarts" "$said" '"restarts":6'
+else
+    skip "a run in a folder that may not be written" "nobody else may run $ANNEAL"
+fi
+read_only="mount --bind shut shut && mount -o remount,bind,ro shut && cd shut"
+if unshare -m bash -c "$read_only && ! touch x" >/dev/null 2>&1; then
+    said=$(unshare -m bash -c "$read_only && in_shut")
+    has "a run on a read-only file system" "$said" '"kind":"done"'
+    has "with restarts" "$said" '"restarts":6'
+else
+    skip "a run on a read-only file system" "nothing may be mounted here"
+fi
+chmod -R u+w shut
+
+# What the system is asked for. A line is one call, descriptors with their paths.
+trace() { # FILE COMMAND...
+    local file=$1
+    shift
+    strace -f -y -qq -s 0 -o "$file" \
+        -e trace=open,openat,creat,write,writev,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,link,linkat,symlink,symlinkat,truncate,ftruncate,fallocate,rmdir,execve,memfd_create \
+        "$@" >/dev/null 2>&1
+}
+# Calls that change something on a disk: not reading, not pipes, terminals,
+# devices, sockets and nameless memory.
+changes() {
+    grep -v ' = -1 ' "$1" |
+        grep -E '(O_WRONLY|O_RDWR|O_CREAT|O_TRUNC)|^[0-9 ]*(creat|write|writev|pwrite64|rename|renameat2?|unlink|unlinkat|mkdir|mkdirat|rmdir|link|linkat|symlink|symlinkat|truncate|ftruncate|fallocate)\(' |
+        grep -vE '"/dev/|</dev/|<pipe:|<socket:|<anon_inode:|memfd:|"/proc/'
+}
+if strace -qq -o /dev/null true 2>/dev/null; then
+    trace quiet.trace "$ANNEAL" train tiny.conf -n quiet --show none \
+        train.memory_only=true train.restart_every=3
+    same "7 images are executed" "$(grep -c 'execve(.*) = 0' quiet.trace)" 7
+    same "a run in memory changes nothing on a disk" "$(changes quiet.trace)" ""
+    trace one.trace "$ANNEAL" train tiny.conf -n traced --show none
+    cp -r runs/traced runs/first && rm -rf runs/traced
+    trace many.trace "$ANNEAL" train tiny.conf -n traced --show none train.restart_every=3
+    count() { # what is written and changed, opening apart
+        changes "$1" | grep -vE 'open(at)?\(' | sed -E 's/^[0-9]+ +//; s/[0-9]+<//; s/ += .*//; s/, [0-9]+\)/)/' | sort
+    }
+    same "a run that restarts writes as often, and the same files" "$(count many.trace)" "$(count one.trace)"
+    strace -f -qq -o /dev/null -e trace=execve -e inject=execve:signal=KILL:when=3 \
+        "$ANNEAL" train tiny.conf -n between --show none train.restart_every=6 >/dev/null 2>&1
+    same "killed while it starts again it has its checkpoint" "$(ls -d runs/between/step-*)" runs/between/step-00000010
+    check "and goes on" "$ANNEAL" train between --show none
+    same "to the same bits" "$(weights between)" "$(weights straight)"
+    said=$(strace -f -qq -o /dev/null -e trace=memfd_create -e inject=memfd_create:error=EMFILE \
+        "$ANNEAL" train tiny.conf -n refused --show none train.restart_every=6 2>&1)
+    has "shared memory that is refused is told" "$said" "no shared memory of"
+    refuse "before the run begins" test -e runs/refused
+    said=$(strace -f -qq -o /dev/null -e trace=execve -e inject=execve:error=E2BIG:when=2 \
+        "$ANNEAL" train tiny.conf -n unstarted --show none train.restart_every=6 2>&1)
+    has "a next image that cannot be started is told" "$said" "restarting in memory at step 6"
+    has "and the run is saved" "$said" "step 6 is saved"
+    check "to go on from there" "$ANNEAL" train unstarted --show none train.restart_every=0
+    same "with the same bits" "$(weights unstarted)" "$(weights straight)"
+else
+    skip "what a run asks of the system" "strace is not installed, or may not trace"
 fi
 
 # ---- saved when asked ----

@@ -113,10 +113,11 @@ static rc train(bench *b, train_result *out)
     }
 }
 
-/* Events without what a clock says, and without restarts. */
+/* Events without what a clock says, what baking has cost, and restarts. */
 static char *what_was_said(const char *lines)
 {
-    static const char *const clocks[] = {"\"t\":", "\"ms\":", "\"tok_s\":"};
+    static const char *const clocks[] = {
+        "\"t\":", "\"ms\":", "\"tok_s\":", "\"compiles\":"};
     char *out = calloc(1, strlen(lines) + 1), *to = out;
     for (const char *nl; (nl = strchr(lines, '\n')); lines = nl + 1) {
         char line[8192];
@@ -264,6 +265,24 @@ static void a_budget_that_holds_only_a_step_is_enough(void **state)
     b->uri = uri;
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 6);
+    ending had = ended(b);
+    expect_same(&want, &had);
+}
+
+/* Each image makes as many updates as it has compiles for. */
+static void baked_weights_go_on_when_the_compiles_are_used_up(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    char uri[64];
+    b->job.plan.weights = PLAN_BAKED;
+    b->uri = "emu:m4,compiles=0";
+    ending want = straight(b);
+    int loads = loads_of_a_step(b);
+    snprintf(uri, sizeof uri, "emu:m4,compiles=%d", 2 * loads);
+    b->uri = uri;
+    assert_ok(train(b, &r));
+    assert_true(b->images > 5);
     ending had = ended(b);
     expect_same(&want, &had);
 }
@@ -558,6 +577,7 @@ int main(void)
         RUN(restarts_change_no_bit_and_no_event),
         RUN(windows_go_over_a_restart),
         RUN(a_budget_that_holds_only_a_step_is_enough),
+        RUN(baked_weights_go_on_when_the_compiles_are_used_up),
         RUN(who_cannot_restart_is_told_before_it_begins),
         RUN(a_budget_that_no_process_can_keep_is_refused),
         RUN(restarting_seldom_is_not_restarting),
