@@ -119,6 +119,7 @@ static rc pace(run *r)
 rc run_restart(run *r, const char *why)
 {
     if (!r->job->may_restart) return OK;
+    if (stop_asked(r)) return err_fail(E_STOPPED, "stopped instead of a restart");
     bool progress = r->s.step > r->image_step || r->evaluated;
     if (!progress && r->stuck >= STUCK) {
         err_fail(E_BUDGET, "%d restarts in memory brought nothing at step %lld: %s",

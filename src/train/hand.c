@@ -168,6 +168,8 @@ rc hand_over(run *r, int *fd)
 {
     shared parcel = {.fd = -1};
     train_part part[PARTS] = {{0}};
+    session_unload(&r->held); /* what they compile meanwhile reads the weights */
+    session_unload(&r->step);
     r->s.wall_s = run_seconds(r);
     r->s.window = NULL;
     if (r->window) TRY(window_save(r->window, &r->s.window));

@@ -151,6 +151,7 @@ static rc in_next_image(run *r, rc bad, train_result *out)
         char why[400];
         snprintf(why, sizeof why, "%s", err_first());
         bad = run_restart(r, why);
+        if (bad == E_STOPPED) return finish(r, out);
     }
     return bad == E_RESTART ? hand_over(r, &out->handed) : bad;
 }

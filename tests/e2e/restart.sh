@@ -4,6 +4,7 @@
 # and a run is saved when asked.
 . tests/e2e/lib/common.sh
 cd "$TMPDIR" || exit 1
+unset XDG_RUNTIME_DIR
 
 cat > tiny.conf <<'R'
 model.layers = 2
