@@ -98,7 +98,7 @@ same "with the same bits" "$(weights killed)" "$(weights straight)"
 # ---- what cannot be ----
 said=$("$ANNEAL" train tiny.conf -n one -d emu:m4,compiles=1 2>&1)
 same "a budget of 1 is refused: exit code" $? 3
-has "before the run begins" "$said" "lets a process compile 1"
+has "before the run begins" "$said" "a process compiles 1"
 refuse "and leaves nothing" test -e runs/one
 said=$( (ulimit -f 64; "$ANNEAL" train tiny.conf -n small train.restart_every=3) 2>&1)
 same "too little shared memory: exit code" $? 1

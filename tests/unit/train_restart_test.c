@@ -305,7 +305,7 @@ static void a_budget_that_no_process_can_keep_is_refused(void **state)
     bench *b = *state;
     train_result r;
     b->uri = "emu:m4,compiles=1";
-    assert_fails(train(b, &r), E_BUDGET, "lets a process compile 1");
+    assert_fails(train(b, &r), E_BUDGET, "a process compiles 1");
     assert_false(file_exists(b->run));
 }
 
