@@ -62,6 +62,8 @@ static rc info(const args *a, device *d, const dev_caps *c)
         json_t *o = json_pack("{s:s,s:s,s:b}", "uri", c->uri, "model", c->model,
                               "computes", c->computes);
         for (int i = 0; i < n; i++) cli_real(o, f[i].name, f[i].value);
+        json_object_set_new(o, "exact",
+                            json_string(c->profile ? dev_exact_of(c->profile) : ""));
         if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
         json_object_set_new(o, "learned", json_string(c->learned));
         rc e = cli_cache_info(d, o);
@@ -76,7 +78,9 @@ static rc info(const args *a, device *d, const dev_caps *c)
         if (isfinite(f[i].value))
             printf("  %-16s %g %s\n", f[i].name, f[i].value, f[i].unit);
         else printf("  %-16s unknown\n", f[i].name);
-    if (c->profile) printf("  source           %s\n", c->profile->source);
+    if (c->profile)
+        printf("  %-16s %s\n  %-16s %s\n", "exact", dev_exact_of(c->profile), "source",
+               c->profile->source);
     if (*c->learned) printf("  rules            %s\n", c->learned);
     TRY(cli_cache_info(d, NULL));
     return cli_readings(d, c->uri, NULL);

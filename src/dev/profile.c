@@ -3,21 +3,25 @@
 #include "dev/profile.h"
 
 #define U DEV_UNKNOWN
+#define MEASURED true
+#define ASSUMED false
 /* Heights, widths and contraction axes grew with H16 (ane-guide app. A). */
 #define AXIS(family) (DEV_##family >= DEV_H16 ? 65536 : 16384)
 /* 119 compiles: maderix/ANE 1.7. 128 slots: ANEForge, Midas. 127 runs in
  * flight: ANEForge, ane-infer. The same on every chip seen. */
 static const struct dev_profile profiles[] = {
 #define PROFILE(id, chip, fam, engines, cores, peak, gemm, mhz, steps, us, weight, act, \
-                dram, off, wake, watts, slice, wino, old, source)                       \
+                dram, off, wake, watts, slice, wino, old, exact, source)                \
     {#id, chip,   DEV_##fam, engines, cores, peak, gemm,  mhz,       dev_steps(steps),  \
      us,  weight, act,       dram,    off,   wake, watts, AXIS(fam), 65536,             \
-     128, 119,    127,       slice,   wino,  old,  source},
+     128, 119,    127,       slice,   wino,  old,  exact, source},
 #define dev_steps(n) ((n) != (n) ? -1 : (int)(n))
 #include "dev/profiles.def"
 #undef PROFILE
 };
 #undef U
+#undef MEASURED
+#undef ASSUMED
 
 size_t dev_profile_count(void)
 {
@@ -34,6 +38,11 @@ const struct dev_profile *dev_profile_find(const char *name)
     for (size_t i = 0; i < dev_profile_count(); i++)
         if (!strcmp(profiles[i].name, name)) return &profiles[i];
     return NULL;
+}
+
+const char *dev_exact_of(const struct dev_profile *p)
+{
+    return p->exact_measured ? "measured" : "assumed";
 }
 
 const char *dev_family_name(dev_family f)

@@ -45,12 +45,16 @@ struct dev_profile {
     int programs_max, compiles_max, queue_depth;
     bool slice_clamp, winograd; /* arithmetic switches */
     bool old_mil;               /* program(1.0)/ios16 spelling */
+    bool exact_measured;        /* its own results are behind `exact` */
     const char *source;         /* of the numbers */
 };
 const struct dev_profile *dev_profile_find(const char *name); /* NULL if none */
 size_t dev_profile_count(void);
 const struct dev_profile *dev_profile_at(size_t i);
 const char *dev_family_name(dev_family f);
+/* "measured" or "assumed": is what `exact` computes the chip's own arithmetic, or
+ * that which all measured chips share? */
+const char *dev_exact_of(const struct dev_profile *p);
 
 /* Rules. class: what kind of limit; guard: who keeps it. */
 typedef enum {

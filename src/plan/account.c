@@ -183,6 +183,17 @@ static rc note_broken(planner *b)
     return OK;
 }
 
+/* A chip whose exact arithmetic nobody has measured has one all the same. */
+static rc note_assumed(planner *b)
+{
+    const dev_caps *c = &b->p->caps;
+    if (!c->drops || !c->profile || c->profile->exact_measured) return OK;
+    return plan_note(b,
+                     "the arithmetic of %s was not measured: exact is that which all "
+                     "measured chips share",
+                     c->profile->name);
+}
+
 rc plan_account(planner *b)
 {
     count_params(b);
@@ -190,5 +201,6 @@ rc plan_account(planner *b)
     predict(b);
     TRY(note_broken(b));
     TRY(check_budget(b));
+    TRY(note_assumed(b));
     return check_limit(b);
 }

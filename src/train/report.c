@@ -223,7 +223,13 @@ static bool same_rule(const char *a, const char *b)
 void report_doubts(run *r)
 {
     const char *told[DEV_RULES_MAX], *const *lines;
+    const dev_caps *c = &r->step.plan->caps;
     size_t n_told = 0;
+    if (c->drops && c->profile && !c->profile->exact_measured)
+        report_note(r,
+                    "the arithmetic of %s was not measured: exact is that which all "
+                    "measured chips share",
+                    c->profile->name);
     for (int i = 0; i < r->step.plan->n_programs; i++) {
         size_t n = exec_warnings(r->step.exec, i, &lines);
         for (size_t j = 0; j < n; j++) {

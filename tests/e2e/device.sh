@@ -7,6 +7,8 @@ has "ls names the drivers" "$said" "emu"
 has "ls names the chips" "$said" "m5pro"
 said=$("$ANNEAL" device info emu:m1 --json)
 has "info gives a known number" "$said" '"dispatch_us":190'
+has "info says whose arithmetic was measured" "$said" '"exact":"measured"'
+has "and whose was not" "$("$ANNEAL" device info emu:m1max,exact --json)" '"exact":"assumed"'
 said=$("$ANNEAL" device info null:m3ultra --json)
 case $said in
 *'"dispatch_us"'*) not_ok "info leaves out what nobody has measured" "$said" ;;

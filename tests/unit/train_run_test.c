@@ -11,9 +11,10 @@
 typedef struct {
     char data[512], run[512];
     train_job job;
-    str said;         /* events, one a line */
-    long fail_memory; /* which allocation of a training fails; 0 = none */
-    long fail_run;    /* which run on the device does; 0 = none */
+    str said;          /* events, one a line */
+    long fail_memory;  /* which allocation of a training fails; 0 = none */
+    long fail_run;     /* which run on the device does; 0 = none */
+    const char *where; /* NULL: emu:m4 */
 } bench;
 
 static int setup(void **state)
@@ -74,7 +75,10 @@ static rc train(bench *b, int threads, train_result *out)
     str_clear(&b->said);
     snprintf(uri, sizeof uri, "emu:m4,fail=%ld", b->fail_run);
     assert_ok(kern_open(threads, NULL, &job.k));
-    assert_ok(dev_open(b->fail_run ? uri : "emu:m4", job.k, &job.dev));
+    assert_ok(dev_open(b->fail_run ? uri
+                       : b->where  ? b->where
+                                   : "emu:m4",
+                       job.k, &job.dev));
     mem_fail_at(b->fail_memory);
     rc r = train_run(&job, out);
     mem_fail_at(0);
@@ -398,32 +402,66 @@ static void a_stop_saves_the_state(void **state)
     assert_ok(checkpoint_verify(step_dir(b, 3), NULL));
 }
 
-static void overflows_skip_the_update_and_hopeless_numbers_end_the_run(void **state)
+/* A new run from weights that no engine can multiply: every step overflows. */
+static void spoil(bench *b, char *dir, char *run)
 {
-    bench *b = *state;
     train_result r;
     b->job.options.steps = 3;
     assert_ok(train(b, 2, &r));
-    /* weights that no engine can multiply: every step overflows */
     loaded l = load(b, 3);
     const model_param *p = model_find(l.mo, "model.layers.1.mlp.up_proj.weight");
     for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] = 60000;
-    char dir[600];
-    snprintf(dir, sizeof dir, "%s/bad", b->run);
+    snprintf(dir, 600, "%s/bad", b->run);
     assert_ok(file_make_dirs(dir));
     assert_ok(model_save(l.mo, dir));
     unload(&l);
     b->job.init_dir = dir;
-    char run[600];
-    snprintf(run, sizeof run, "%s-2", b->run);
+    snprintf(run, 600, "%s-2", b->run);
     b->job.run_dir = run;
     b->job.options.steps = 100;
     b->job.model.rope_interleaved = false;
+}
+
+static void hopeless_numbers_end_the_run(bench *b)
+{
+    train_result r;
+    char dir[600], run[600];
+    spoil(b, dir, run);
     assert_fails(train(b, 2, &r), E_NUMERIC, "layer.1");
     assert_text_has(err_text(), "model.layers.1.mlp.up_proj.weight");
     assert_text_has(b->said.p, "\"kind\":\"overflow\"");
     assert_text_has(b->said.p, "\"scale\":512");
     assert_text_has(b->said.p, "\"kind\":\"failed\"");
+}
+
+static void overflows_skip_the_update_and_hopeless_numbers_end_the_run(void **state)
+{
+    hopeless_numbers_end_the_run(*state);
+}
+
+static void so_they_do_in_the_chips_own_arithmetic(void **state)
+{
+    bench *b = *state;
+    b->where = "emu:m4,exact";
+    hopeless_numbers_end_the_run(b);
+}
+
+/* A scale that is fixed has nothing to back off to: each infinity is told, and some
+ * in a row are the end. The chip reads what is no number as one, so the loss is finite.
+ */
+static void a_fixed_scale_tells_its_infinities_and_ends(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    char dir[600], run[600];
+    b->where = "emu:m4,exact";
+    spoil(b, dir, run);
+    b->job.options.scale_dynamic = false;
+    b->job.options.loss_scale = 256;
+    assert_fails(train(b, 2, &r), E_NUMERIC, "the gradients are not finite since step 1");
+    assert_text_has(err_text(), "model.layers.1.mlp.up_proj.weight");
+    assert_text_has(b->said.p, "\"kind\":\"overflow\"");
+    assert_text_has(b->said.p, "\"scale\":256");
 }
 
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -441,6 +479,8 @@ int main(void)
         RUN(a_run_in_use_refuses_a_second_training),
         RUN(a_stop_saves_the_state),
         RUN(overflows_skip_the_update_and_hopeless_numbers_end_the_run),
+        RUN(so_they_do_in_the_chips_own_arithmetic),
+        RUN(a_fixed_scale_tells_its_infinities_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
