@@ -3,7 +3,8 @@
  *
  * A product with a weight is called by the weight: "q_proj". Of attention, the
  * product that a softmax reads is "scores", and the one that reads a softmax
- * "averages". Products with a constant only add up (norms do): "sums". What hands a
+ * "averages". Products with a constant only add up (norms do): "sums"; those that a
+ * program is given besides, to lay out rows that are padded, are "padding". What hands a
  * gradient back has the name of the product it belongs to: of Y = A B these are dA = dY
  * B^T and dB = A^T dY, so each still has one operand of the forward product, and that
  * tells which it was. */
@@ -194,6 +195,10 @@ rc plan_take_products(planner *b, const plan_item *item, plan_program *q)
         n++;
     }
     q->n_products = made;
-    if (n == made) return OK;
+    /* Behind those come what lays out padded rows where there is no concat. */
+    plan_kind padding = {"padding", item->backward ? PLAN_DX : PLAN_FORWARD};
+    for (int i = n; i < made; i++)
+        TRY(take_one(b, &padding, known, &q->products[i]));
+    if (n <= made) return OK;
     return err_fail(E_FAILED, "program %s has %d products, made of %d", q->name, made, n);
 }

@@ -202,8 +202,8 @@ if strace -qq -o /dev/null true 2>/dev/null; then
     refuse "before the run begins" test -e runs/refused
     said=$(strace -f -qq -o /dev/null -e trace=execve -e inject=execve:error=E2BIG:when=2 \
         "$ANNEAL" train tiny.conf -n unstarted --show none train.restart_every=6 2>&1)
-    has "a next image that cannot be started is told" "$said" "restarting in memory at step 6"
-    has "and the run is saved" "$said" "step 6 is saved"
+    has "a next image that cannot be started is told" "$said" "restarting in memory at step"
+    has "and the run is saved" "$said" "is saved; the same command goes on"
     check "to go on from there" "$ANNEAL" train unstarted --show none train.restart_every=0
     same "with the same bits" "$(weights unstarted)" "$(weights straight)"
 else
@@ -236,6 +236,8 @@ kill -USR1 $pid
 wait_for asked.jsonl '"kind":"checkpoint"'
 n=$(grep -c '"kind":"checkpoint"' asked.jsonl)
 check "a signal saves it" test "$n" -ge 1
+n=$(wc -l <asked.jsonl) # some steps later, which are not saved
+for _ in $(seq 200); do [ "$(wc -l <asked.jsonl)" -gt $((n + 3)) ] && break; sleep 0.05; done
 kill -INT $pid
 wait $pid
 same "an interrupt stops it" $? 130
