@@ -197,8 +197,7 @@ rc plan_take_products(planner *b, const plan_item *item, plan_program *q)
     q->n_products = made;
     /* Behind those come what lays out padded rows where there is no concat. */
     plan_kind padding = {"padding", item->backward ? PLAN_DX : PLAN_FORWARD};
-    for (int i = n; i < made; i++)
-        TRY(take_one(b, &padding, known, &q->products[i]));
+    for (int i = n; i < made; i++) TRY(take_one(b, &padding, known, &q->products[i]));
     if (n <= made) return OK;
     return err_fail(E_FAILED, "program %s has %d products, made of %d", q->name, made, n);
 }
