@@ -58,6 +58,7 @@ void (*signal(int sig, void (*handler)(int)))(int);
 int raise(int sig);
 int kill(pid_t pid, int sig);
 int sigaction(int sig, const struct sigaction *next, struct sigaction *old);
+int pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 int sigemptyset(sigset_t *set);
 int sigaddset(sigset_t *set, int sig);
 int sigismember(const sigset_t *set, int sig);
