@@ -2,8 +2,11 @@
 # run.sh [PART...] - the trainings that docs/numerics.md reports, and their tables.
 #
 #   grid     three widths in five arithmetics: same seed, data order and recipe
-#   drops    one width again, with the products counted that the engine drops
-#   widths   more widths, fewer updates: from where on the accumulator hurts
+#   seeds    the smallest again from other weights and in another order: what is
+#            chance
+#   widths   smaller ones, fewer updates, and fewer tokens an update: from where on
+#            the accumulator hurts, and which products it drops (counting them
+#            changes no bit)
 #   sums     one product against fp64, over how long its sums are
 #   tables   docs/numerics/*.csv and *.svg from what there is (needs Python 3)
 #
@@ -23,6 +26,7 @@ wide|emu:m4,wide|train.loss_scale=256
 fast|emu:m4,fast|train.loss_scale=256
 bare|emu:m4,exact|plan.window=off train.loss_scale=1
 scaled|emu:m4,exact|plan.window=off train.loss_scale=256
+dynamic|emu:m4,exact|plan.window=off
 window|emu:m4,exact|plan.window=on train.loss_scale=256
 '
 
@@ -38,7 +42,7 @@ one() {
     shift 4
     [ -f "$runs/$name.json" ] && return 0
     "$anneal" train bench/study/study.conf -n "$name" --runs "$runs" -d "$device" --show none \
-        "data.dir=$study/data" "model.dim=$width" "model.heads=$((width / 64))" "$@" \
+        "data.dir=$study/data" "model.dim=$width" "model.heads=$((width > 64 ? width / 64 : 1))" "$@" \
         >"$runs/$name.log" 2>&1 || { echo "run.sh: $name failed, see $runs/$name.log" >&2; return 1; }
     # the same text judged in fp32: what training lost, without what judging loses
     "$anneal" eval "$name" --runs "$runs" -d emu:m4,wide --json >"$runs/$name.json.part" &&
@@ -55,31 +59,32 @@ work() { # PART "WIDTHS" "ARITHMETICS" SETTING...
     for width in $widths; do
         for name in $which; do
             printf '%s\n' "$arithmetics" | while IFS='|' read -r a device settings; do
-                [ "$a" = "$name" ] && echo "$part $width $a $device${count:-} $settings $*"
+                [ "$a" = "$name" ] && echo "$part $width $a $device $settings $*"
             done
         done
     done
 }
 all() { xargs -P "$jobs" -I{} bash -c 'one {}'; }
 
-# What counts computes the same bits, so these end as those of the grid did.
-drops() {
-    count=,count
-    work drops 256 "window scaled bare" | all
-    count=
+grid() { work grid "512 256 128" "window dynamic scaled bare wide fast" | all; }
+seeds() {
+    for seed in 2 3 4; do
+        work "seed$seed" 128 "window wide fast" "train.seed=$seed"
+    done | all
 }
-grid() { work grid "512 256 128" "window scaled bare wide fast" | all; }
 widths() {
-    work widths "768 384 192 64" "bare scaled window wide" model.layers=2 train.steps=100 \
-        train.warmup=20 train.eval_every=0 train.checkpoint_every=0 | all
+    for batch in 16 4 1; do
+        work "batch$batch" "128 64 32 16" "bare scaled dynamic window wide" model.layers=2 \
+            train.batch=$batch train.steps=100 train.eval_every=0 train.checkpoint_every=0
+    done | sed 's/emu:m4,exact/&,count/' | all
 }
 sums() { "${B:-build}/sums_bench" >"$study/sums.csv.part" && mv "$study/sums.csv.part" "$study/sums.csv"; }
 tables() { python3 bench/study/tables.py "$study" docs/numerics; }
 
 mkdir -p "$study" && data || exit 1
-for part in ${*:-grid drops widths sums tables}; do
+for part in ${*:-grid seeds widths sums tables}; do
     case $part in
-    grid | drops | widths | sums | tables) $part || exit 1 ;;
-    *) echo "run.sh: no part $part: grid, drops, widths, sums, tables" >&2; exit 2 ;;
+    grid | seeds | widths | sums | tables) $part || exit 1 ;;
+    *) echo "run.sh: no part $part: grid, seeds, widths, sums, tables" >&2; exit 2 ;;
     esac
 done

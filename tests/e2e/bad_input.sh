@@ -66,6 +66,8 @@ complains "text shorter than a window" 2 "one window wants 65" "hint: give more 
 complains "unreadable text" 1 "cannot read dangling.txt" -- train tiny.conf data.text=dangling.txt
 complains "folder without text" 1 "nothing_in" -- train tiny.conf data.text=nothing_in
 complains "folder of binaries" 1 "binaries/only_binary is not text" -- train tiny.conf data.text=binaries
+complains "loss scale beyond fp16" 2 "train.loss_scale is 131072, wanted above 0, at most 65536" -- \
+    train tiny.conf data.text=good.txt train.loss_scale=131072
 complains "data.dir that is none" 1 "nothing_in is not a dataset" "hint: anneal data PATH -o DIR" -- \
     train tiny.conf data.dir=nothing_in
 complains "device that does not exist" 3 "no device 'enu:m4'" "there are: auto, " "emu:MODEL" "did you mean 'emu:m4'?" -- \
