@@ -7,7 +7,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __APPLE__
@@ -34,28 +33,6 @@ rc process_self(arena *a, const char **path)
 #endif
     *path = p;
     return OK;
-}
-
-/* Its own path is executed, so that it keeps its name in lists of processes;
- * where another program has been put there meanwhile, the one that runs. */
-rc process_again(char *const *argv, char *const *env)
-{
-    arena *a = arena_new();
-    const char *self = NULL;
-    rc r = a ? process_self(a, &self) : E_MEMORY;
-#ifdef __linux__
-    struct stat running, there;
-    const char *proc = "/proc/self/exe";
-    if (r == OK && (stat(proc, &running) || stat(self, &there) ||
-                    running.st_dev != there.st_dev || running.st_ino != there.st_ino))
-        self = proc;
-#endif
-    if (r == OK) {
-        execve(self, argv, env);
-        r = file_fail("start again", self, errno);
-    }
-    arena_free(a);
-    return r;
 }
 
 /* ---- pipes ---- */

@@ -34,12 +34,6 @@ rc process_run(const char *const *argv, char *const *env, double limit_ms,
                process_result *out);
 void process_result_free(process_result *r);
 
-/* Become another image of the running program: same process, these words, this
- * environment; descriptors that shared_keep names stay open. Only comes back if
- * the system refused (E_IO). The caller's threads are gone with the old image,
- * and so is everything not written: flush first. */
-rc process_again(char *const *argv, char *const *env);
-
 /* "ended by signal 11 (bad address)", "not answered after 60 s, and was
  * ended", "ended with code 3". */
 const char *process_fate(const process_result *r, char *text, size_t size);

@@ -1,8 +1,8 @@
 /* shared.h - memory without a name that outlives exec.
  *
  * The system keeps it while something has its descriptor or its mapping: a
- * program that starts itself anew (process_again) hands it on by number, and
- * when the process ends, however it ends, it is gone. It is no file on any
+ * program that starts itself anew hands it on by number, and when the process
+ * ends, however it ends, it is gone. It is no file on any
  * disk: memfd_create on Linux, shm_open with the name removed at once on macOS.
  * Being a descriptor it is closed on exec until shared_keep says otherwise. */
 #ifndef BASE_SHARED_H

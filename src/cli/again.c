@@ -18,9 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/shared.h"
 #include "cli/verbs.h"
 
@@ -100,6 +102,30 @@ static void unblock(void)
 
 /* ---- into the next image ---- */
 
+/* Another image of the running program: same process, these words, this
+ * environment. Only comes back if the system refused. Its own path is executed,
+ * so that it keeps its name in lists of processes; where another program has
+ * been put there meanwhile, the one that runs. */
+static rc become(char *const *argv, char *const *env)
+{
+    arena *a = arena_new();
+    const char *self = NULL;
+    rc r = a ? process_self(a, &self) : E_MEMORY;
+#ifdef __linux__
+    struct stat running, there;
+    const char *proc = "/proc/self/exe";
+    if (r == OK && (stat(proc, &running) || stat(self, &there) ||
+                    running.st_dev != there.st_dev || running.st_ino != there.st_ino))
+        self = proc;
+#endif
+    if (r == OK) {
+        execve(self, argv, env);
+        r = file_fail("start again", self, errno);
+    }
+    arena_free(a);
+    return r;
+}
+
 static rc environment(arena *mem, int handed, int listening, char ***out)
 {
     size_t n = 0;
@@ -123,7 +149,7 @@ static rc start_again(arena *mem, int handed, int listening)
     if (!e && (fflush(stdout) || ferror(stdout)))
         e = err_fail(E_IO, "could not write to standard output");
     if (!e && listening >= 0) e = shared_keep(listening, true);
-    return e ? e : process_again(again.argv, env);
+    return e ? e : become(again.argv, env);
 }
 
 /* ---- training ---- */
