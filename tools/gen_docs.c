@@ -241,7 +241,8 @@ static void bounds_said(str *out)
         "-0, which `exact` reads as 0; of results that are no number; of sums that can\n"
         "leave their range, 65504, of products 32752; of negative terms of a\n"
         "`reduce_log_sum`. By Winograd's form (3 x 3 on M5 and M6) each term of a\n"
-        "convolution is off by 2^-8 of the largest product more. `emu_bounds_test` runs\n"
+        "convolution is off by 2^-8 of the largest product more. `emu_bounds_slow_test` "
+        "runs\n"
         "every operation, on every instruction set there is, and asks too that a\n"
         "twentieth of each bound is reached.\n\n");
 }
