@@ -243,31 +243,36 @@ static bool complete(arena *a, const char *dir)
     return meta && file_exists(meta);
 }
 
-rc data_cached_find(int n_paths, const char *const *paths, const data_options *o,
-                    const char *cache_root, arena *mem, const char **dir)
+/* Where the tokens of these texts are, or are to be. */
+static rc cached_path(int n_paths, const char *const *paths, const data_options *o,
+                      const char *cache_root, arena *mem, char **path)
 {
     source s;
     str name = {0};
-    *dir = NULL;
+    *path = NULL;
     rc r = source_list(&s, n_paths, paths);
     if (r == OK) r = cache_name(&s, o, &name);
-    char *path = r == OK ? file_join(mem, cache_root, name.p) : NULL;
-    if (r == OK && !path) r = E_MEMORY;
-    if (r == OK && complete(mem, path)) *dir = path;
+    if (r == OK && !(*path = file_join(mem, cache_root, name.p))) r = E_MEMORY;
     str_free(&name);
     source_close(&s);
     return r;
 }
 
+rc data_cached_find(int n_paths, const char *const *paths, const data_options *o,
+                    const char *cache_root, arena *mem, const char **dir)
+{
+    char *path;
+    *dir = NULL;
+    TRY(cached_path(n_paths, paths, o, cache_root, mem, &path));
+    if (complete(mem, path)) *dir = path;
+    return OK;
+}
+
 rc data_cached(int n_paths, const char *const *paths, const data_options *o,
                const char *cache_root, arena *mem, const char **dir)
 {
-    source s;
-    str name = {0};
-    rc r = source_list(&s, n_paths, paths);
-    if (r == OK) r = cache_name(&s, o, &name);
-    char *path = r == OK ? file_join(mem, cache_root, name.p) : NULL;
-    if (r == OK && !path) r = E_MEMORY;
+    char *path;
+    rc r = cached_path(n_paths, paths, o, cache_root, mem, &path);
     while (r == OK && !complete(mem, path)) {
         r = data_build(n_paths, paths, o, path, NULL);
         if (r == OK) break;
@@ -279,7 +284,5 @@ rc data_cached(int n_paths, const char *const *paths, const data_options *o,
         }
     }
     if (r == OK) *dir = path;
-    str_free(&name);
-    source_close(&s);
     return r;
 }

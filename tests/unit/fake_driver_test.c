@@ -3,9 +3,8 @@
  * behind; a system that changed is refused by name. */
 #include "dev_help.h"
 #include "base/str.h"
-#include "data/data.h"
 #include "fake_controls.h"
-#include "train/train.h"
+#include "trainings.h"
 
 #define MEMORY_URI "ane:lib=" FAKE_LIB ",memory"
 #define CLIENT_URI "ane:lib=" FAKE_LIB ",client"
@@ -51,31 +50,14 @@ static void expect_no_misuse(void)
 static void train_on(const bench *b, const char *uri, const char *data, const char *run)
 {
     train_result result;
-    train_job job = {.options = {.steps = 5,
-                                 .batch = 2,
-                                 .accum = 1,
-                                 .lr = 3e-3,
-                                 .min_lr = 3e-4,
-                                 .warmup = 2,
-                                 .weight_decay = 0.1,
-                                 .beta1 = 0.9,
-                                 .beta2 = 0.95,
-                                 .clip = 1,
-                                 .scale_dynamic = true,
-                                 .seed = 5,
-                                 .keep = 2},
-                     .model = {.layers = 2,
-                               .dim = 32,
-                               .heads = 4,
-                               .kv_heads = 2,
-                               .hidden = 64,
-                               .seq = 32,
-                               .tied = true,
-                               .rope_interleaved = true},
+    train_job job = {.options = small_options(5, 2),
+                     .model = small_model(),
                      .data_dir = data,
                      .run_dir = run,
                      .recipe_text = "model.dim = 32\n",
                      .k = b->k};
+    job.options.keep = 2;
+    job.model.rope_interleaved = true;
     assert_ok(dev_open(uri, b->k, &job.dev));
     assert_ok(train_run(&job, &result));
     assert_int_equal(result.step, 5);
@@ -98,17 +80,10 @@ static void training_ends_in_the_bits_of_the_software_engine(void **state)
 {
     bench *b = *state;
     char data[600], text_path[600], want[600], had[600];
-    const char *paths[] = {text_path};
-    str text = {0};
-    data_facts facts;
-    data_options o = {.byte = true, .held_out = 0.1, .seed = 1};
     snprintf(data, sizeof data, "%s/data", b->dir);
     snprintf(text_path, sizeof text_path, "%s/text.txt", b->dir);
     snprintf(want, sizeof want, "%s/emu", b->dir);
-    assert_ok(data_stories(1, 20000, &text));
-    assert_ok(file_replace(text_path, text.p, text.n));
-    assert_ok(data_build(1, paths, &o, data, &facts));
-    str_free(&text);
+    assert_ok(make_stories(data, text_path));
     train_on(b, "emu:m4", data, want);
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         int64_t live = fake.live_objects();

@@ -7,8 +7,7 @@
 #include "dev_help.h"
 #include "base/arena.h"
 #include "fake_controls.h"
-#include "stories.h"
-#include "train/train.h"
+#include "trainings.h"
 
 /* ---- a folder of its own, also for staging ---- */
 typedef struct {
@@ -77,34 +76,18 @@ static inline void expect_nothing_staged(const bench *b)
 }
 
 /* ---- training ---- */
-/* Two layers, UPDATES updates, a checkpoint after each. */
+/* One layer, UPDATES updates, a checkpoint after each. */
 enum { UPDATES = 2 };
 static inline rc train_small(const bench *b, device *d, const char *run, train_job *with,
                              train_result *result)
 {
     train_job job = with ? *with : (train_job){0};
-    job.options = (train_options){.steps = UPDATES,
-                                  .batch = 2,
-                                  .accum = 1,
-                                  .lr = 3e-3,
-                                  .min_lr = 3e-4,
-                                  .warmup = 2,
-                                  .weight_decay = 0.1,
-                                  .beta1 = 0.9,
-                                  .beta2 = 0.95,
-                                  .clip = 1,
-                                  .scale_dynamic = true,
-                                  .seed = 5,
-                                  .eval_windows = 2,
-                                  .checkpoint_every = 1};
-    job.model = (model_config){.layers = 1,
-                               .dim = 32,
-                               .heads = 4,
-                               .kv_heads = 2,
-                               .hidden = 64,
-                               .seq = 32,
-                               .tied = true,
-                               .rope_interleaved = true};
+    job.options = small_options(UPDATES, 2);
+    job.options.eval_windows = 2;
+    job.options.checkpoint_every = 1;
+    job.model = small_model();
+    job.model.layers = 1;
+    job.model.rope_interleaved = true;
     job.data_dir = b->data;
     job.run_dir = run;
     job.recipe_text = "model.dim = 32\n";

@@ -1,51 +1,20 @@
 /* Weight policies: whatever way weights reach the engine, a run learns the same,
  * ends in the same bits when it was stopped on the way, and what cannot be is
  * refused before it begins. */
-#include "test.h"
-#include "stories.h"
-#include "train/train.h"
+#include "trainings.h"
 
 typedef struct {
-    char data[512], run[512];
+    training t;
     const char *uri;
-    train_job job;
-    str said; /* events, one a line */
 } bench;
 
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
-    char *dir = test_mkdir(), text[512];
-    snprintf(b->data, sizeof b->data, "%.400s/data", dir);
-    snprintf(b->run, sizeof b->run, "%.400s/run", dir);
-    snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    assert_ok(make_stories(b->data, text));
+    training_make(&b->t, 10);
     b->uri = "emu:m4,compiles=0";
-    b->job = (train_job){.options = {.steps = 10,
-                                     .batch = 2,
-                                     .accum = 1,
-                                     .lr = 3e-3,
-                                     .min_lr = 3e-4,
-                                     .warmup = 4,
-                                     .weight_decay = 0.1,
-                                     .beta1 = 0.9,
-                                     .beta2 = 0.95,
-                                     .clip = 1,
-                                     .scale_dynamic = true,
-                                     .seed = 5,
-                                     .eval_every = 4,
-                                     .eval_windows = 5},
-                         .model = {.layers = 2,
-                                   .dim = 32,
-                                   .heads = 4,
-                                   .kv_heads = 2,
-                                   .hidden = 64,
-                                   .seq = 32,
-                                   .tied = true},
-                         .data_dir = b->data,
-                         .run_dir = b->run,
-                         .sink = {keep_event, &b->said}};
-    free(dir);
+    b->t.job.options.eval_every = 4;
+    b->t.job.options.eval_windows = 5;
     *state = b;
     return 0;
 }
@@ -53,16 +22,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     bench *b = *state;
-    *strrchr(b->data, '/') = 0;
-    file_remove_tree(b->data);
-    str_free(&b->said);
+    training_drop(&b->t);
     free(b);
     return 0;
 }
 
 static rc train(bench *b, train_result *out)
 {
-    train_job job = b->job;
+    train_job job = b->t.job;
     assert_ok(kern_open(2, NULL, &job.k));
     assert_ok(dev_open(b->uri, job.k, &job.dev));
     rc r = train_run(&job, out);
@@ -71,54 +38,14 @@ static rc train(bench *b, train_result *out)
     return r;
 }
 
-/* ---- what a run left behind ---- */
-typedef struct {
-    model *mo;
-    float *m, *v;
-    train_state s;
-} loaded;
-
-static loaded load(bench *b, int64_t step)
-{
-    loaded l;
-    model_config c;
-    arena *mem = arena_new();
-    char *dir = checkpoint_dir(mem, b->run, step);
-    assert_ok(model_config_load(dir, &c));
-    assert_ok(model_new(&c, &l.mo));
-    l.m = calloc(l.mo->n_floats, sizeof *l.m);
-    l.v = calloc(l.mo->n_floats, sizeof *l.v);
-    assert_ok(checkpoint_load(dir, l.mo, l.m, l.v, &l.s));
-    arena_free(mem);
-    return l;
-}
-
-static void unload(loaded *l)
-{
-    model_free(l->mo);
-    free(l->m);
-    free(l->v);
-}
-
-static void expect_same_bits(const loaded *a, const loaded *b)
-{
-    size_t n = a->mo->n_floats * sizeof(float);
-    assert_memory_equal(a->mo->weights, b->mo->weights, n);
-    assert_memory_equal(a->m, b->m, n);
-    assert_memory_equal(a->v, b->v, n);
-    assert_int_equal(a->s.example, b->s.example);
-    assert_int_equal(a->s.updates, b->s.updates);
-    assert_true(a->s.held_out == b->s.held_out && a->s.loss == b->s.loss);
-}
-
 /* From the beginning to the end in one process. */
 static loaded straight(bench *b)
 {
     train_result r;
-    if (file_exists(b->run)) assert_ok(file_remove_tree(b->run));
+    if (file_exists(b->t.run)) assert_ok(file_remove_tree(b->t.run));
     assert_ok(train(b, &r));
     assert_true(r.finished);
-    return load(b, b->job.options.steps);
+    return load_step(&b->t, b->t.job.options.steps);
 }
 
 /* ---- baked ---- */
@@ -128,13 +55,13 @@ static void baked_weights_train_as_streamed_ones(void **state)
 {
     bench *b = *state;
     loaded streamed = straight(b);
-    b->job.plan.weights = PLAN_BAKED;
+    b->t.job.plan.weights = PLAN_BAKED;
     loaded baked = straight(b);
     expect_same_bits(&streamed, &baked);
     assert_string_equal(streamed.s.weights, "");
     assert_string_equal(baked.s.weights, "baked");
-    unload(&streamed);
-    unload(&baked);
+    unload_step(&streamed);
+    unload_step(&baked);
 }
 
 /* One set of programs serves plan.bake_every passes, whose gradients make one
@@ -143,25 +70,25 @@ static void and_so_they_do_on_the_chips_accumulator(void **state)
 {
     bench *b = *state;
     b->uri = "emu:m4,exact,count,compiles=0";
-    b->job.options.steps = 4;
-    b->job.plan.window = PLAN_WINDOW_OFF;
+    b->t.job.options.steps = 4;
+    b->t.job.plan.window = PLAN_WINDOW_OFF;
     baked_weights_train_as_streamed_ones(state);
 }
 
 static void baking_less_often_is_accumulation(void **state)
 {
     bench *b = *state;
-    b->job.options.accum = 6;
+    b->t.job.options.accum = 6;
     loaded streamed = straight(b);
-    b->job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 3};
-    b->job.options.accum = 2;
+    b->t.job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 3};
+    b->t.job.options.accum = 2;
     loaded baked = straight(b);
     expect_same_bits(&streamed, &baked);
     assert_int_equal(baked.s.accum, 6);
     /* 6 programs: forward and backward of two layers and of the head */
-    assert_text_has(b->said.p, "\"compiles_per_update\":6");
-    unload(&streamed);
-    unload(&baked);
+    assert_text_has(b->t.said.p, "\"compiles_per_update\":6");
+    unload_step(&streamed);
+    unload_step(&baked);
 }
 
 /* Every process compiles as much as the budget allows, saves, and the next goes
@@ -169,9 +96,9 @@ static void baking_less_often_is_accumulation(void **state)
 static void a_budget_that_runs_out_costs_no_bits(void **state)
 {
     bench *b = *state;
-    b->job.plan.weights = PLAN_BAKED;
+    b->t.job.plan.weights = PLAN_BAKED;
     loaded whole = straight(b);
-    assert_ok(file_remove_tree(b->run));
+    assert_ok(file_remove_tree(b->t.run));
     b->uri = "emu:m4,compiles=26";
     train_result r;
     rc e;
@@ -184,27 +111,27 @@ static void a_budget_that_runs_out_costs_no_bits(void **state)
     }
     assert_ok(e);
     assert_int_equal(processes, 2);
-    loaded parts = load(b, 10);
+    loaded parts = load_step(&b->t, 10);
     expect_same_bits(&whole, &parts);
-    unload(&whole);
-    unload(&parts);
+    unload_step(&whole);
+    unload_step(&parts);
 }
 
 static void stopping_and_going_on_costs_no_bits(void **state)
 {
     bench *b = *state;
-    b->job.plan.weights = PLAN_BAKED;
+    b->t.job.plan.weights = PLAN_BAKED;
     loaded whole = straight(b);
-    assert_ok(file_remove_tree(b->run));
+    assert_ok(file_remove_tree(b->t.run));
     train_result r;
     for (int i = 0; i < 3; i++) {
-        b->job.stop_after = 4;
+        b->t.job.stop_after = 4;
         assert_ok(train(b, &r));
     }
-    loaded parts = load(b, 10);
+    loaded parts = load_step(&b->t, 10);
     expect_same_bits(&whole, &parts);
-    unload(&whole);
-    unload(&parts);
+    unload_step(&whole);
+    unload_step(&parts);
 }
 
 /* The masters are fp32 under either policy, so a run may change it on the way. */
@@ -212,17 +139,17 @@ static void a_run_may_change_its_policy(void **state)
 {
     bench *b = *state;
     loaded whole = straight(b);
-    assert_ok(file_remove_tree(b->run));
+    assert_ok(file_remove_tree(b->t.run));
     train_result r;
-    b->job.stop_after = 5;
+    b->t.job.stop_after = 5;
     assert_ok(train(b, &r));
-    b->job.plan.weights = PLAN_BAKED;
+    b->t.job.plan.weights = PLAN_BAKED;
     assert_ok(train(b, &r));
-    assert_text_has(b->said.p, "plan.weights was streamed and is now baked");
-    loaded parts = load(b, 10);
+    assert_text_has(b->t.said.p, "plan.weights was streamed and is now baked");
+    loaded parts = load_step(&b->t, 10);
     expect_same_bits(&whole, &parts);
-    unload(&whole);
-    unload(&parts);
+    unload_step(&whole);
+    unload_step(&parts);
 }
 
 /* ---- refused before anything is written ---- */
@@ -230,28 +157,28 @@ static void what_cannot_be_is_refused_before_it_begins(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 11};
+    b->t.job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 11};
     assert_fails(train(b, &r), E_CONFIG, "plan.bake_every is 11, more than the 10");
-    b->job.plan.bake_every = -1;
+    b->t.job.plan.bake_every = -1;
     assert_fails(train(b, &r), E_CONFIG, "plan.bake_every is -1");
-    b->job.plan.bake_every = 1;
+    b->t.job.plan.bake_every = 1;
     b->uri = "emu:m4,compiles=5";
     assert_fails(train(b, &r), E_BUDGET, "rule 'compile_budget'");
     assert_text_has(err_text(), "model.embed_tokens.weight");
     assert_text_has(err_text(), "plan.weights=streamed");
     b->uri = "emu:m4,compiles=7"; /* training fits, evaluating does not */
     assert_fails(train(b, &r), E_BUDGET, "6 programs to train and 2 to evaluate");
-    assert_false(file_exists(b->run));
+    assert_false(file_exists(b->t.run));
 }
 
 static void other_passes_an_update_are_refused_on_going_on(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 2};
-    b->job.stop_after = 1;
+    b->t.job.plan = (plan_options){.weights = PLAN_BAKED, .bake_every = 2};
+    b->t.job.stop_after = 1;
     assert_ok(train(b, &r));
-    b->job.plan.bake_every = 3;
+    b->t.job.plan.bake_every = 3;
     assert_fails(train(b, &r), E_CONFIG, "plan.bake_every was 2 and is now 3");
 }
 

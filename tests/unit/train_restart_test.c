@@ -1,20 +1,15 @@
 /* Restart in memory and runs that write nothing. The test plays the command:
  * a new device is a new process's budget, and what train_run leaves behind is
  * opened by its number, as after exec. */
-#include "test.h"
-#include "stories.h"
+#include "trainings.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include "base/clock.h"
-#include "data/data.h"
-#include "train/train.h"
 
 typedef struct {
-    char root[512], data[600], run[600];
-    train_job job;
-    str said;
+    training t;
     const char *uri;
     int images;      /* begun by the last training */
     int die_between; /* the n-th hand-over is the last thing that happens */
@@ -25,43 +20,16 @@ typedef struct {
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
-    char *dir = test_mkdir(), text[600];
-    snprintf(b->root, sizeof b->root, "%.400s", dir);
-    snprintf(b->data, sizeof b->data, "%.400s/data", dir);
-    snprintf(b->run, sizeof b->run, "%.400s/run", dir);
-    snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    assert_ok(make_stories(b->data, text));
+    training_make(&b->t, 20);
     b->uri = "emu:m4";
-    b->job = (train_job){.options = {.steps = 20,
-                                     .batch = 2,
-                                     .accum = 2,
-                                     .lr = 3e-3,
-                                     .min_lr = 3e-4,
-                                     .warmup = 4,
-                                     .weight_decay = 0.1,
-                                     .beta1 = 0.9,
-                                     .beta2 = 0.95,
-                                     .clip = 1,
-                                     .scale_dynamic = true,
-                                     .seed = 5,
-                                     .eval_every = 8,
-                                     .checkpoint_every = 5,
-                                     .keep = 2,
-                                     .eval_windows = 5},
-                         .model = {.layers = 2,
-                                   .dim = 32,
-                                   .heads = 4,
-                                   .kv_heads = 2,
-                                   .hidden = 64,
-                                   .seq = 32,
-                                   .tied = true},
-                         .data_dir = b->data,
-                         .run_dir = b->run,
-                         .recipe_text = "model.dim = 32\n",
-                         .may_restart = true,
-                         .stop = &b->stop,
-                         .sink = {keep_event, &b->said}};
-    free(dir);
+    b->t.job.options.accum = 2;
+    b->t.job.options.eval_every = 8;
+    b->t.job.options.checkpoint_every = 5;
+    b->t.job.options.keep = 2;
+    b->t.job.options.eval_windows = 5;
+    b->t.job.recipe_text = "model.dim = 32\n";
+    b->t.job.may_restart = true;
+    b->t.job.stop = &b->stop;
     *state = b;
     return 0;
 }
@@ -69,15 +37,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     bench *b = *state;
-    file_remove_tree(b->root);
-    str_free(&b->said);
+    training_drop(&b->t);
     free(b);
     return 0;
 }
 
 static rc one_image(bench *b, train_hand *taken, train_result *out)
 {
-    train_job job = b->job;
+    train_job job = b->t.job;
     job.taken = taken;
     TRY(kern_open(2, NULL, &job.k));
     rc r = dev_open(b->uri, job.k, &job.dev);
@@ -98,7 +65,7 @@ static void flip(int fd)
 static rc train(bench *b, train_result *out)
 {
     train_hand *hand = NULL;
-    str_clear(&b->said);
+    str_clear(&b->t.said);
     b->images = 0;
     for (;;) {
         rc r = one_image(b, hand, out);
@@ -160,7 +127,7 @@ static uint64_t sum_of(bench *b, const char *name)
     char *p;
     size_t n;
     uint64_t h = 14695981039346656037u;
-    assert_ok(file_read(mem, test_path(b->run, name), 0, &p, &n));
+    assert_ok(file_read(mem, test_path(b->t.run, name), 0, &p, &n));
     for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)p[i]) * 1099511628211u;
     arena_free(mem);
     return h;
@@ -176,11 +143,11 @@ static ending ended(bench *b)
 {
     ending e = {sum_of(b, "step-00000020/model.safetensors"),
                 sum_of(b, "step-00000020/optim.safetensors"),
-                what_was_said(b->said.p),
+                what_was_said(b->t.said.p),
                 {0}};
-    assert_ok(checkpoint_verify(test_path(b->run, "step-00000020"), &e.s));
-    char *log = read_all(b->run, "events.jsonl");
-    assert_string_equal(log, b->said.p); /* nothing lost, nothing twice */
+    assert_ok(checkpoint_verify(test_path(b->t.run, "step-00000020"), &e.s));
+    char *log = read_all(b->t.run, "events.jsonl");
+    assert_string_equal(log, b->t.said.p); /* nothing lost, nothing twice */
     free(log);
     return e;
 }
@@ -191,7 +158,7 @@ static ending straight(bench *b)
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 1);
     ending e = ended(b);
-    assert_ok(file_remove_tree(b->run));
+    assert_ok(file_remove_tree(b->t.run));
     return e;
 }
 
@@ -213,12 +180,12 @@ static void restarts_change_no_bit_and_no_event(void **state)
     bench *b = *state;
     train_result r;
     ending want = straight(b);
-    b->job.options.restart_every = 3;
+    b->t.job.options.restart_every = 3;
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 7);
     assert_true(r.finished && r.step == 20);
-    assert_int_equal(count(b->said.p, "\"kind\":\"restart\""), 6);
-    assert_int_equal(count(b->said.p, "\"kind\":\"start\""), 1);
+    assert_int_equal(count(b->t.said.p, "\"kind\":\"restart\""), 6);
+    assert_int_equal(count(b->t.said.p, "\"kind\":\"start\""), 1);
     ending had = ended(b);
     expect_same(&want, &had);
 }
@@ -228,9 +195,9 @@ static void windows_go_over_a_restart(void **state)
     bench *b = *state;
     train_result r;
     b->uri = "emu:m4,exact";
-    b->job.plan.window = PLAN_WINDOW_ON;
+    b->t.job.plan.window = PLAN_WINDOW_ON;
     ending want = straight(b);
-    b->job.options.restart_every = 3;
+    b->t.job.options.restart_every = 3;
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 7);
     ending had = ended(b);
@@ -241,12 +208,12 @@ static int loads_of_a_step(bench *b)
 {
     train_result r;
     arena *mem = arena_new();
-    b->job.options.steps = 1;
+    b->t.job.options.steps = 1;
     assert_ok(train(b, &r));
-    const char *at = strstr(b->said.p, "\"loads\":");
+    const char *at = strstr(b->t.said.p, "\"loads\":");
     int loads = at ? atoi(at + 8) : 0;
-    b->job.options.steps = 20;
-    assert_ok(file_remove_tree(b->run));
+    b->t.job.options.steps = 20;
+    assert_ok(file_remove_tree(b->t.run));
     arena_free(mem);
     return loads;
 }
@@ -275,7 +242,7 @@ static void baked_weights_go_on_when_the_compiles_are_used_up(void **state)
     bench *b = *state;
     train_result r;
     char uri[64];
-    b->job.plan.weights = PLAN_BAKED;
+    b->t.job.plan.weights = PLAN_BAKED;
     b->uri = "emu:m4,compiles=0";
     ending want = straight(b);
     int loads = loads_of_a_step(b);
@@ -293,11 +260,11 @@ static void who_cannot_restart_is_told_before_it_begins(void **state)
     train_result r;
     char uri[64];
     int loads = loads_of_a_step(b);
-    b->job.may_restart = false;
+    b->t.job.may_restart = false;
     snprintf(uri, sizeof uri, "emu:m4,compiles=%d", loads);
     b->uri = uri;
     assert_fails(train(b, &r), E_BUDGET, "an evaluation");
-    assert_false(file_exists(b->run));
+    assert_false(file_exists(b->t.run));
 }
 
 static void a_budget_that_no_process_can_keep_is_refused(void **state)
@@ -306,14 +273,14 @@ static void a_budget_that_no_process_can_keep_is_refused(void **state)
     train_result r;
     b->uri = "emu:m4,compiles=1";
     assert_fails(train(b, &r), E_BUDGET, "a process compiles 1");
-    assert_false(file_exists(b->run));
+    assert_false(file_exists(b->t.run));
 }
 
 static void restarting_seldom_is_not_restarting(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.restart_every = 1000;
+    b->t.job.options.restart_every = 1000;
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 1);
 }
@@ -339,7 +306,7 @@ static void restarts_without_progress_end(void **state)
     train_result r;
     char uri[64];
     train_hand *hand = NULL;
-    train_job job = b->job;
+    train_job job = b->t.job;
     snprintf(uri, sizeof uri, "emu:m4,compiles=%d", loads_of_a_step(b));
     assert_ok(kern_open(2, NULL, &job.k));
     assert_ok(dev_open(uri, job.k, &job.dev));
@@ -353,7 +320,7 @@ static void restarts_without_progress_end(void **state)
     train_hand_close(hand);
     assert_fails(e, E_BUDGET, "2 restarts in memory brought nothing at step 8");
     assert_int_equal(images, 3);
-    assert_ok(checkpoint_verify(test_path(b->run, "step-00000005"), NULL));
+    assert_ok(checkpoint_verify(test_path(b->t.run, "step-00000005"), NULL));
     dev_close(job.dev);
     kern_close(job.k);
 }
@@ -366,7 +333,7 @@ static void dying_between_two_images_loses_no_checkpoint(void **state)
     ending want = straight(b);
     pid_t child = fork();
     if (child == 0) {
-        b->job.options.restart_every = 6;
+        b->t.job.options.restart_every = 6;
         b->die_between = 2; /* at step 12 */
         train(b, &r);
         _exit(1);
@@ -374,7 +341,7 @@ static void dying_between_two_images_loses_no_checkpoint(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_ok(train(b, &r)); /* also: the lock died with it */
-    assert_text_has(b->said.p, "step-00000010");
+    assert_text_has(b->t.said.p, "step-00000010");
     uint64_t weights = sum_of(b, "step-00000020/model.safetensors");
     assert_true(weights == want.weights);
     free(want.said);
@@ -384,7 +351,7 @@ static void damage_on_the_way_is_seen(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.restart_every = 6;
+    b->t.job.options.restart_every = 6;
     b->damage = 1;
     assert_fails(train(b, &r), E_FORMAT, "its checksum is wrong");
     train_hand *hand;
@@ -398,8 +365,8 @@ static void what_another_process_left_is_not_taken(void **state)
     train_result r;
     train_hand *hand;
     int status;
-    b->job.options.restart_every = 6;
-    str_clear(&b->said);
+    b->t.job.options.restart_every = 6;
+    str_clear(&b->t.said);
     assert_int_equal(one_image(b, NULL, &r), E_RESTART);
     pid_t child = fork();
     if (child == 0) _exit(train_hand_open(r.handed, &hand) == E_FORMAT ? 7 : 1);
@@ -417,21 +384,21 @@ static void too_little_shared_memory_is_told_before_it_begins(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
     small = (struct rlimit){4096, was.rlim_max};
-    b->job.options.restart_every = 6;
+    b->t.job.options.restart_every = 6;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     rc e = train(b, &r);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_fails(e, E_MEMORY, "no shared memory of");
-    assert_false(file_exists(b->run));
+    assert_false(file_exists(b->t.run));
 }
 
 static void every_failed_allocation_of_a_hand_over_is_told(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.steps = 3;
-    b->job.options.restart_every = 2;
-    b->job.options.eval_every = b->job.options.checkpoint_every = 0;
+    b->t.job.options.steps = 3;
+    b->t.job.options.restart_every = 2;
+    b->t.job.options.eval_every = b->t.job.options.checkpoint_every = 0;
     bool done = false;
     for (long n = 1; !done; n += 37) {
         mem_fail_at(n);
@@ -439,7 +406,7 @@ static void every_failed_allocation_of_a_hand_over_is_told(void **state)
         mem_fail_at(0);
         done = e == OK;
         if (e != OK) assert_int_equal(e, E_MEMORY);
-        file_remove_tree(b->run);
+        file_remove_tree(b->t.run);
     }
 }
 
@@ -447,9 +414,9 @@ static void restarts_are_paced(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.steps = 6;
-    b->job.options.restart_every = 2;
-    b->job.options.restart_pause = 0.4;
+    b->t.job.options.steps = 6;
+    b->t.job.options.restart_every = 2;
+    b->t.job.options.restart_pause = 0.4;
     double before = clock_ms();
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 3);
@@ -459,7 +426,7 @@ static void restarts_are_paced(void **state)
 static void stop_during(void *ctx, const char *line, size_t n)
 {
     bench *b = ctx;
-    keep_event(&b->said, line, n);
+    keep_event(&b->t.said, line, n);
     if (strstr(line, "\"kind\":\"step\",\"step\":4")) b->stop = 1;
 }
 
@@ -468,12 +435,12 @@ static void a_stop_is_heeded_instead_of_a_restart(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.restart_every = 4;
-    b->job.options.restart_pause = 600;
-    b->job.sink = (event_sink){stop_during, b};
+    b->t.job.options.restart_every = 4;
+    b->t.job.options.restart_pause = 600;
+    b->t.job.sink = (event_sink){stop_during, b};
     assert_fails(train(b, &r), E_STOPPED, "saved");
     assert_int_equal(b->images, 1);
-    assert_ok(checkpoint_verify(test_path(b->run, "step-00000004"), NULL));
+    assert_ok(checkpoint_verify(test_path(b->t.run, "step-00000004"), NULL));
 }
 
 /* ---- memory_only ---- */
@@ -488,7 +455,7 @@ typedef struct {
 static bool asked(void *ctx)
 {
     asker *a = ctx;
-    bool now = !a->done && strstr(str_text(&a->b->said), a->after);
+    bool now = !a->done && strstr(str_text(&a->b->t.said), a->after);
     a->done |= now;
     return now;
 }
@@ -504,12 +471,12 @@ static void a_run_in_memory_writes_nothing(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.memory_only = true;
-    b->job.options.restart_every = 3;
+    b->t.job.options.memory_only = true;
+    b->t.job.options.restart_every = 3;
     assert_ok(train(b, &r));
     assert_int_equal(b->images, 7);
     assert_true(r.finished && r.saved_step == -1);
-    assert_false(file_exists(b->run));
+    assert_false(file_exists(b->t.run));
 }
 
 static void a_run_in_memory_is_saved_when_asked(void **state)
@@ -519,19 +486,19 @@ static void a_run_in_memory_is_saved_when_asked(void **state)
     asker a = {.b = b, .after = "\"step\":11,\"loss\""};
     train_ask ask = {asked, told, &a};
     ending want = straight(b);
-    b->job.options.memory_only = true;
-    b->job.options.restart_every = 3;
-    b->job.ask = &ask;
+    b->t.job.options.memory_only = true;
+    b->t.job.options.restart_every = 3;
+    b->t.job.ask = &ask;
     assert_ok(train(b, &r));
     assert_true(a.bad == OK && r.saved_step == 11);
     assert_text_has(str_text(&a.answers), "run/step-00000011");
-    char *log = read_all(b->run, "events.jsonl"); /* all until then */
+    char *log = read_all(b->t.run, "events.jsonl"); /* all until then */
     assert_text_has(log, "\"kind\":\"start\"");
     assert_text_has(log, "\"step\":11,\"loss\"");
     assert_null(strstr(log, "\"step\":12,\"loss\""));
     free(log);
-    b->job.ask = NULL; /* gone on with, it is the same run */
-    b->job.options.memory_only = false;
+    b->t.job.ask = NULL; /* gone on with, it is the same run */
+    b->t.job.options.memory_only = false;
     assert_ok(train(b, &r));
     assert_true(want.weights == sum_of(b, "step-00000020/model.safetensors"));
     str_free(&a.answers);
@@ -543,11 +510,11 @@ static void a_run_in_memory_may_keep_its_end(void **state)
     bench *b = *state;
     train_result r;
     ending want = straight(b);
-    b->job.options.memory_only = b->job.options.save_end = true;
-    b->job.options.restart_every = 7;
+    b->t.job.options.memory_only = b->t.job.options.save_end = true;
+    b->t.job.options.restart_every = 7;
     assert_ok(train(b, &r));
     assert_int_equal(r.saved_step, 20);
-    char *log = read_all(b->run, "events.jsonl");
+    char *log = read_all(b->t.run, "events.jsonl");
     assert_int_equal(count(log, "\"loss\""), 21); /* 20 steps and the end */
     free(log);
     assert_true(want.weights == sum_of(b, "step-00000020/model.safetensors"));
@@ -560,13 +527,13 @@ static void a_save_that_fails_does_not_end_the_run(void **state)
     train_result r;
     asker a = {.b = b, .after = "\"step\":5,\"loss\""};
     train_ask ask = {asked, told, &a};
-    FILE *f = fopen(b->run, "w"); /* a file where the folder should be */
+    FILE *f = fopen(b->t.run, "w"); /* a file where the folder should be */
     fclose(f);
-    b->job.options.memory_only = true;
-    b->job.ask = &ask;
+    b->t.job.options.memory_only = true;
+    b->t.job.ask = &ask;
     assert_ok(train(b, &r));
     assert_true(r.finished && a.bad == E_IO);
-    assert_text_has(b->said.p, "could not save as asked");
+    assert_text_has(b->t.said.p, "could not save as asked");
     str_free(&a.answers);
 }
 

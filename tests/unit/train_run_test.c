@@ -1,17 +1,12 @@
 /* Whole runs on the software engine: a run that was stopped, killed or moved
  * to another number of threads ends in the same bits, and no failure of the
  * disk loses the last checkpoint. */
-#include "test.h"
-#include "stories.h"
+#include "trainings.h"
 #include <signal.h>
 #include <sys/wait.h>
-#include "data/data.h"
-#include "train/train.h"
 
 typedef struct {
-    char data[512], run[512];
-    train_job job;
-    str said;          /* events, one a line */
+    training t;
     long fail_memory;  /* which allocation of a training fails; 0 = none */
     long fail_run;     /* which run on the device does; 0 = none */
     const char *where; /* NULL: emu:m4 */
@@ -20,40 +15,14 @@ typedef struct {
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
-    char *dir = test_mkdir(), text[512];
-    snprintf(b->data, sizeof b->data, "%.400s/data", dir);
-    snprintf(b->run, sizeof b->run, "%.400s/run", dir);
-    snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    assert_ok(make_stories(b->data, text));
-    b->job = (train_job){.options = {.steps = 20,
-                                     .batch = 2,
-                                     .accum = 2,
-                                     .lr = 3e-3,
-                                     .min_lr = 3e-4,
-                                     .warmup = 4,
-                                     .weight_decay = 0.1,
-                                     .beta1 = 0.9,
-                                     .beta2 = 0.95,
-                                     .clip = 1,
-                                     .scale_dynamic = true,
-                                     .seed = 5,
-                                     .eval_every = 8,
-                                     .checkpoint_every = 5,
-                                     .keep = 2,
-                                     .eval_windows = 5},
-                         .model = {.layers = 2,
-                                   .dim = 32,
-                                   .heads = 4,
-                                   .kv_heads = 2,
-                                   .hidden = 64,
-                                   .seq = 32,
-                                   .tied = true,
-                                   .rope_interleaved = true},
-                         .data_dir = b->data,
-                         .run_dir = b->run,
-                         .recipe_text = "model.dim = 32\n",
-                         .sink = {keep_event, &b->said}};
-    free(dir);
+    training_make(&b->t, 20);
+    b->t.job.options.accum = 2;
+    b->t.job.options.eval_every = 8;
+    b->t.job.options.checkpoint_every = 5;
+    b->t.job.options.keep = 2;
+    b->t.job.options.eval_windows = 5;
+    b->t.job.model.rope_interleaved = true;
+    b->t.job.recipe_text = "model.dim = 32\n";
     *state = b;
     return 0;
 }
@@ -61,18 +30,16 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     bench *b = *state;
-    *strrchr(b->data, '/') = 0;
-    file_remove_tree(b->data);
-    str_free(&b->said);
+    training_drop(&b->t);
     free(b);
     return 0;
 }
 
 static rc train(bench *b, int threads, train_result *out)
 {
-    train_job job = b->job;
+    train_job job = b->t.job;
     char uri[40];
-    str_clear(&b->said);
+    str_clear(&b->t.said);
     snprintf(uri, sizeof uri, "emu:m4,fail=%ld", b->fail_run);
     assert_ok(kern_open(threads, NULL, &job.k));
     assert_ok(dev_open(b->fail_run ? uri
@@ -90,44 +57,8 @@ static rc train(bench *b, int threads, train_result *out)
 static const char *step_dir(const bench *b, int step)
 {
     static char path[600];
-    snprintf(path, sizeof path, "%s/step-%08d", b->run, step);
+    snprintf(path, sizeof path, "%s/step-%08d", b->t.run, step);
     return path;
-}
-
-typedef struct {
-    model *mo;
-    float *m, *v;
-    train_state s;
-} loaded;
-
-static loaded load(bench *b, int step)
-{
-    loaded l;
-    model_config c;
-    assert_ok(model_config_load(step_dir(b, step), &c));
-    assert_ok(model_new(&c, &l.mo));
-    l.m = calloc(l.mo->n_floats, sizeof *l.m);
-    l.v = calloc(l.mo->n_floats, sizeof *l.v);
-    assert_ok(checkpoint_load(step_dir(b, step), l.mo, l.m, l.v, &l.s));
-    return l;
-}
-
-static void unload(loaded *l)
-{
-    model_free(l->mo);
-    free(l->m);
-    free(l->v);
-}
-
-static void expect_same_bits(const loaded *a, const loaded *b)
-{
-    size_t n = a->mo->n_floats * sizeof(float);
-    assert_memory_equal(a->mo->weights, b->mo->weights, n);
-    assert_memory_equal(a->m, b->m, n);
-    assert_memory_equal(a->v, b->v, n);
-    assert_int_equal(a->s.example, b->s.example);
-    assert_int_equal(a->s.good_steps, b->s.good_steps);
-    assert_true(a->s.held_out == b->s.held_out && a->s.loss == b->s.loss);
 }
 
 static int newest(bench *b)
@@ -135,7 +66,7 @@ static int newest(bench *b)
     arena *mem = arena_new();
     int64_t *steps;
     size_t n;
-    assert_ok(checkpoint_list(mem, b->run, &steps, &n));
+    assert_ok(checkpoint_list(mem, b->t.run, &steps, &n));
     assert_true(n > 0);
     int step = (int)steps[n - 1];
     arena_free(mem);
@@ -147,8 +78,8 @@ static loaded straight(bench *b)
     train_result r;
     assert_ok(train(b, 2, &r));
     assert_true(r.finished && !r.stopped && r.step == 20);
-    loaded l = load(b, 20);
-    assert_ok(file_remove_tree(b->run));
+    loaded l = load_step(&b->t, 20);
+    assert_ok(file_remove_tree(b->t.run));
     return l;
 }
 
@@ -164,16 +95,16 @@ static void it_learns_and_says_so(void **state)
         "\"kind\":\"eval\"",   "\"nats_per_byte\":",
         "\"kind\":\"done\"",   "\"kind\":\"checkpoint\"",
         "\"device\":\"emu:m4", "\"launches\":"};
-    for (size_t i = 0; i < COUNT_OF(parts); i++) assert_text_has(b->said.p, parts[i]);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) assert_text_has(b->t.said.p, parts[i]);
     arena *mem = arena_new();
     char *text;
     size_t n;
     char path[600];
-    snprintf(path, sizeof path, "%s/events.jsonl", b->run);
+    snprintf(path, sizeof path, "%s/events.jsonl", b->t.run);
     assert_ok(file_read(mem, path, 0, &text, &n));
-    assert_string_equal(text, b->said.p);
+    assert_string_equal(text, b->t.said.p);
     int64_t *steps;
-    assert_ok(checkpoint_list(mem, b->run, &steps, &n));
+    assert_ok(checkpoint_list(mem, b->t.run, &steps, &n));
     assert_true(n >= 2 && steps[n - 1] == 20 && steps[n - 2] == 15);
     train_state last; /* the last evaluation is the last checkpoint's */
     assert_ok(checkpoint_verify(step_dir(b, 20), &last));
@@ -183,7 +114,7 @@ static void it_learns_and_says_so(void **state)
     /* once more: nothing left to do */
     assert_ok(train(b, 2, &r));
     assert_true(r.finished && r.step == 20 && r.held_out < 5.0);
-    assert_null(strstr(b->said.p, "\"kind\":\"step\""));
+    assert_null(strstr(b->t.said.p, "\"kind\":\"step\""));
 }
 
 static void stopping_and_going_on_changes_no_bit(void **state)
@@ -191,17 +122,17 @@ static void stopping_and_going_on_changes_no_bit(void **state)
     bench *b = *state;
     train_result r;
     loaded want = straight(b);
-    b->job.stop_after = 10;
+    b->t.job.stop_after = 10;
     assert_ok(train(b, 2, &r));
     assert_true(r.stopped && r.step == 10);
-    b->job.stop_after = 0;
+    b->t.job.stop_after = 0;
     assert_ok(train(b, 1, &r)); /* and with another number of threads */
-    assert_text_has(b->said.p, "\"kind\":\"restart\"");
-    assert_text_has(b->said.p, "device.threads was 2 and is now 1");
-    loaded had = load(b, 20);
+    assert_text_has(b->t.said.p, "\"kind\":\"restart\"");
+    assert_text_has(b->t.said.p, "device.threads was 2 and is now 1");
+    loaded had = load_step(&b->t, 20);
     expect_same_bits(&want, &had);
-    unload(&want);
-    unload(&had);
+    unload_step(&want);
+    unload_step(&had);
 }
 
 /* Kill the process after it has said its line for `step`. */
@@ -218,7 +149,7 @@ static void a_killed_run_goes_on_from_its_last_checkpoint(void **state)
     loaded want = straight(b);
     pid_t child = fork();
     if (child == 0) {
-        b->job.sink = (event_sink){die_at, (void *)(uintptr_t) "\"step\":13,\"loss\""};
+        b->t.job.sink = (event_sink){die_at, (void *)(uintptr_t) "\"step\":13,\"loss\""};
         train(b, 2, &r);
         _exit(1);
     }
@@ -226,19 +157,19 @@ static void a_killed_run_goes_on_from_its_last_checkpoint(void **state)
     assert_true(WIFSIGNALED(status));
     /* it may have died while it wrote a line or a checkpoint */
     char path[600];
-    snprintf(path, sizeof path, "%s/events.jsonl", b->run);
+    snprintf(path, sizeof path, "%s/events.jsonl", b->t.run);
     FILE *f = fopen(path, "ab");
     fputs("{\"t\":1.2,\"ki", f);
     fclose(f);
-    snprintf(path, sizeof path, "%s/.new-00000015", b->run);
+    snprintf(path, sizeof path, "%s/.new-00000015", b->t.run);
     assert_ok(file_make_dirs(path));
     assert_ok(train(b, 2, &r));
-    assert_text_has(b->said.p, "step-00000010");
+    assert_text_has(b->t.said.p, "step-00000010");
     assert_false(file_exists(path));
-    loaded had = load(b, 20);
+    loaded had = load_step(&b->t, 20);
     expect_same_bits(&want, &had);
-    unload(&want);
-    unload(&had);
+    unload_step(&want);
+    unload_step(&had);
 }
 
 static void a_damaged_checkpoint_is_passed_over(void **state)
@@ -246,14 +177,14 @@ static void a_damaged_checkpoint_is_passed_over(void **state)
     bench *b = *state;
     train_result r;
     char path[700];
-    b->job.stop_after = 10;
+    b->t.job.stop_after = 10;
     assert_ok(train(b, 2, &r));
     snprintf(path, sizeof path, "%s/optim.safetensors", step_dir(b, 10));
     assert_int_equal(truncate(path, 1000), 0);
-    b->job.stop_after = 1;
+    b->t.job.stop_after = 1;
     assert_ok(train(b, 2, &r));
     assert_int_equal(r.step, 6);
-    assert_text_has(b->said.p, "step-00000010 cannot be used: ");
+    assert_text_has(b->t.said.p, "step-00000010 cannot be used: ");
     static const int all[] = {5, 6, 10};
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         snprintf(path, sizeof path, "%s/state.json", step_dir(b, all[i]));
@@ -266,12 +197,12 @@ static void a_disk_that_fails_loses_nothing(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.steps = 6;
-    b->job.options.eval_every = 0;
-    b->job.options.checkpoint_every = 3;
-    b->job.stop_after = 3;
+    b->t.job.options.steps = 6;
+    b->t.job.options.eval_every = 0;
+    b->t.job.options.checkpoint_every = 3;
+    b->t.job.stop_after = 3;
     assert_ok(train(b, 2, &r));
-    b->job.stop_after = 0;
+    b->t.job.stop_after = 0;
     rc bad = E_IO;
     long n = 0;
     for (; bad != OK; n++) {
@@ -280,8 +211,8 @@ static void a_disk_that_fails_loses_nothing(void **state)
         bad = train(b, 2, &r);
         file_fail_at(0);
         assert_true(bad == OK || bad == E_IO);
-        loaded l = load(b, newest(b));
-        unload(&l);
+        loaded l = load_step(&b->t, newest(b));
+        unload_step(&l);
     }
     assert_true(n > 10);
     assert_true(r.finished);
@@ -292,9 +223,9 @@ static void memory_that_runs_out_loses_nothing(void **state)
     bench *b = *state;
     train_result r;
     int failed = 0;
-    b->job.options.steps = 1000;
-    b->job.options.eval_every = 2;
-    b->job.stop_after = 2;
+    b->t.job.options.steps = 1000;
+    b->t.job.options.eval_every = 2;
+    b->t.job.stop_after = 2;
     assert_ok(train(b, 2, &r));
     /* the first pieces one by one, then ever fewer of the thousands */
     for (long n = 1; n < 20000; n += 1 + n / 16) {
@@ -302,8 +233,8 @@ static void memory_that_runs_out_loses_nothing(void **state)
         rc bad = train(b, 2, &r);
         if (bad != OK) assert_int_equal(bad, E_MEMORY);
         failed += bad != OK;
-        loaded l = load(b, newest(b));
-        unload(&l);
+        loaded l = load_step(&b->t, newest(b));
+        unload_step(&l);
     }
     assert_true(failed > 50);
     b->fail_memory = 0;
@@ -319,13 +250,13 @@ static void a_device_that_fails_loses_no_step(void **state)
     loaded want = straight(b);
     rc bad = E_DEVICE;
     int unsaved = 0, at_the_end = 0;
-    b->job.options.checkpoint_every = 0;
+    b->t.job.options.checkpoint_every = 0;
     for (b->fail_run = 3; bad != OK; b->fail_run += 29) {
         assert_true(b->fail_run < 5000);
         bad = train(b, 2, &r);
         if (bad == OK) break;
         assert_int_equal(bad, E_DEVICE);
-        assert_text_has(b->said.p, "\"kind\":\"failed\"");
+        assert_text_has(b->t.said.p, "\"kind\":\"failed\"");
         if (r.step) {
             assert_int_equal(newest(b), r.step);
             assert_text_has(err_text(), "is saved; the same command goes on");
@@ -336,38 +267,38 @@ static void a_device_that_fails_loses_no_step(void **state)
         b->fail_run = 0;
         assert_ok(train(b, 2, &r));
         assert_true(r.finished && isfinite(r.held_out));
-        loaded had = load(b, 20);
+        loaded had = load_step(&b->t, 20);
         expect_same_bits(&want, &had);
-        unload(&had);
-        assert_ok(file_remove_tree(b->run));
+        unload_step(&had);
+        assert_ok(file_remove_tree(b->t.run));
         b->fail_run = n;
     }
     assert_true(unsaved > 0 && at_the_end > 0);
-    unload(&want);
+    unload_step(&want);
 }
 
 static void what_may_not_change_is_refused_by_name(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.stop_after = 2;
+    b->t.job.stop_after = 2;
     assert_ok(train(b, 2, &r));
     bench other = *b;
-    other.said = (str){0};
-    other.job.sink.ctx = &other.said;
-    other.job.model.dim = 64;
+    other.t.said = (str){0};
+    other.t.job.sink.ctx = &other.t.said;
+    other.t.job.model.dim = 64;
     assert_fails(train(&other, 2, &r), E_CONFIG, "model.dim was 32 and is now 64");
-    other.job.model.dim = 32, other.job.options.batch = 3;
+    other.t.job.model.dim = 32, other.t.job.options.batch = 3;
     assert_fails(train(&other, 2, &r), E_CONFIG, "train.batch was 2 and is now 3");
-    other.job.options.batch = 2, other.job.options.seed = 6;
+    other.t.job.options.batch = 2, other.t.job.options.seed = 6;
     assert_fails(train(&other, 2, &r), E_CONFIG, "train.seed");
-    other.job.options.seed = 5, other.job.options.lr = 1e-3;
+    other.t.job.options.seed = 5, other.t.job.options.lr = 1e-3;
     assert_ok(train(&other, 2, &r));
-    assert_text_has(other.said.p, "train.lr was 0.003 and is now 0.001");
-    other.job.model.seq = 30000;
-    other.job.run_dir = test_path(b->data, "none");
+    assert_text_has(other.t.said.p, "train.lr was 0.003 and is now 0.001");
+    other.t.job.model.seq = 30000;
+    other.t.job.run_dir = test_path(b->t.data, "none");
     assert_fails(train(&other, 2, &r), E_CONFIG, "one window wants 30001");
-    str_free(&other.said);
+    str_free(&other.t.said);
 }
 
 static void a_run_in_use_refuses_a_second_training(void **state)
@@ -376,8 +307,8 @@ static void a_run_in_use_refuses_a_second_training(void **state)
     train_result r;
     file_lock_ lock;
     char path[600];
-    assert_ok(file_make_dirs(b->run));
-    snprintf(path, sizeof path, "%s/lock", b->run);
+    assert_ok(file_make_dirs(b->t.run));
+    snprintf(path, sizeof path, "%s/lock", b->t.run);
     assert_ok(file_lock(path, &lock));
     assert_fails(train(b, 2, &r), E_BUSY, "in use by another training");
     file_unlock(&lock);
@@ -395,8 +326,8 @@ static void a_stop_saves_the_state(void **state)
     bench *b = *state;
     train_result r;
     flag = 0;
-    b->job.stop = &flag;
-    b->job.sink.put = stop_at_three;
+    b->t.job.stop = &flag;
+    b->t.job.sink.put = stop_at_three;
     assert_fails(train(b, 2, &r), E_STOPPED, "stopped at step 3 of 20, saved");
     assert_true(r.stopped && r.step == 3);
     assert_ok(checkpoint_verify(step_dir(b, 3), NULL));
@@ -406,20 +337,20 @@ static void a_stop_saves_the_state(void **state)
 static void spoil(bench *b, char *dir, char *run)
 {
     train_result r;
-    b->job.options.steps = 3;
+    b->t.job.options.steps = 3;
     assert_ok(train(b, 2, &r));
-    loaded l = load(b, 3);
+    loaded l = load_step(&b->t, 3);
     const model_param *p = model_find(l.mo, "model.layers.1.mlp.up_proj.weight");
     for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] = 60000;
-    snprintf(dir, 600, "%s/bad", b->run);
+    snprintf(dir, 600, "%s/bad", b->t.run);
     assert_ok(file_make_dirs(dir));
     assert_ok(model_save(l.mo, dir));
-    unload(&l);
-    b->job.init_dir = dir;
-    snprintf(run, 600, "%s-2", b->run);
-    b->job.run_dir = run;
-    b->job.options.steps = 100;
-    b->job.model.rope_interleaved = false;
+    unload_step(&l);
+    b->t.job.init_dir = dir;
+    snprintf(run, 600, "%s-2", b->t.run);
+    b->t.job.run_dir = run;
+    b->t.job.options.steps = 100;
+    b->t.job.model.rope_interleaved = false;
 }
 
 static void hopeless_numbers_end_the_run(bench *b)
@@ -429,9 +360,9 @@ static void hopeless_numbers_end_the_run(bench *b)
     spoil(b, dir, run);
     assert_fails(train(b, 2, &r), E_NUMERIC, "layer.1");
     assert_text_has(err_text(), "model.layers.1.mlp.up_proj.weight");
-    assert_text_has(b->said.p, "\"kind\":\"overflow\"");
-    assert_text_has(b->said.p, "\"scale\":512");
-    assert_text_has(b->said.p, "\"kind\":\"failed\"");
+    assert_text_has(b->t.said.p, "\"kind\":\"overflow\"");
+    assert_text_has(b->t.said.p, "\"scale\":512");
+    assert_text_has(b->t.said.p, "\"kind\":\"failed\"");
 }
 
 static void overflows_skip_the_update_and_hopeless_numbers_end_the_run(void **state)
@@ -456,12 +387,12 @@ static void a_fixed_scale_tells_its_infinities_and_ends(void **state)
     char dir[600], run[600];
     b->where = "emu:m4,exact";
     spoil(b, dir, run);
-    b->job.options.scale_dynamic = false;
-    b->job.options.loss_scale = 256;
+    b->t.job.options.scale_dynamic = false;
+    b->t.job.options.loss_scale = 256;
     assert_fails(train(b, 2, &r), E_NUMERIC, "the gradients are not finite since step 1");
     assert_text_has(err_text(), "model.layers.1.mlp.up_proj.weight");
-    assert_text_has(b->said.p, "\"kind\":\"overflow\"");
-    assert_text_has(b->said.p, "\"scale\":256");
+    assert_text_has(b->t.said.p, "\"kind\":\"overflow\"");
+    assert_text_has(b->t.said.p, "\"scale\":256");
 }
 
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

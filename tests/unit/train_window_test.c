@@ -3,51 +3,23 @@
  * factors survive a stop to the bit, tensors of zeros, and infinities. */
 #include <jansson.h>
 #include "base/rng.h"
-#include "data/data.h"
-#include "test.h"
-#include "stories.h"
+#include "trainings.h"
 #include "train/internal.h"
 
 typedef struct {
-    char data[512], run[512];
-    train_job job;
-    str said;         /* events of the last training */
+    training t;
     long fail_memory; /* which allocation of a training fails; 0 = none */
 } bench;
 
 static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
-    char *dir = test_mkdir(), text[512];
-    snprintf(b->data, sizeof b->data, "%.400s/data", dir);
-    snprintf(b->run, sizeof b->run, "%.400s/run", dir);
-    snprintf(text, sizeof text, "%.400s/text.txt", dir);
-    assert_ok(make_stories(b->data, text));
-    b->job = (train_job){.options = {.steps = 20,
-                                     .batch = 2,
-                                     .lr = 3e-3,
-                                     .min_lr = 3e-4,
-                                     .warmup = 4,
-                                     .weight_decay = 0.1,
-                                     .beta1 = 0.9,
-                                     .beta2 = 0.95,
-                                     .clip = 1,
-                                     .scale_dynamic = true,
-                                     .seed = 5,
-                                     .checkpoint_every = 5,
-                                     .keep = 2},
-                         .model = {.layers = 2,
-                                   .dim = 64,
-                                   .heads = 4,
-                                   .kv_heads = 2,
-                                   .hidden = 128,
-                                   .seq = 32,
-                                   .tied = true},
-                         .plan = {.window = PLAN_WINDOW_ON},
-                         .data_dir = b->data,
-                         .run_dir = b->run,
-                         .sink = {keep_event, &b->said}};
-    free(dir);
+    training_make(&b->t, 20);
+    b->t.job.options.checkpoint_every = 5;
+    b->t.job.options.keep = 2;
+    b->t.job.model.dim = 64;
+    b->t.job.model.hidden = 128;
+    b->t.job.plan.window = PLAN_WINDOW_ON;
     *state = b;
     return 0;
 }
@@ -55,17 +27,15 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     bench *b = *state;
-    *strrchr(b->data, '/') = 0;
-    file_remove_tree(b->data);
-    str_free(&b->said);
+    training_drop(&b->t);
     free(b);
     return 0;
 }
 
 static rc train(bench *b, const char *uri, train_result *out)
 {
-    train_job job = b->job;
-    str_clear(&b->said);
+    train_job job = b->t.job;
+    str_clear(&b->t.said);
     assert_ok(kern_open(2, NULL, &job.k));
     assert_ok(dev_open(uri, job.k, &job.dev));
     mem_fail_at(b->fail_memory);
@@ -81,7 +51,7 @@ static rc train(bench *b, const char *uri, train_result *out)
 static double dropped(const bench *b)
 {
     double last = 0;
-    for (const char *p = b->said.p; (p = strstr(p, "\"kind\":\"step\"")) != NULL; p++) {
+    for (const char *p = b->t.said.p; (p = strstr(p, "\"kind\":\"step\"")) != NULL; p++) {
         const char *at = strstr(p, "\"dropped\":"), *end = strchr(p, '\n');
         if (at && (!end || at < end)) last = atof(at + strlen("\"dropped\":"));
     }
@@ -91,8 +61,8 @@ static double dropped(const bench *b)
 static double held_out(bench *b, const char *uri, bool window, double *n_dropped)
 {
     train_result r;
-    b->job.plan.window = window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
-    b->job.anew = true;
+    b->t.job.plan.window = window ? PLAN_WINDOW_ON : PLAN_WINDOW_OFF;
+    b->t.job.anew = true;
     assert_ok(train(b, uri, &r));
     *n_dropped = dropped(b);
     return r.held_out;
@@ -106,8 +76,8 @@ static void few_products_are_dropped_and_the_loss_is_that_of_fp32(void **state)
 {
     bench *b = *state;
     double none, without, with;
-    b->job.options.scale_dynamic = false;
-    b->job.options.loss_scale = 1;
+    b->t.job.options.scale_dynamic = false;
+    b->t.job.options.loss_scale = 1;
     double wide = held_out(b, "emu:m4,wide", false, &none);
     double off = held_out(b, "emu:m4,exact,count", false, &without);
     double on = held_out(b, "emu:m4,exact,count", true, &with);
@@ -127,13 +97,13 @@ static double counted(bench *b, int accum, const char *key)
     json_t *o = NULL, *row;
     size_t i;
     double sum = 0;
-    b->job.options.steps = 1;
-    b->job.options.accum = accum;
-    b->job.anew = true;
+    b->t.job.options.steps = 1;
+    b->t.job.options.accum = accum;
+    b->t.job.anew = true;
     assert_ok(train(b, "emu:m4,exact,count", &r));
-    const char *at = strstr(b->said.p, "\"kind\":\"step\"");
+    const char *at = strstr(b->t.said.p, "\"kind\":\"step\"");
     assert_non_null(at);
-    while (at > b->said.p && at[-1] != '\n') at--;
+    while (at > b->t.said.p && at[-1] != '\n') at--;
     o = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
     json_array_foreach(json_object_get(o, "counts"), i, row)
         sum += json_number_value(json_object_get(row, key));
@@ -147,7 +117,7 @@ static double counted(bench *b, int accum, const char *key)
 static void kinds_of_products_add_up_over_micro_batches(void **state)
 {
     bench *b = *state;
-    b->job.plan.window = PLAN_WINDOW_OFF;
+    b->t.job.plan.window = PLAN_WINDOW_OFF;
     double one = counted(b, 1, "products"), two = counted(b, 2, "products");
     assert_true(one > 12e6 && one < 14e6 && fabs(two - 2 * one) < 0.02 * one);
     assert_true(counted(b, 2, "dropped") > 1e5);
@@ -158,7 +128,7 @@ static void kinds_of_products_add_up_over_micro_batches(void **state)
 static char *saved_window(const bench *b, arena *mem, int step)
 {
     char *text;
-    assert_ok(checkpoint_window(mem, checkpoint_dir(mem, b->run, step), &text));
+    assert_ok(checkpoint_window(mem, checkpoint_dir(mem, b->t.run, step), &text));
     assert_non_null(text);
     return text;
 }
@@ -167,7 +137,7 @@ static model *saved_model(const bench *b, arena *mem, int step)
 {
     model_config c;
     model *mo;
-    char *dir = checkpoint_dir(mem, b->run, step);
+    char *dir = checkpoint_dir(mem, b->t.run, step);
     assert_ok(model_config_load(dir, &c));
     assert_ok(model_new(&c, &mo));
     assert_ok(model_load_weights(mo, dir));
@@ -178,20 +148,20 @@ static void stopping_and_going_on_changes_no_bit(void **state)
 {
     bench *b = *state;
     const char *chips[] = {"emu:m4", "emu:m4,exact"};
-    b->job.options.accum = 2;
+    b->t.job.options.accum = 2;
     for (size_t c = 0; c < COUNT_OF(chips); c++) {
         train_result r;
         arena *mem = arena_new();
-        b->job.anew = true;
+        b->t.job.anew = true;
         assert_ok(train(b, chips[c], &r));
         model *want = saved_model(b, mem, 20);
         char *factors = saved_window(b, mem, 20);
-        assert_text_has(b->said.p, "\"kind\":\"window\"");
-        b->job.stop_after = 10;
+        assert_text_has(b->t.said.p, "\"kind\":\"window\"");
+        b->t.job.stop_after = 10;
         assert_ok(train(b, chips[c], &r));
         assert_int_equal(r.step, 10);
-        b->job.stop_after = 0;
-        b->job.anew = false;
+        b->t.job.stop_after = 0;
+        b->t.job.anew = false;
         assert_ok(train(b, chips[c], &r));
         model *had = saved_model(b, mem, 20);
         assert_memory_equal(had->weights, want->weights, want->n_floats * sizeof(float));
@@ -206,8 +176,8 @@ static void memory_that_runs_out_ends_a_run_with_its_name(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.options.steps = 1000;
-    b->job.stop_after = 1;
+    b->t.job.options.steps = 1000;
+    b->t.job.stop_after = 1;
     assert_ok(train(b, "emu:m4", &r));
     for (long n = 1; n < 20000; n += 1 + n / 8) {
         b->fail_memory = n;
@@ -223,14 +193,14 @@ static void turning_windows_on_or_off_is_told(void **state)
 {
     bench *b = *state;
     train_result r;
-    b->job.stop_after = 5;
+    b->t.job.stop_after = 5;
     assert_ok(train(b, "emu:m4", &r));
-    b->job.plan.window = PLAN_WINDOW_OFF;
+    b->t.job.plan.window = PLAN_WINDOW_OFF;
     assert_ok(train(b, "emu:m4", &r));
-    assert_text_has(b->said.p, "plan.window was on and is now off");
-    b->job.plan.window = PLAN_WINDOW_ON;
+    assert_text_has(b->t.said.p, "plan.window was on and is now off");
+    b->t.job.plan.window = PLAN_WINDOW_ON;
     assert_ok(train(b, "emu:m4", &r));
-    assert_text_has(b->said.p, "plan.window was off and is now on");
+    assert_text_has(b->t.said.p, "plan.window was off and is now on");
 }
 
 /* ---- steps by hand ---- */
