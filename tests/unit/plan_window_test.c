@@ -195,6 +195,49 @@ static void the_factor_of_a_weight_gradient_is_its_own(void **state)
     ir_free(r.m.g);
 }
 
+static const ir_node *under_shape(const ir_node *n)
+{
+    while (n->op == IR_reshape || n->op == IR_transpose) n = n->in[0];
+    return n;
+}
+
+/* The value that a factor of a program multiplies here, or NULL. */
+static const ir_node *multiplied(const ir_node *n)
+{
+    n = under_shape(n);
+    if (n->op != IR_mul || under_shape(n->in[1])->op != IR_slice) return NULL;
+    const ir_node *from = under_shape(n->in[1])->in[0];
+    return from->op == IR_input && strncmp(from->name, "window:", 7) == 0 ? n->in[0]
+                                                                          : NULL;
+}
+
+/* In a weight gradient it is what the forward pass made that is multiplied, not the
+ * gradient; and what a norm sums over a batch leaves the program as it is. */
+static void weight_gradients_multiply_the_activations(void **state)
+{
+    (void)state;
+    plan_options o = {.window = PLAN_WINDOW_ON, .dw = PLAN_DW_ENGINE};
+    run r = run_open(run_small, "m4", &o);
+    int seen = 0;
+    for (int i = 0; i < r.p->legal->n_outputs; i++) {
+        const ir_node *n = under_shape(r.p->legal->outputs[i].node);
+        if (strncmp(r.p->legal->outputs[i].name, "grad:", 5) != 0) continue;
+        const ir_node *whole = multiplied(n); /* a form of too many factors ends */
+        if (whole) n = under_shape(whole);
+        if (n->op != IR_matmul) continue;
+        const ir_node *a = multiplied(n->in[0]), *b = multiplied(n->in[1]);
+        assert_true(!a != !b);
+        const ir_node *x = under_shape(a ? a : b);
+        if (x->op == IR_constant) assert_null(whole); /* a batch's sum, of a norm */
+        else assert_false(x->backward);
+        seen++;
+    }
+    assert_true(seen >= 9);
+    plan_free(r.p);
+    kern_close(r.k);
+    ir_free(r.m.g);
+}
+
 /* A number that fp16 cannot hold is refused before it is written. */
 static void factors_that_leave_fp16_are_refused(void **state)
 {
@@ -273,6 +316,7 @@ int main(void)
         cmocka_unit_test(equal_layers_stay_one_program_and_no_launch_is_added),
         cmocka_unit_test(every_product_is_in_the_plan),
         cmocka_unit_test(the_factor_of_a_weight_gradient_is_its_own),
+        cmocka_unit_test(weight_gradients_multiply_the_activations),
         cmocka_unit_test(long_vocabularies_lose_nothing),
         cmocka_unit_test(auto_is_on_where_products_are_dropped_and_gradients_wanted),
         cmocka_unit_test(baked_weights_have_no_windows),

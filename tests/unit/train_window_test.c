@@ -389,6 +389,7 @@ static void an_infinity_between_products_lowers_its_scope(void **state)
     assert_true(back > 3);
     assert_ok(window_save(h.w, &saved));
     assert_text_has(saved, "\"lost\":true");
+    assert_text_has(saved, "\"most\":{\"layer.0 backward/");
     char *text = strdup(saved);
     assert_ok(window_load(h.w, text));
     assert_ok(window_save(h.w, &saved));
