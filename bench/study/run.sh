@@ -81,10 +81,12 @@ widths() {
 sums() { "${B:-build}/sums_bench" >"$study/sums.csv.part" && mv "$study/sums.csv.part" "$study/sums.csv"; }
 tables() { python3 bench/study/tables.py "$study" docs/numerics; }
 
-mkdir -p "$study" && data || exit 1
-for part in ${*:-grid seeds widths sums tables}; do
+parts=${*:-grid seeds widths sums tables}
+for part in $parts; do
     case $part in
-    grid | seeds | widths | sums | tables) $part || exit 1 ;;
+    grid | seeds | widths | sums | tables) ;;
     *) echo "run.sh: no part $part: grid, seeds, widths, sums, tables" >&2; exit 2 ;;
     esac
 done
+mkdir -p "$study" && data || exit 1
+for part in $parts; do $part || exit 1; done

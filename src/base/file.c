@@ -153,12 +153,12 @@ uint64_t file_written(const file *f)
     return f->written;
 }
 
-static rc write_and_sync(const char *path, const void *bytes, size_t n)
+static rc write_whole(const char *path, const void *bytes, size_t n, bool sync)
 {
     file *f;
     TRY(file_create(path, &f));
     rc r = file_write(f, bytes, n);
-    if (r == OK) r = file_sync(f);
+    if (r == OK && sync) r = file_sync(f);
     if (r == OK) return file_close(f);
     file_drop(f);
     return r;
@@ -173,14 +173,22 @@ static rc folder_of(const char *path, str *dir)
     return str_done(dir);
 }
 
+/* A terminal, a pipe, /dev/null: renaming over it would take it from everyone. */
+static bool no_plain_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 rc file_replace(const char *path, const void *bytes, size_t n)
 {
+    if (no_plain_file(path)) return write_whole(path, bytes, n, false);
     str tmp = {0}, dir = {0};
     str_addf(&tmp, "%s.tmp", path);
     rc r = str_done(&tmp);
     if (r == OK) r = folder_of(path, &dir);
     if (r == OK) {
-        r = write_and_sync(tmp.p, bytes, n);
+        r = write_whole(tmp.p, bytes, n, true);
         if (r == OK) r = file_rename(tmp.p, path);
         if (r != OK) unlink(tmp.p);
         else r = file_sync_dir(dir.p);

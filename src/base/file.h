@@ -25,7 +25,8 @@ rc file_sync(file *f);
 rc file_close(file *f);
 void file_drop(file *f);
 uint64_t file_written(const file *f);
-/* Write text to path.tmp, sync, rename over path: complete or absent. */
+/* Write text to path.tmp, sync, rename over path: complete or absent. What is there
+ * and no plain file (/dev/stdout) is written to instead. */
 rc file_replace(const char *path, const void *bytes, size_t n);
 
 /* Reading. file_read gives a NUL-terminated copy (the NUL is not counted);

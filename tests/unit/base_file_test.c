@@ -275,9 +275,33 @@ static void lack_of_memory_is_reported(void **state)
 #define IN_DIR(test) \
     cmocka_unit_test_setup_teardown(test, test_dir_setup, test_dir_teardown)
 
+/* A device is written to, not renamed over. */
+static void what_is_no_plain_file_stays_what_it_is(void **state)
+{
+    (void)state;
+    arena *a = arena_new();
+    char *dir = test_mkdir(), *path = arena_printf(a, "%s/pipe", dir), text[8] = "";
+    struct stat st;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_ok(file_replace(path, "abc", 3));
+    assert_int_equal(read(fd, text, sizeof text), 3);
+    assert_string_equal(text, "abc");
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_ok(file_replace("/dev/null", "abc", 3));
+    assert_int_equal(stat("/dev/null", &st), 0);
+    assert_true(S_ISCHR(st.st_mode));
+    close(fd);
+    test_rmdir(dir);
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_plain_file_stays_what_it_is),
         IN_DIR(written_bytes_are_read_back),
         IN_DIR(reading_keeps_to_the_limit),
         IN_DIR(maps_show_the_file),
