@@ -363,6 +363,22 @@ static void operands_stay_in_fp16(void **state)
     hand_close(&h);
 }
 
+/* How many factors that stepped back in this scope are saved with the ceiling they
+ * stepped back to. */
+static int ceilings_saved(const char *saved, const plan_window *w, const int *was)
+{
+    json_t *all = json_loads(saved, 0, NULL), *most = json_object_get(all, "most"), *k;
+    int n = 0;
+    for (int v = 0; v < w->n_factors; v++) {
+        const char *name = w->factors[v].name;
+        if (strncmp(name, "layer.0 backward/", 17) != 0 || was[v] <= 0) continue;
+        k = json_object_get(most, name);
+        n += json_is_integer(k) && json_integer_value(k) == was[v] - 4;
+    }
+    json_decref(all);
+    return n;
+}
+
 /* An infinity that no product saw: all of its scope steps back, and stays below a
  * ceiling that a resumed run has too. */
 static void an_infinity_between_products_lowers_its_scope(void **state)
@@ -389,7 +405,7 @@ static void an_infinity_between_products_lowers_its_scope(void **state)
     assert_true(back > 3);
     assert_ok(window_save(h.w, &saved));
     assert_text_has(saved, "\"lost\":true");
-    assert_text_has(saved, "\"most\":{\"layer.0 backward/");
+    assert_int_equal(ceilings_saved(saved, w, was), back);
     char *text = strdup(saved);
     assert_ok(window_load(h.w, text));
     assert_ok(window_save(h.w, &saved));
