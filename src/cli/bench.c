@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "exec/exec.h"
+#include "plan/anchors.h"
 
 typedef struct {
     const char *what;
@@ -117,7 +118,11 @@ static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
     if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
     if (!e) e = fill(&t, g, mem);
     if (!e) e = repeat_pass(&t, m->dev, caps.hardware, repeat, f);
-    if (!e) f->predicted_ms = t.p->engine_ms, f->loads = t.p->loads;
+    if (!e) { /* a pass, and no update after it */
+        f->predicted_ms = t.p->step_ms - t.p->optimizer_ms - t.p->staging_ms -
+                          t.p->compile_ms;
+        f->loads = t.p->loads;
+    }
     if (!e && !caps.computes) f->flops = planned_flops(t.p); /* none were run */
     if (t.x) exec_close(t.x);
     plan_free(t.p);
@@ -290,6 +295,7 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
     double predicted = f->predicted_ms;
     double tflops = predicted > 0 ? f->flops / predicted / 1e9 : NAN;
     double peak = caps.profile ? caps.profile->peak_tflops : NAN;
+    double band = caps.profile ? plan_error_band(caps.profile) : NAN;
     power w = power_of(f, caps.profile, gflops / 1e3, tflops);
     if (!args_has(a, "json")) {
         printf("%s on %s, %d threads (%s)\n", f->what, caps.uri, kern_threads(m->k),
@@ -300,8 +306,10 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
                    f->ms, low, high, f->min_ms, gflops, gflops / f->peak_gflops,
                    f->peak_gflops);
         if (isfinite(tflops))
-            printf("  predicted on the chip %.3f ms, %.2f TFLOP/s, %.1f %% of %.1f\n",
-                   predicted, tflops, 100 * tflops / peak, peak);
+            printf("  predicted on %s (within %.0f %% as a rule) %.3f ms, %.2f TFLOP/s, "
+                   "%.1f %% of %.1f\n",
+                   caps.profile->name, 100 * band, predicted, tflops, 100 * tflops / peak,
+                   peak);
         if (isfinite(w.tflops_per_watt))
             printf("  %.2f TFLOP/s per watt, of %.2f W %s\n", w.tflops_per_watt, w.watts,
                    w.source);
@@ -315,6 +323,8 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
     cli_real(o, "low_ms", low);
     cli_real(o, "high_ms", high);
     if (predicted > 0) cli_real(o, "predicted_ms", predicted);
+    if (caps.profile) json_object_set_new(o, "profile", json_string(caps.profile->name));
+    cli_real(o, "error_band", band);
     cli_real(o, "gflops", gflops);
     cli_real(o, "peak_gflops", f->peak_gflops);
     cli_real(o, "fraction_of_peak", gflops / f->peak_gflops);
@@ -350,11 +360,25 @@ static rc measure_one(args *a, config *c, machine *m, int repeat, figures *f)
     return report(a, f, m, !strcmp(f->what, "gemm") && !one);
 }
 
+static rc like(const args *a, config *c, machine *mach)
+{
+    model_config m;
+    int64_t batch;
+    bool layer = !strcmp(a->word[0], "layer");
+    if (layer) TRY(sizes(a, true, &m));
+    if (layer) TRY(args_int(a, "batch", 1, 65536, 1, &batch));
+    if (!layer && strcmp(a->word[0], "step"))
+        return err_fail(E_USAGE, "--like is for layer and step, not for %s", a->word[0]);
+    if (!layer) TRY(whole_model(a, c, &m, &batch));
+    return cli_like_bench(a, &m, layer, batch, mach->dev);
+}
+
 static rc measure(args *a, config *c, machine *m)
 {
     const char *what = a->word[0];
     figures f = {.what = what};
     int64_t repeat;
+    if (args_has(a, "like")) return like(a, c, m);
     TRY(args_int(a, "repeat", 1, 100000, 10, &repeat));
     if (!strcmp(what, "programs")) return bench_programs(a, c, m, (int)repeat);
     if (strcmp(what, "gemm") && bench_is_sweep(what))

@@ -88,4 +88,10 @@ rc bench_int8(bench_lab *l, json_t *o, bench_chart *c);
 rc bench_compile(bench_lab *l, json_t *o, bench_chart *c);
 rc bench_staging(bench_lab *l, json_t *o, bench_chart *c);
 
+/* --like NAME: what a published trainer's step is predicted to take (like.c).
+ * layers_only: without classifier and loss over a vocabulary. */
+rc cli_like_explain(const args *a, const model_config *m, int64_t batch, device *dev);
+rc cli_like_bench(const args *a, const model_config *m, bool layers_only, int64_t batch,
+                  device *dev);
+
 #endif

@@ -6,7 +6,7 @@
 
 #include "api/session.h"
 #include "base/file.h"
-#include "cli/verbs.h"
+#include "cli/bench.h"
 
 /* The vocabulary that the tokenizer will have, without the text. */
 static rc guess_vocab(const config *c, model_config *m)
@@ -94,6 +94,11 @@ static rc with_plan(const args *a, const config *c, const model_config *m,
     TRY(config_train(c, &train));
     TRY(machine_open(c, &box));
     config_plan(c, &o);
+    if (args_has(a, "like")) {
+        rc said = cli_like_explain(a, m, config_int(c, OPT_train_batch), box.dev);
+        machine_close(&box);
+        return said;
+    }
     rc e = dev_caps_of(box.dev, &caps);
     if (!e) e = model_graph(m, MODEL_GRAD, train.batch, m->seq, &g);
     if (!e) e = plan_build(g, &caps, &o, &p);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/verbs.h"
+#include "plan/timeline.h"
 
 enum { WIDTH = 1200, LEFT = 70, TOP = 46, LANE = 44, GAP = 14, LANES = 3, LETTER = 7 };
 static const char *const lane_name[LANES] = {"engine", "host", "beside"};
@@ -18,24 +19,6 @@ static int lane_of(const plan_step *s)
 static const char *name_of(const plan *p, const plan_step *s)
 {
     return s->engine ? p->programs[s->program].name : ir_op_name(s->node->op);
-}
-
-/* start[i] in ms; the end of all is returned. */
-static double lay_out(const plan *p, double *start)
-{
-    double free_at[LANES] = {0}, end = 0;
-    for (int i = 0; i < p->n_steps; i++) {
-        const plan_step *s = &p->steps[i];
-        double t = free_at[lane_of(s)];
-        for (int j = 0; j < s->n_wait; j++) {
-            const plan_step *w = &p->steps[s->wait[j]];
-            t = fmax(t, start[s->wait[j]] + w->predicted_ms);
-        }
-        start[i] = t;
-        free_at[lane_of(s)] = t + s->predicted_ms;
-        end = fmax(end, t + s->predicted_ms);
-    }
-    return end;
 }
 
 static void escaped(str *out, const char *text)
@@ -118,7 +101,7 @@ rc cli_plan_svg(const plan *p, str *out)
 {
     double *start = mem_take(mem_mul((size_t)p->n_steps + 1, sizeof *start));
     if (!start) return E_MEMORY;
-    double steps_end = lay_out(p, start);
+    double steps_end = plan_timeline(p, start);
     double end = fmax(steps_end + p->optimizer_ms + p->staging_ms, 1e-6);
     double scale = (WIDTH - LEFT - 30) / end;
     str_addf(out,

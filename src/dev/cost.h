@@ -8,6 +8,7 @@
 #define DEV_COST_H
 
 #include <stdint.h>
+#include "dev/code.h"
 #include "dev/device.h"
 #include "dev/profile.h"
 
@@ -52,6 +53,8 @@ void dev_cost_surfaces(dev_cost *c, double bytes);
 /* The same through a Python binding, which copies on the host (ANEForge). */
 void dev_cost_python(dev_cost *c, double bytes);
 double dev_cost_ms(const dev_cost *c);
+/* A launch of a program that was read (cost_code.c). */
+double dev_cost_code(const dev_profile *chip, const dev_code *c);
 
 /* ---- the host, in ms ---- */
 typedef struct {

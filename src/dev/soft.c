@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "dev/cost.h"
 #include "dev/soft.h"
 
 /* caps.uri is the long form of what was opened: whoever records it can open the
@@ -76,19 +77,6 @@ void soft_stop(soft_device *d)
     pthread_cond_destroy(&d->done);
 }
 
-double soft_predict(const dev_profile *p, const dev_code *c)
-{
-    double bytes = c->const_bytes, compute, move = 0;
-    for (int i = 0; i < c->n_in; i++)
-        bytes += (double)soft_tensor_bytes(&c->values[c->in[i]].type);
-    for (int i = 0; i < c->n_out; i++)
-        bytes += (double)soft_tensor_bytes(&c->values[c->out[i]].type);
-    if (!dev_known(p->dispatch_us) || !dev_known(p->gemm_tflops)) return -1;
-    compute = c->flops / (p->gemm_tflops * 1e9);
-    if (dev_known(p->activation_gbs)) move = bytes / (p->activation_gbs * 1e6);
-    return p->dispatch_us / 1e3 + (compute > move ? compute : move);
-}
-
 /* ---- programs ---- */
 static rc reserve(soft_device *d, int slots)
 {
@@ -135,7 +123,7 @@ rc soft_read(soft_device *d, const dev_source *src, soft_program *p)
     rc r = dev_code_new(src, &p->code);
     if (r == OK) r = make_ports(p);
     if (r == OK) {
-        p->predicted_ms = soft_predict(d->params.profile, p->code);
+        p->predicted_ms = dev_cost_code(d->params.profile, p->code);
         r = soft_judge_program(d, p);
     }
     if (r != OK) {

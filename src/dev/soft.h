@@ -162,8 +162,4 @@ rc soft_judge_run(soft_device *d, soft_program *p, soft_surface *const *s,
 /* Bytes of a packed tensor; SIZE_MAX if it does not fit a number. */
 size_t soft_tensor_bytes(const mil_type *t);
 
-/* Predicted engine time of one run, < 0 where the profile lacks a number:
- * dispatch + max(flops / gemm rate, bytes / activation rate). */
-double soft_predict(const dev_profile *p, const dev_code *c);
-
 #endif

@@ -1,8 +1,8 @@
 /* account.c - what a plan takes: memory before anything is allocated, and
  * predicted time. */
-#include "plan/passes.h"
+#include "plan/cost.h"
+#include "plan/timeline.h"
 
-#include <math.h>
 #include <string.h>
 
 /* What the caller holds: fp32 weights, and while training their gradients and
@@ -48,48 +48,40 @@ static void count_buffers(planner *b)
     }
 }
 
-/* A table look-up reads as many rows as there are ids, not the table. */
-static double host_ms(const planner *b, const plan_step *s)
-{
-    double bytes = 0;
-    for (int i = 0; i < s->n_in; i++)
-        if (b->p->buffers[s->in[i]].home != PLAN_MASTER)
-            bytes += (double)b->p->buffers[s->in[i]].bytes;
-    for (int i = 0; i < s->n_out; i++) bytes += (double)b->p->buffers[s->out[i]].bytes;
-    return plan_cost_host(ir_flops(s->node),
-                          s->host == PLAN_HOST_EMBEDDING_DW ? 0 : bytes);
-}
-
-/* Background work fits under the engine's time, or sticks out of it. */
-static void predict(planner *b)
+/* Between updates: the optimizer, and staging of what it made. */
+static void predict_update(planner *b)
 {
     plan *p = b->p;
-    double front = 0, back = 0;
+    if (!(p->memory.moments > 0)) return;
+    p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4);
+    for (int i = 0; i < p->n_buffers; i++)
+        if (p->buffers[i].home == PLAN_WEIGHT) {
+            p->staged_bytes += (double)p->buffers[i].bytes;
+            p->staging_ms += plan_cost_host(b, DEV_HOST_COPY,
+                                            (double)p->buffers[i].bytes);
+        }
+}
+
+/* What overlaps is what the plan's waits let overlap. */
+static rc predict(planner *b)
+{
+    plan *p = b->p;
+    double *start = arena_array(b->mem, (size_t)p->n_steps + 1, sizeof *start);
+    if (!start) return E_MEMORY;
     for (int i = 0; i < p->n_steps; i++) {
         plan_step *s = &p->steps[i];
-        if (!s->engine) s->predicted_ms = host_ms(b, s);
+        if (!s->engine) s->predicted_ms = plan_cost_host_step(b, s);
         if (s->engine) p->engine_ms += s->predicted_ms;
-        else if (s->background) back += s->predicted_ms;
-        else front += s->predicted_ms;
+        else p->host_ms += s->predicted_ms;
     }
-    p->host_ms = front + back;
-    if (p->memory.moments > 0) {
-        double n = p->memory.weights / 4;
-        /* w, m, v read and written, g read, all fp32; the fp16 copy written */
-        p->optimizer_ms = plan_cost_host(0, 28 * n);
-        for (int i = 0; i < p->n_buffers; i++)
-            if (p->buffers[i].home == PLAN_WEIGHT) {
-                p->staged_bytes += (double)p->buffers[i].bytes;
-                p->staging_ms += plan_cost_host(0, (double)p->buffers[i].bytes);
-            }
-    }
+    predict_update(b);
     /* The first programs of a pass run while the later ones compile, but all
      * have been compiled by its end: a compile takes longer than a program. */
     p->compile_ms = plan_cost_compile(p->rebakes) /
                     (p->options.bake_every > 1 ? p->options.bake_every : 1);
-    /* Background work fits under the engine's, or sticks out. */
-    p->step_ms = front + fmax(p->engine_ms, back) + p->staging_ms + p->optimizer_ms +
+    p->step_ms = plan_timeline(p, start) + p->staging_ms + p->optimizer_ms +
                  p->compile_ms;
+    return OK;
 }
 
 /* ---- limits ---- */
@@ -198,7 +190,7 @@ rc plan_account(planner *b)
 {
     count_params(b);
     count_buffers(b);
-    predict(b);
+    TRY(predict(b));
     TRY(note_broken(b));
     TRY(check_budget(b));
     TRY(note_assumed(b));

@@ -1,33 +1,95 @@
-/* cost.c - predicted times, from the chip's profile.
- *
- * A program costs one launch, and then whichever is longer: its products at
- * the best measured matmul rate, or its memory traffic. What the profile does
- * not know is left out, so a prediction is a lower bound. */
-#include "plan/passes.h"
+/* cost.c - predicted times of a plan: what each operation of a program is to the
+ * model of time (dev/cost.h), and what the host's steps are. */
+#include "plan/cost.h"
 
 #include <math.h>
 
-/* The host beside an engine: single-precision products through Apple's BLAS,
- * whose matrix unit gives 1.4 TFLOP/s on an M1 and more since, and memory that
- * the engine reads at the same time (68 GB/s on an M1). */
-static const double host_gflops = 1400, host_gbs = 50;
-
-static double known(double v)
+/* ---- programs ---- */
+/* Known when a program is compiled, also turned or cut. Params of a program's own
+ * graph are baked into it; in the plan's graph they are if the plan bakes. */
+static bool constant(const ir_node *n, bool params)
 {
-    return dev_known(v) && v > 0 ? v : INFINITY;
+    if (n->op == IR_constant) return true;
+    if (n->op == IR_param) return params;
+    bool same = n->op == IR_reshape || n->op == IR_transpose || n->op == IR_slice ||
+                n->op == IR_cast;
+    return same && constant(n->in[0], params);
 }
 
-double plan_cost_program(const planner *b, double flops, double bytes_moved,
-                         double weight_bytes)
+static void add_matmul(dev_cost *c, const ir_node *n, bool params)
 {
-    const dev_profile *c = b->chip;
-    if (!c) return 0;
-    double rate = dev_known(c->gemm_tflops) ? c->gemm_tflops : c->peak_tflops;
-    double maths = flops / known(rate) * 1e-9;
-    double moved = bytes_moved / known(c->activation_gbs) * 1e-6 +
-                   weight_bytes / known(c->weight_gbs) * 1e-6;
-    double launch = dev_known(c->dispatch_us) ? c->dispatch_us * 1e-3 : 0;
-    return launch + fmax(maths, moved);
+    const ir_shape s = n->shape, x = n->in[0]->shape;
+    double rows = (double)s.d[s.rank - 2], columns = (double)s.d[s.rank - 1];
+    double k = (double)x.d[x.rank - (n->attr.tx ? 2 : 1)];
+    double batch = (double)ir_count(s) / (rows * columns);
+    if (constant(n->in[0], params)) dev_cost_conv(c, k, rows, 1, columns * batch, 16);
+    else if (constant(n->in[1], params))
+        dev_cost_conv(c, k, columns, 1, rows * batch, 16);
+    else dev_cost_matmul(c, batch, rows, k, columns);
+}
+
+static void add_conv(dev_cost *c, const ir_node *n, bool params)
+{
+    const ir_shape w = n->in[1]->shape;
+    double out = (double)w.d[0], in = (double)w.d[1];
+    double taps = (double)(w.d[2] * w.d[3]), pixels = (double)ir_count(n->shape) / out;
+    if (constant(n->in[1], params)) dev_cost_conv(c, in, out, taps, pixels, 16);
+    else dev_cost_matmul(c, 1, out, in * taps, pixels);
+}
+
+/* Values that are spread over an axis cost nothing beside the whole one. */
+static void add_each(dev_cost *c, const ir_node *n)
+{
+    int64_t count = ir_count(n->shape);
+    int operands = 0;
+    for (int i = 0; i < n->n_in; i++)
+        operands += ir_count(n->in[i]->shape) == count && n->in[i]->op != IR_constant;
+    dev_cost_each(c, (double)count, operands ? operands : 1);
+}
+
+enum { SOFTMAX_PASSES = 4 }; /* largest; difference and exp; sum; quotient */
+
+void plan_cost_node(dev_cost *c, const ir_node *n, bool params)
+{
+    double count = (double)ir_count(n->shape);
+    switch (n->op) {
+    case IR_input:
+    case IR_param:
+    case IR_constant:
+    case IR_reshape:
+        return;
+    case IR_matmul:
+        add_matmul(c, n, params);
+        return;
+    case IR_conv:
+        add_conv(c, n, params);
+        return;
+    case IR_softmax:
+        for (int i = 0; i < SOFTMAX_PASSES; i++) dev_cost_each(c, count, 1);
+        return;
+    case IR_reduce_sum:
+    case IR_reduce_mean:
+    case IR_reduce_max:
+        dev_cost_each(c, (double)ir_count(n->in[0]->shape), 1);
+        return;
+    case IR_transpose:
+    case IR_slice:
+    case IR_concat:
+    case IR_tile:
+        if (!constant(n, params)) dev_cost_move(c, count);
+        return;
+    default:
+        add_each(c, n);
+    }
+}
+
+double plan_cost_program(const planner *b, const ir_graph *g, double bytes)
+{
+    if (!b->chip) return 0;
+    dev_cost c = dev_cost_launch(b->chip, NULL);
+    for (int i = 0; i < g->n_nodes; i++) plan_cost_node(&c, g->nodes[i], true);
+    dev_cost_surfaces(&c, bytes);
+    return dev_cost_ms(&c);
 }
 
 /* 60 programs of a trained model's size in 3.3 to 3.7 s on an M4 (maderix/ANE
@@ -37,7 +99,44 @@ double plan_cost_compile(int programs)
     return 58.0 * programs;
 }
 
-double plan_cost_host(double flops, double bytes)
+/* ---- the host ---- */
+double plan_cost_host(const planner *b, dev_host_work w, double n)
 {
-    return fmax(flops / host_gflops, bytes / host_gbs) * 1e-6;
+    return b->chip ? dev_host_ms(b->chip, NULL, w, n) : 0;
+}
+
+/* Added up in fp32: each element is read and written. */
+double plan_cost_gradient(const planner *b, const ir_node *n)
+{
+    return plan_cost_host(b, DEV_HOST_BLAS, ir_flops(n)) +
+           plan_cost_host(b, DEV_HOST_MEMORY, 8 * (double)ir_count(n->shape));
+}
+
+double plan_cost_host_step(const planner *b, const plan_step *s)
+{
+    double count = (double)ir_count(s->node->shape);
+    switch (s->host) {
+    case PLAN_HOST_MATMUL:
+        return plan_cost_gradient(b, s->node);
+    case PLAN_HOST_EMBEDDING:
+        return plan_cost_host(b, DEV_HOST_CAST, 4 * count);
+    case PLAN_HOST_EMBEDDING_DW: /* as many rows as there are ids, not the table */
+        return plan_cost_host(b, DEV_HOST_PASS, (double)ir_count(s->node->in[1]->shape));
+    case PLAN_HOST_LOSS:
+        return plan_cost_host(b, DEV_HOST_EXP, (double)ir_count(s->node->in[0]->shape));
+    case PLAN_HOST_ADD:
+        return plan_cost_host(b, DEV_HOST_PASS, count);
+    case PLAN_HOST_EVAL:
+        break;
+    }
+    /* One element after the other. */
+    return plan_cost_host(b, DEV_HOST_EXP, fmax(count, ir_flops(s->node) / 2));
+}
+
+/* AdamW reads and writes w, m and v, reads g, and writes the fp16 copy: 28 bytes
+ * and more. It runs on all cores, but no faster than it was seen to copy. */
+double plan_cost_optimizer(const planner *b, double params)
+{
+    return fmax(plan_cost_host(b, DEV_HOST_MEMORY, PLAN_OPTIMIZER_BYTES * params),
+                plan_cost_host(b, DEV_HOST_COPY, PLAN_OPTIMIZER_BYTES * params));
 }

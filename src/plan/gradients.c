@@ -5,7 +5,7 @@
  * but a weight gradient is the host's to compute, beside the engine's next
  * programs, from the fp16 operands where they lie and with fp32 sums; unless
  * the engine is predicted to be done with all of them earlier. */
-#include "plan/passes.h"
+#include "plan/cost.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,24 +47,31 @@ static bool weight_gradient(const planner *b, const ir_node *n)
 }
 
 /* All weight gradients go one way: on the host they overlap the rest of the
- * engine's work, on the engine they add to it and their fp16 results must
- * still be added up on the host. */
+ * engine's work, on the engine they add to it and their fp16 results are still
+ * added up on the host, beside what comes next. */
 static bool gradients_on_host(const planner *b, double *host_ms, double *engine_ms)
 {
-    double rest = 0, dw = 0, bytes = 0;
+    bool baked = b->p->options.weights == PLAN_BAKED;
+    *host_ms = *engine_ms = 0;
+    if (!b->chip) return true;
+    dev_cost rest = dev_cost_launch(b->chip, NULL), dw = rest;
+    double launch = dev_cost_ms(&rest), added = 0;
     for (int i = 0; i < b->g->n_nodes; i++) {
         const ir_node *n = b->g->nodes[i];
-        if (weight_gradient(b, n)) {
-            dw += ir_flops(n);
-            bytes += 2.0 * (double)ir_count(n->shape);
-        } else {
-            rest += ir_flops(n);
+        if (b->info[i].at != PLACE_ENGINE) continue;
+        if (!weight_gradient(b, n)) {
+            plan_cost_node(&rest, n, baked);
+            continue;
         }
+        double count = (double)ir_count(n->shape);
+        plan_cost_node(&dw, n, baked);
+        dev_cost_surfaces(&dw, 2 * count);
+        *host_ms += plan_cost_gradient(b, n);
+        added += plan_cost_host(b, DEV_HOST_PASS, count);
     }
-    double rest_ms = plan_cost_program(b, rest, 0, 0);
-    *host_ms = plan_cost_host(dw, 0);
-    *engine_ms = plan_cost_program(b, dw, bytes, 0) + plan_cost_host(0, 3 * bytes);
-    return fmax(rest_ms, *host_ms) <= rest_ms + *engine_ms;
+    double rest_ms = dev_cost_ms(&rest) - launch;
+    *engine_ms = dev_cost_ms(&dw) - launch;
+    return fmax(rest_ms, *host_ms) <= fmax(rest_ms + *engine_ms, added);
 }
 
 /* plan.dw decides, or the prediction does; either way the cause is kept. */

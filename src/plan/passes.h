@@ -188,10 +188,4 @@ ir_shape plan_view_shape(plan_view v);
 /* Append an item (copied). */
 rc plan_item_add(planner *b, const plan_item *item);
 
-/* ---- cost (cost.c), all in ms ---- */
-double plan_cost_program(const planner *b, double flops, double bytes_moved,
-                         double weight_bytes);
-double plan_cost_host(double flops, double bytes);
-double plan_cost_compile(int programs);
-
 #endif

@@ -2,7 +2,7 @@
  *
  * Whether two programs are equal is asked of the bytes that a device would
  * compile, so nothing can differ between two layers that share one. */
-#include "plan/passes.h"
+#include "plan/cost.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -119,13 +119,8 @@ static rc add_program(planner *b, plan_item *item, ir_graph *g, const mil_emitte
     TRY(copy_files(b, q, e));
     TRY(copy_ports(b, q, item, false));
     TRY(copy_ports(b, q, item, true));
-    double weights = 0;
-    for (int i = 0; i < item->n_in; i++)
-        if (item->in[i].view.base->op == IR_param)
-            weights += (double)plan_packed_bytes(&item->in[i].shape);
     for (int i = 0; i < g->n_nodes; i++) q->flops += ir_flops(g->nodes[i]);
-    double moved = (double)(q->in_bytes + q->out_bytes) - weights;
-    q->predicted_ms = plan_cost_program(b, q->flops, moved > 0 ? moved : 0, weights);
+    q->predicted_ms = plan_cost_program(b, g, (double)(q->in_bytes + q->out_bytes));
     q->graph = g;
     item->program = p->n_programs++;
     return OK;

@@ -1,5 +1,6 @@
 /* text.c - a plan for people (plan_print) and for programs (plan_json). */
-#include "plan/passes.h"
+#include "plan/anchors.h"
+#include "plan/cost.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -73,8 +74,12 @@ static void print_memory(const plan *p, str *out)
              str_bytes(t[4], m->activations), str_bytes(t[5], m->host));
     str_addf(out,
              "predicted: %.3f ms a step (engine %.3f, host %.3f, staging %.3f, optimizer "
-             "%.3f)\n",
+             "%.3f)",
              p->step_ms, p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
+    if (p->caps.profile)
+        str_addf(out, " on %s, within %.0f %% as a rule", p->caps.profile->name,
+                 100 * plan_error_band(p->caps.profile));
+    str_addc(out, '\n');
     if (p->rebakes)
         str_addf(out,
                  "weights are baked: %d programs compiled again for each update of %d "
@@ -214,6 +219,14 @@ static json_t *json_window(const plan *p)
                      "multiplications", w->n_muls);
 }
 
+/* What the memory alone makes of AdamW. */
+static double optimizer_floor(const plan *p)
+{
+    double bytes = PLAN_OPTIMIZER_BYTES * p->memory.weights / 4;
+    if (!p->caps.profile || !(p->memory.moments > 0)) return 0;
+    return dev_host_ms(p->caps.profile, NULL, DEV_HOST_MEMORY, bytes);
+}
+
 rc plan_json(const plan *p, str *out)
 {
     const plan_memory *m = &p->memory;
@@ -223,13 +236,19 @@ rc plan_json(const plan *p, str *out)
                                "host", m->host);
     json_t *all = json_pack(
         "{s:o, s:i, s:i, s:I, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, "
-        "s:o}",
+        "s:o, s:f}",
         "programs", json_programs(p), "loads", p->loads, "compiles_per_update",
         p->rebakes, "staged_bytes", (json_int_t)p->staged_bytes, "launches_per_step",
         p->launches, "host", json_host(p), "memory", memory, "predicted_step_ms",
         p->step_ms, "engine_ms", p->engine_ms, "host_ms", p->host_ms, "staging_ms",
         p->staging_ms, "optimizer_ms", p->optimizer_ms, "compile_ms", p->compile_ms,
-        "rules_kept", json_rules(p), "notes", json_notes(p), "window", json_window(p));
+        "rules_kept", json_rules(p), "notes", json_notes(p), "window", json_window(p),
+        "optimizer_floor_ms", optimizer_floor(p));
+    if (all && p->caps.profile) {
+        json_object_set_new(all, "profile", json_string(p->caps.profile->name));
+        json_object_set_new(all, "error_band",
+                            json_real(plan_error_band(p->caps.profile)));
+    }
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(all);
     if (!text) return err_fail(E_MEMORY, "no memory for the plan as text");

@@ -2,7 +2,9 @@
  * was aimed at, and it has no free hand. */
 #include "../../tools/fit.h"
 #include "base/sha256.h"
+#include "model/model.h"
 #include "plan/like.h"
+#include "plan/plan.h"
 #include "test.h"
 
 static void the_table_is_what_the_fit_gives(void **state)
@@ -138,6 +140,71 @@ static void published_steps_have_their_launches(void **state)
     assert_int_equal(plan_like_find("other"), PLAN_LIKES);
 }
 
+/* The planner's own plan by the same model, like for like: one pass with all
+ * gradients, without update and staging, which they left out. */
+static double ours(const model_config *c, model_form form, int *launches)
+{
+    device *d;
+    dev_caps caps;
+    ir_graph *g;
+    plan *p;
+    assert_ok(dev_open("null:m4", NULL, &d));
+    assert_ok(dev_caps_of(d, &caps));
+    assert_ok(model_graph(c, form, 1, c->seq, &g));
+    assert_ok(plan_build(g, &caps, NULL, &p));
+    double ms = p->step_ms - p->optimizer_ms - p->staging_ms;
+    *launches = p->launches;
+    print_message("%d launches, %.2f ms: engine %.2f, host %.2f\n", p->launches, ms,
+                  p->engine_ms, p->host_ms);
+    plan_free(p);
+    ir_free(g);
+    dev_close(d);
+    return ms;
+}
+
+static double theirs(plan_like like, const model_config *c, int vocab)
+{
+    plan_dims d = {c->dim,      c->hidden, c->heads, c->kv_heads,
+                   c->head_dim, c->layers, c->seq,   vocab};
+    plan_likeness l;
+    plan_like_predict(like, &d, dev_profile_find("m4"), NULL, &l);
+    return l.step_ms;
+}
+
+static model_config sized(int dim, int hidden, int heads, int kv, int head_dim,
+                          int layers, int seq)
+{
+    model_config c = {.kind = "llama",
+                      .dim = dim,
+                      .hidden = hidden,
+                      .heads = heads,
+                      .kv_heads = kv,
+                      .head_dim = head_dim,
+                      .layers = layers,
+                      .seq = seq,
+                      .vocab = 9205,
+                      .rope_theta = 10000,
+                      .norm_eps = 1e-5,
+                      .tied = true};
+    assert_ok(model_config_finish(&c));
+    return c;
+}
+
+static void our_plans_beat_the_published_steps(void **state)
+{
+    int launches;
+    model_config layer = sized(768, 2048, 12, 12, 64, 1, 512);
+    model_config stories = sized(768, 2048, 12, 12, 64, 12, 256);
+    model_config qwen = sized(1024, 3072, 16, 8, 128, 28, 256);
+    double ms = ours(&layer, MODEL_LAYERS, &launches);
+    assert_true(launches <= 6);
+    assert_true(ms <= 0.75 * theirs(PLAN_LIKE_SEED, &layer, 0));
+    ms = ours(&stories, MODEL_GRAD, &launches);
+    assert_true(ms <= 0.6 * theirs(PLAN_LIKE_DYNAMIC, &stories, 32000));
+    ms = ours(&qwen, MODEL_GRAD, &launches);
+    assert_true(ms <= 0.6 * theirs(PLAN_LIKE_DYNAMIC, &qwen, 151936));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +216,7 @@ int main(void)
         cmocka_unit_test(every_chip_has_a_host_a_launch_and_a_band),
         cmocka_unit_test(the_steps_of_the_hardware_show),
         cmocka_unit_test(published_steps_have_their_launches),
+        cmocka_unit_test(our_plans_beat_the_published_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
