@@ -88,7 +88,7 @@ bool dev_auto_chip(const char *uri, char *out, size_t size)
 void dev_probe_uri(const char *uri, bool unlimited, char *out, size_t size)
 {
     snprintf(out, size, "%s%srules=none%s", uri, strchr(uri, ':') ? "," : ":",
-             unlimited ? ",compiles=0" : "");
+             unlimited ? ",compiles=none" : "");
 }
 
 /* Is the chip to be trusted? *why says so or why not. */

@@ -29,6 +29,17 @@ static rc whole_word(const char *word, const char *value, int64_t *out)
                     value);
 }
 
+/* None at all would run nothing, and must not be taken for no limit. */
+static rc budget_word(const char *word, const char *value, const char *otherwise,
+                      int64_t *out)
+{
+    TRY(whole_word(word, value, out));
+    if (*out) return OK;
+    err_fail(E_DEVICE, "device word '%s=0': a process that has none runs no program",
+             word);
+    return err_hint(E_DEVICE, "at least %s=1; %s", word, otherwise);
+}
+
 /* One word after the chip. Words about arithmetic mean nothing to a device that
  * computes nothing, and are refused there like any unknown word. */
 rc soft_params_word(const char *driver, bool computes, const char *word, soft_params *p)
@@ -46,11 +57,12 @@ rc soft_params_word(const char *driver, bool computes, const char *word, soft_pa
     else if (!strcmp(word, "rules=all")) p->rules_all = true;
     else if (computes && str_starts(word, "isa=") && strlen(word + 4) < sizeof p->isa)
         strcpy(p->isa, word + 4);
+    else if (!strcmp(word, "compiles=none")) p->compiles_max = 0;
     else if (str_starts(word, "compiles=")) {
-        TRY(whole_word("compiles", word + 9, &n));
+        TRY(budget_word("compiles", word + 9, "'compiles=none' is no limit", &n));
         p->compiles_max = (int)n;
     } else if (str_starts(word, "slots=")) {
-        TRY(whole_word("slots", word + 6, &n));
+        TRY(budget_word("slots", word + 6, "leave 'slots=' out for the chip's own", &n));
         p->programs_max = (int)n;
     } else if (str_starts(word, "fail=")) {
         TRY(whole_word("fail", word + 5, &n));

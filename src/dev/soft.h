@@ -15,7 +15,7 @@ enum { SOFT_DEPTH_MAX = 127 };
 enum { SOFT_WORKERS = 8 };
 typedef enum { SOFT_FAST, SOFT_WIDE, SOFT_EXACT } soft_arithmetic;
 
-/* "m4,wide,faithful,rules=all,isa=avx2,compiles=0,fail=3" */
+/* "m4,wide,faithful,rules=all,isa=avx2,compiles=none,fail=3" */
 typedef struct {
     const dev_profile *profile;
     soft_arithmetic arithmetic;
@@ -23,7 +23,7 @@ typedef struct {
     bool faithful;    /* do the wrong thing instead of refusing it */
     bool rules_all;   /* disputed rules hold as well */
     char isa[16];     /* "" = that of the kern given */
-    int compiles_max; /* 0 = no limit */
+    int compiles_max; /* 0 = no limit: compiles=none */
     int programs_max; /* 0 = the profile's */
     uint64_t fail;    /* the n-th run fails (tests of error handling); 0 none */
 } soft_params;

@@ -99,6 +99,16 @@ static const plan_baked *largest_baked(const plan *p, int64_t *count)
     return most;
 }
 
+/* A budget given on the command line can be given larger; a chip's own cannot. */
+static rc more_room(const planner *b, bool slot, int needed, int had)
+{
+    const dev_profile *chip = b->p->caps.profile;
+    int own = chip ? (slot ? chip->programs_max : chip->compiles_max) : 0;
+    if (had >= own) return err_hint(E_BUDGET, "try a smaller model.layers");
+    return err_hint(E_BUDGET, "%s=%d or more in the device's URI, or leave it out",
+                    slot ? "slots" : "compiles", needed);
+}
+
 /* What no process can hold is refused before it compiles a part of it. A set
  * that is compiled again takes the place of the old one program by program, and
  * so needs one slot more (dev_reload). */
@@ -117,7 +127,7 @@ static rc check_budget(const planner *b)
     err_fail(E_BUDGET, "rule '%s': the plan needs %d programs, a process %s %d", rule,
              slot ? slots : p->loads, slot ? "holds" : "compiles", had);
     const plan_baked *w = largest_baked(p, &count);
-    if (!w) return err_hint(E_BUDGET, "try a smaller model.layers");
+    if (!w) return more_room(b, slot, slot ? slots : p->loads, had);
     err_while(E_BUDGET,
               "baking weights: each layer has programs of its own, the largest "
               "constant is %s with %lld elements",

@@ -5,7 +5,7 @@
  * an evaluation needs are loaded when they are first used, and before they are
  * it is known how many compiles that takes:
  *
- *   more than a process gets   refused before the run begins
+ *   more than a process gets   refused by the planner, before the run begins
  *   more than are left         restart in memory: another image has all of them
  *   more slots than are free   the other of the two is unloaded, which is the one
  *                              that was used longest ago
@@ -34,16 +34,6 @@ static int left(const run *r, int max, int reading)
 }
 
 /* ---- before the run begins ---- */
-
-static rc too_many(const run *r, const plan *p, const char *what)
-{
-    err_fail(E_BUDGET, "%s has %d programs to compile, and %s lets a process compile %d",
-             what, p->loads, r->caps.uri, r->caps.compiles_max);
-    return err_hint(E_BUDGET,
-                    "give the device at least compiles=%d, or train on another "
-                    "(`anneal device ls`)",
-                    p->loads);
-}
 
 static bool evaluates(const run *r)
 {
@@ -81,17 +71,13 @@ static rc each_fits(run *r, bool *restarts)
     *restarts = r->o.restart_every > 0 || (max && r->step.plan->rebakes > 0);
     if (!max || loads <= max - loads || !evaluates(r)) return OK;
     TRY(held_layout(r, &r->mo->config));
-    if (r->held.plan->loads > max) return too_many(r, r->held.plan, "an evaluation");
     *restarts |= loads + r->held.plan->loads > max;
     return OK;
 }
 
 rc budget_check(run *r, bool *restarts)
 {
-    int max = r->caps.compiles_max;
     *restarts = false;
-    if (max && r->step.plan->loads > max)
-        return too_many(r, r->step.plan, "the plan of a step");
     return r->job->may_restart ? each_fits(r, restarts) : both_fit(r);
 }
 

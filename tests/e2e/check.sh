@@ -29,7 +29,7 @@ rule() {
 count() { printf '%s' "$said" | grep -o "$1" | wc -l | tr -d ' '; }
 
 # ---- a chip that behaves ----
-check_chip "$system;engine=emu:m4,exact,faithful,compiles=0"
+check_chip "$system;engine=emu:m4,exact,faithful,compiles=none"
 same "every rule is answered once" "$(count '"name":')" "$(grep -c '^RULE(' src/dev/rules.def)"
 same "every check is answered once" "$(count '"check":')" "$(grep -c '^CHECK(' src/dev/checks.def)"
 has "the chip's contract and arithmetic are right" "$said" '"checks_failed":0'
@@ -58,7 +58,7 @@ has "the chip's own probes are asked" "$(rule delta_reload)" '"detail":"a load w
 has "so is the cache" "$(rule cache_reload)" 'without a compile in'
 
 # ---- the oldest family: other rules, the older spelling of programs ----
-check_chip "sysctl=machdep.cpu.brand_string,Apple M1;engine=emu:m1,exact,faithful,compiles=0"
+check_chip "sysctl=machdep.cpu.brand_string,Apple M1;engine=emu:m1,exact,faithful,compiles=none"
 has "an M1's contract and arithmetic are right in its own spelling" "$said" '"checks_failed":0'
 has "its rules are those of its family" "$(rule slice_clamp)" '"holds":true'
 

@@ -135,7 +135,7 @@ alike "it tells what it knows of a chip" device info emu:m4
 alike "a wrong word is the same error with the same exit code" trian
 alike "so is a file that is not there" data nothing-here -o out
 alike "the software engine keeps the same rules there" device check emu:m4
-export FAKE_ANE=engine=emu:m4,exact,compiles=0 # the arithmetic of a chip
+export FAKE_ANE=engine=emu:m4,exact,compiles=none # the arithmetic of a chip
 asked "device check ane:client finds the same as here" client
 unset FAKE_ANE
 asked "device check ane:memory finds the same as here, faults included" memory
@@ -190,7 +190,7 @@ check "with the kernels for 64-bit ARM" mac train tiny.conf -n emu -d emu:m4 --s
 check "the losses are near those of here" near emu here
 for route in client memory; do
     check "it trains 20 steps on ane:$route, the engine of the fake in plain C" \
-        env FAKE_ANE='engine=emu:m4,faithful,compiles=0,isa=scalar' \
+        env FAKE_ANE='engine=emu:m4,faithful,compiles=none,isa=scalar' \
         qemu-aarch64 "$loader" "$bin" train tiny.conf -n $route-plain -d ane:$route $plain --show none
     same "to the same bits as here on emu ($route)" "$(model $route-plain)" "$(model here-plain)"
     check "with the kernels for 64-bit ARM ($route)" \

@@ -99,7 +99,12 @@ same "with the same bits" "$(weights killed)" "$(weights straight)"
 said=$("$ANNEAL" train tiny.conf -n one -d emu:m4,compiles=1 2>&1)
 same "a budget of 1 is refused: exit code" $? 3
 has "before the run begins" "$said" "a process compiles 1"
+has "with what is enough" "$said" "compiles=$loads or more"
 refuse "and leaves nothing" test -e runs/one
+said=$("$ANNEAL" train tiny.conf -n none -d emu:m4,compiles=0 2>&1)
+same "a budget of 0 is refused: exit code" $? 3
+has "and not taken for no limit" "$said" "compiles=none"
+refuse "before the run begins" test -e runs/none
 said=$( (ulimit -f 64; "$ANNEAL" train tiny.conf -n small train.restart_every=3) 2>&1)
 same "too little shared memory: exit code" $? 1
 has "is told" "$said" "no shared memory of"

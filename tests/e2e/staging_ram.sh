@@ -24,9 +24,9 @@ touched() {
         grep -oE '"[^"]*"' | tr -d '"' | sort -u
 }
 for route in memory client; do
-    all=$(touched "ane:$route,lib=$fake,compiles=0")
+    all=$(touched "ane:$route,lib=$fake,compiles=none")
     has "$route: the watch sees the temporary folder" "$all" "$TMPDIR/"
-    all=$(touched "ane:$route,staging=ram,lib=$fake,compiles=0")
+    all=$(touched "ane:$route,staging=ram,lib=$fake,compiles=none")
     has "$route: programs are staged in memory" "$all" "/dev/shm/"
     same "$route: nothing else is written" "$(printf '%s\n' "$all" | grep -v '^/dev/')" ""
 done

@@ -21,7 +21,7 @@ struct fake_program {
 
 /* Two devices of one kind: compiling must not take slots of the loaded. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static const char *uri = "emu:m4,faithful,compiles=0";
+static const char *uri = "emu:m4,faithful,compiles=none";
 static kern *host;
 static device *compiler, *engine;
 
@@ -40,7 +40,7 @@ void engine_close(void)
     if (host) kern_close(host);
     compiler = engine = NULL;
     host = NULL;
-    uri = "emu:m4,faithful,compiles=0";
+    uri = "emu:m4,faithful,compiles=none";
     pthread_mutex_unlock(&lock);
 }
 

@@ -33,7 +33,7 @@ const char *fake_ane_last_misuse(void);
  * alive stay alive and counted; no program may be loaded. */
 void fake_ane_reset(void);
 /* The software engine that stands behind the next program loaded, default
- * "emu:m4,faithful,compiles=0". Takes effect after a reset. */
+ * "emu:m4,faithful,compiles=none". Takes effect after a reset. */
 void fake_ane_engine(const char *uri);
 /* Limits; the defaults are refusals.def's. */
 void fake_ane_limits(int compiles, int programs);

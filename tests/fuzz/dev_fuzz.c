@@ -32,9 +32,9 @@ static void open_once(void)
 {
     if (engines[0]) return;
     if (kern_open(1, "scalar", &pool) != OK || make_file() != OK) abort();
-    if (dev_open("null:m1,compiles=0", pool, &nothing) != OK) abort();
-    if (dev_open("emu:m1,faithful,compiles=0", pool, &engines[0]) != OK) abort();
-    if (dev_open("emu:m6,exact,compiles=0", pool, &engines[1]) != OK) abort();
+    if (dev_open("null:m1,compiles=none", pool, &nothing) != OK) abort();
+    if (dev_open("emu:m1,faithful,compiles=none", pool, &engines[0]) != OK) abort();
+    if (dev_open("emu:m6,exact,compiles=none", pool, &engines[1]) != OK) abort();
 }
 
 /* Work in a program: elements of all its values, and of its padded inputs. */

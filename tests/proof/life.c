@@ -67,7 +67,7 @@ static int live(kern *k, const char *route, const char *system)
     device *d;
     bool keeps;
     int n = 0;
-    snprintf(uri, sizeof uri, "ane:%s,compiles=0,lib=%s", route, lib);
+    snprintf(uri, sizeof uri, "ane:%s,compiles=none,lib=%s", route, lib);
     snprintf(state, sizeof state, "%s/state", folder);
     say(system, "");
     if (dev_open_at(uri, k, state, &d) != OK) return wrong(uri);

@@ -11,7 +11,7 @@ static dev_sight ask(const char *route, const char *question, const char *words)
     device *d;
     dev_sight s;
     bool spoiled;
-    snprintf(uri, sizeof uri, "ane:%s,rules=none,compiles=0,lib=" FAKE_LIB, route);
+    snprintf(uri, sizeof uri, "ane:%s,rules=none,compiles=none,lib=" FAKE_LIB, route);
     assert_ok(dev_open(uri, NULL, &d));
     fake.tell(words);
     assert_ok(dev_ask(d, (size_t)dev_question_find(question), &s, &spoiled));

@@ -9,8 +9,8 @@
 #include "dev/cache.h"
 #include "fake_controls.h"
 
-#define CLIENT "ane:client,compiles=0,lib=" FAKE_LIB
-#define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
+#define CLIENT "ane:client,compiles=none,lib=" FAKE_LIB
+#define MEMORY "ane:memory,compiles=none,lib=" FAKE_LIB
 
 /* ---- a bench: temporary folder, state folder, the service's folder ---- */
 typedef struct {

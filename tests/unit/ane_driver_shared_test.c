@@ -9,8 +9,8 @@
 #include "dev/ane/ane.h"
 #include "fake_controls.h"
 
-#define CLIENT "ane:client,compiles=0,lib=" FAKE_LIB
-#define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
+#define CLIENT "ane:client,compiles=none,lib=" FAKE_LIB
+#define MEMORY "ane:memory,compiles=none,lib=" FAKE_LIB
 static const char *const routes[] = {CLIENT, MEMORY};
 
 static const char twice[] = PROGRAM(

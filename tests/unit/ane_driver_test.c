@@ -32,7 +32,7 @@ static int set_up(void **state)
     b->dir = test_mkdir();
     fake_begin(b->dir);
     b->live = fake.live_objects();
-    snprintf(b->uri, sizeof b->uri, "%s,compiles=0", route);
+    snprintf(b->uri, sizeof b->uri, "%s,compiles=none", route);
     if (dev_open(b->uri, NULL, &b->d) != OK) return -1;
     return dev_caps_of(b->d, &b->caps) == OK ? 0 : -1;
 }
@@ -325,7 +325,7 @@ static void a_route_is_found_without_being_told(void **state)
 {
     device *d;
     dev_caps caps;
-    assert_ok(dev_open("ane:compiles=0,lib=" FAKE_LIB, NULL, &d));
+    assert_ok(dev_open("ane:compiles=none,lib=" FAKE_LIB, NULL, &d));
     assert_ok(dev_caps_of(d, &caps));
     assert_true(str_starts(caps.uri, "ane:client,lib="));
     dev_close(d);
@@ -547,7 +547,7 @@ static void the_fakes_limits_are_told_as_limits(void **state)
     device *d;
     char uri[300];
     snprintf(uri, sizeof uri, "%.*s,compiles=100000",
-             (int)(strlen(b->uri) - strlen(",compiles=0")), b->uri);
+             (int)(strlen(b->uri) - strlen(",compiles=none")), b->uri);
     fake.limits(fake.compiles() + 2, 128);
     if (dev_open(uri, NULL, &d) != OK) return; /* used up by opening */
     rc r = OK;

@@ -8,7 +8,7 @@
 #include "dev/ane/ane.h"
 #include "fake_controls.h"
 
-#define MEMORY "ane:memory,compiles=0,lib=" FAKE_LIB
+#define MEMORY "ane:memory,compiles=none,lib=" FAKE_LIB
 
 static device *opened(const char *uri)
 {
@@ -74,7 +74,7 @@ static void either_form_gives_the_numbers_of_the_files(void **state)
 {
     static const char *const uris[] = {MEMORY, MEMORY ",weights=pairs",
                                        MEMORY ",weights=files",
-                                       "ane:client,lib=" FAKE_LIB ",compiles=0"};
+                                       "ane:client,lib=" FAKE_LIB ",compiles=none"};
     for (size_t i = 0; i < COUNT_OF(uris); i++) {
         device *d = opened(uris[i]);
         assert_ok(run_two_files(d, 2, 3));
@@ -147,7 +147,7 @@ static void staging_elsewhere_uses_no_link_where_the_system_can_be_told(void **s
 static void staging_in_memory_leaves_the_disk_alone(void **state)
 {
     static const char *const uris[] = {
-        MEMORY ",staging=ram", "ane:client,staging=ram,lib=" FAKE_LIB ",compiles=0"};
+        MEMORY ",staging=ram", "ane:client,staging=ram,lib=" FAKE_LIB ",compiles=none"};
     struct stat before, after;
     device *d;
     char ram[300];

@@ -25,7 +25,7 @@ static void open_pair(pair *t, const char *chip, const char *rules)
     assert_ok(kern_open(1, NULL, &t->k));
     for (int i = 0; i < BOTH; i++) {
         char uri[64];
-        snprintf(uri, sizeof uri, "emu:%s,%s,compiles=0%s", chip, word[i], rules);
+        snprintf(uri, sizeof uri, "emu:%s,%s,compiles=none%s", chip, word[i], rules);
         assert_ok(dev_open(uri, t->k, &t->d[i]));
         assert_ok(dev_caps_of(t->d[i], &t->caps[i]));
     }

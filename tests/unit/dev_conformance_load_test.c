@@ -245,7 +245,7 @@ static void the_129th_loaded_program_is_refused(void **state)
 {
     bench *b = *state;
     dev_program *p[129];
-    device *d = open_with(b, ",compiles=0");
+    device *d = open_with(b, ",compiles=none");
     for (int i = 0; i < 128; i++) assert_ok(load_adder(d, i, &p[i]));
     assert_fails(load_adder(d, 128, &p[128]), E_BUDGET, "128");
     dev_unload(p[7]);
@@ -419,6 +419,9 @@ static void unknown_uris_are_answered_with_what_there_is(void **state)
         {"emu:m4,", "''"},
         {"emu:m4,isa=mmx", NULL},
         {"emu:m4,compiles=many", "whole number"},
+        {"emu:m4,compiles=0", "compiles=none"},
+        {"null:m4,compiles=-1", "whole number"},
+        {"emu:m4,slots=0", "leave 'slots=' out"},
         {"null:m4,wide", "wide"},
         {"emu:m4,"
          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",

@@ -99,7 +99,7 @@ static void no_memory_is_an_error_like_others(void **state)
             dev_program *p = NULL;
             net_now = &tables[t].cases[i];
             net_program(&text);
-            assert_ok(dev_open("emu:m6,exact,compiles=0", pool, &d));
+            assert_ok(dev_open("emu:m6,exact,compiles=none", pool, &d));
             rc r = E_MEMORY;
             for (long n = 1; r != OK; n++) {
                 mem_fail_at(n);
@@ -272,7 +272,7 @@ static void unsound_programs_say_what_was_wanted(void **state)
     };
     device *d;
     int wrong = 0;
-    assert_ok(dev_open("null:m4,compiles=0", NULL, &d));
+    assert_ok(dev_open("null:m4,compiles=none", NULL, &d));
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         dev_program *p = NULL;
         rc r = try_load(d, bad[i].text, NULL, 0, &p);

@@ -85,7 +85,7 @@ static device *open_for(dev_rule r, const char *uri)
     char text[96];
     device *d;
     snprintf(text, sizeof text, "%s%s", uri,
-             r == RULE_program_slots ? ",compiles=0" : "");
+             r == RULE_program_slots ? ",compiles=none" : "");
     assert_ok(dev_open(text, pool, &d));
     return d;
 }

@@ -286,7 +286,7 @@ static void every_run_repeated_from_its_text_gives_the_same_bits(void **state)
     run r = run_open(run_small, "emu:m4", NULL);
     replay y = {.p = r.p, .call = -1};
     int outputs = 0;
-    assert_ok(dev_open("emu:m4,compiles=0", r.k, &y.d));
+    assert_ok(dev_open("emu:m4,compiles=none", r.k, &y.d));
     run_start(&r);
     exec_tap_next(r.x, keep_or_check, &y);
     run_step(&r, NULL);

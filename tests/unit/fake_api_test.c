@@ -4,8 +4,8 @@
 #include "fake_help.h"
 #include "anneal.h"
 
-static const char *const routes[] = {"ane:client,compiles=0,lib=" FAKE_LIB,
-                                     "ane:memory,compiles=0,lib=" FAKE_LIB};
+static const char *const routes[] = {"ane:client,compiles=none,lib=" FAKE_LIB,
+                                     "ane:memory,compiles=none,lib=" FAKE_LIB};
 
 static void set(anneal *a, const char *name, const char *value)
 {

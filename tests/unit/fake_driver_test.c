@@ -166,7 +166,7 @@ static void any_call_may_fail_and_leaves_nothing(void **state)
     bench *b = *state;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         char uri[300];
-        snprintf(uri, sizeof uri, "%s,compiles=0", routes[i]);
+        snprintf(uri, sizeof uri, "%s,compiles=none", routes[i]);
         fake.limits(1 << 20, 128); /* many lives in one process */
         fake.symbols(2);
         uint64_t needed = calls_of_a_life(b, uri), failed = 0;

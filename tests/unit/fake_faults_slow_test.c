@@ -10,8 +10,8 @@
 #include "fake_help.h"
 #include "dev/cache.h"
 
-static const char *const routes[] = {"ane:client,compiles=0,lib=" FAKE_LIB,
-                                     "ane:memory,compiles=0,lib=" FAKE_LIB};
+static const char *const routes[] = {"ane:client,compiles=none,lib=" FAKE_LIB,
+                                     "ane:memory,compiles=none,lib=" FAKE_LIB};
 
 static void expect_good_error(rc r, uint64_t call)
 {

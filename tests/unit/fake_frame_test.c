@@ -355,7 +355,7 @@ static void slots_indices_and_calls_told_to_fail_are_refused(void **state)
     obj e = NULL;
     void (*fail_at)(uint64_t) = GET(fake_ane_fail_at);
     GET(fake_ane_reset)();
-    GET(fake_ane_engine)("emu:m4,faithful,compiles=0,fail=2");
+    GET(fake_ane_engine)("emu:m4,faithful,compiles=none,fail=2");
     GET(fake_ane_limits)(119, 1);
     obj m = model_of(PROGRAM), other = model_of(PROGRAM);
     obj x = surface(BYTES), y = surface(BYTES), r = request_on(x, y, 0);

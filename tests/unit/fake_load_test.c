@@ -288,7 +288,7 @@ static void programs_come_and_go_in_many_threads(void **state)
         device *d[2];
         comer all[COMERS];
         pthread_t thread[COMERS];
-        snprintf(uri, sizeof uri, "%s,compiles=0", routes[r]);
+        snprintf(uri, sizeof uri, "%s,compiles=none", routes[r]);
         for (int i = 0; i < 2; i++) assert_ok(dev_open(uri, b->k, &d[i]));
         for (int i = 0; i < COMERS; i++) {
             all[i] = (comer){.d = d[i / 2], .which = i};

@@ -35,7 +35,7 @@ static void planning_survives_any_failed_allocation(void **state)
 static void opening_survives_any_failed_allocation(void **state)
 {
     (void)state;
-    run r = run_open(tiny(), "emu:m4,compiles=0",
+    run r = run_open(tiny(), "emu:m4,compiles=none",
                      &(plan_options){.window = PLAN_WINDOW_ON});
     rc code = E_MEMORY;
     for (long n = 1; code != OK; n += 1 + n / 40) {

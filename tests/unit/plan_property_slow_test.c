@@ -181,26 +181,26 @@ static void try_all(const char *uri)
 static void graphs_on_m1(void **state)
 {
     (void)state;
-    try_all("emu:m1,compiles=0");
-    try_all("emu:m1,compiles=0,rules=all");
+    try_all("emu:m1,compiles=none");
+    try_all("emu:m1,compiles=none,rules=all");
 }
 
 static void graphs_on_m3(void **state)
 {
     (void)state;
-    try_all("emu:m3pro,compiles=0,rules=all");
+    try_all("emu:m3pro,compiles=none,rules=all");
 }
 
 static void graphs_on_m4(void **state)
 {
     (void)state;
-    try_all("emu:m4,compiles=0");
+    try_all("emu:m4,compiles=none");
 }
 
 static void graphs_on_m5(void **state)
 {
     (void)state;
-    try_all("emu:m5,compiles=0,rules=all");
+    try_all("emu:m5,compiles=none,rules=all");
 }
 
 int main(void)

@@ -323,6 +323,7 @@ static void a_plan_no_process_can_hold_is_refused(void **state)
     plan_free(p);
     caps.compiles_max = 3;
     assert_fails(plan_build(m.g, &caps, NULL, &p), E_BUDGET, "rule 'compile_budget'");
+    assert_text_has(err_text(), "compiles=4"); /* or more */
     caps.compiles_max = 0;
     caps.programs_max = 6; /* and one to compile while the old one is there */
     assert_fails(plan_build(m.g, &caps, &o, &p), E_BUDGET,

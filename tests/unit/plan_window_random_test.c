@@ -106,8 +106,8 @@ static int try_graph(const char *uri, kern *k, uint64_t seed, int *padded)
 static void random_graphs_keep_their_meaning_and_break_no_rule(void **state)
 {
     (void)state;
-    const char *chips[] = {"emu:m1,compiles=0,rules=all", "emu:m4,compiles=0",
-                           "emu:m5,compiles=0"};
+    const char *chips[] = {"emu:m1,compiles=none,rules=all", "emu:m4,compiles=none",
+                           "emu:m5,compiles=none"};
     kern *k;
     assert_ok(kern_open(2, NULL, &k));
     for (size_t c = 0; c < COUNT_OF(chips); c++) {

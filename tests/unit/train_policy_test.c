@@ -12,7 +12,7 @@ static int setup(void **state)
 {
     bench *b = calloc(1, sizeof *b);
     training_make(&b->t, 10);
-    b->uri = "emu:m4,compiles=0";
+    b->uri = "emu:m4,compiles=none";
     b->t.job.options.eval_every = 4;
     b->t.job.options.eval_windows = 5;
     *state = b;
@@ -69,7 +69,7 @@ static void baked_weights_train_as_streamed_ones(void **state)
 static void and_so_they_do_on_the_chips_accumulator(void **state)
 {
     bench *b = *state;
-    b->uri = "emu:m4,exact,count,compiles=0";
+    b->uri = "emu:m4,exact,count,compiles=none";
     b->t.job.options.steps = 4;
     b->t.job.plan.window = PLAN_WINDOW_OFF;
     baked_weights_train_as_streamed_ones(state);

@@ -243,7 +243,7 @@ static void baked_weights_go_on_when_the_compiles_are_used_up(void **state)
     train_result r;
     char uri[64];
     b->t.job.plan.weights = PLAN_BAKED;
-    b->uri = "emu:m4,compiles=0";
+    b->uri = "emu:m4,compiles=none";
     ending want = straight(b);
     int loads = loads_of_a_step(b);
     snprintf(uri, sizeof uri, "emu:m4,compiles=%d", 2 * loads);
