@@ -2,7 +2,7 @@
 # run.sh [PART...] - the trainings that docs/numerics.md reports, and their tables.
 #
 #   grid     three widths in five arithmetics: same seed, data order and recipe
-#   seeds    the smallest again from other weights and in another order: what is
+#   seeds    the two smaller again from other weights and in another order: what is
 #            chance
 #   widths   smaller ones, fewer updates, and fewer tokens an update: from where on
 #            the accumulator hurts, and which products it drops (counting them
@@ -69,7 +69,7 @@ all() { xargs -P "$jobs" -I{} bash -c 'one {}'; }
 grid() { work grid "512 256 128" "window dynamic scaled bare wide fast" | all; }
 seeds() {
     for seed in 2 3 4; do
-        work "seed$seed" 128 "window wide fast" "train.seed=$seed"
+        work "seed$seed" "256 128" "window wide fast" "train.seed=$seed"
     done | all
 }
 widths() {

@@ -105,28 +105,29 @@ def grid(runs, out):
 
 
 def seeds(study, first):
-    """How far above wide's each seed ends: what is chance, and what is not."""
-    found = {"1": {k: r for k, r in first.items() if k[0] == 128}}
+    """How far above wide's each seed ends, by width: what is chance, and what is not."""
+    found, text = {"1": first}, ""
     for part in sorted(os.listdir(study)):
         if part.startswith("seed"):
             found[part[4:]] = read(study, part)
-    rows, off = [], {a: [] for a in ("fast", "window")}
-    for seed, runs in found.items():
-        if (128, "wide") not in runs or len(found) < 2:
-            continue
-        wide, row = runs[128, "wide"]["held_out"], [seed]
-        row.append(f"{wide:.4f}")
-        for a in off:
-            run = runs.get((128, a))
-            row.append(against(run["held_out"], wide) if run else "-")
-            if run:
-                off[a].append(100 * (run["held_out"] / wide - 1))
-        rows.append(row)
-    if not rows:
-        return ""
-    mean = ["mean", ""] + [f"{sum(v) / len(v):+.2f} %" if v else "-" for v in off.values()]
-    return ("\nHeld-out loss, 4 layers of 128, by seed:\n\n" +
-            table(["seed", "wide"] + list(off), rows + [mean]))
+    widths = {w for seed, runs in found.items() if seed != "1" for w, a in runs if a == "wide"}
+    for width in sorted(widths):
+        rows, off = [], {"fast": [], "window": []}
+        for seed, runs in found.items():
+            wide = runs.get((width, "wide"))
+            if not wide:
+                continue
+            row = [seed, f"{wide['held_out']:.4f}"]
+            for a in off:
+                run = runs.get((width, a))
+                row.append(against(run["held_out"], wide["held_out"]) if run else "-")
+                if run:
+                    off[a].append(100 * (run["held_out"] / wide["held_out"] - 1))
+            rows.append(row)
+        mean = ["mean", ""] + [f"{sum(v) / len(v):+.2f} %" if v else "-" for v in off.values()]
+        text += (f"\nHeld-out loss, 4 layers of {width}, by seed:\n\n" +
+                 table(["seed", "wide"] + list(off), rows + [mean]))
+    return text
 
 
 def shares(run, step):

@@ -11,7 +11,12 @@
  * caller works too; when the numbers have run out it shuts the gate and waits
  * only for those inside, never for a worker that was still asleep. Workers
  * look at the gate for some microseconds after each job, then sleep on a
- * condition variable. */
+ * condition variable.
+ *
+ * Twice one side writes a word and then reads the other side's, and it must not
+ * read too early or both would sleep. The write is an exchange there: a plain
+ * sequentially consistent store is enough for every processor, but QEMU 7.2 on
+ * x86 lets a later load of an aarch64 program pass it. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -175,9 +180,9 @@ static void open_gate(pool *p, size_t n, pool_task fn, void *ctx)
     p->ctx = ctx;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     uint64_t job = GATE_JOB(atomic_load(&p->gate)) + 1;
-    atomic_store(&p->gate, job << 16 | GATE_OPEN);
     /* A worker counts itself asleep before it looks at the gate for the last
      * time, so either it saw this job or it is seen here. */
+    atomic_exchange(&p->gate, job << 16 | GATE_OPEN);
     if (!atomic_load(&p->asleep)) return;
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->wake);
@@ -193,7 +198,7 @@ static void shut_gate(pool *p)
     }
     if (!(gate & GATE_INSIDE)) return;
     pthread_mutex_lock(&p->lock);
-    atomic_store(&p->waiting, true);
+    atomic_exchange(&p->waiting, true);
     while (atomic_load(&p->gate) & GATE_INSIDE) pthread_cond_wait(&p->left, &p->lock);
     atomic_store(&p->waiting, false);
     pthread_mutex_unlock(&p->lock);
