@@ -9,15 +9,19 @@
 
 #include "api/session.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "exec/exec.h"
 #include "plan/anchors.h"
+#include "plan/timeline.h"
 
 typedef struct {
     const char *what;
     double ms, min_ms, flops, predicted_ms, peak_gflops;
-    double *each; /* ms of every repetition, in order; n_each of them */
+    plan_times times; /* predicted_ms in parts */
+    bool update;      /* with AdamW and staging */
+    double *each;     /* ms of every repetition, in order; n_each of them */
     int n_each;
     double watts; /* of the engine while it was timed; NaN = no meter */
     int launches, loads;
@@ -96,16 +100,36 @@ static rc repeat_pass(timed *t, device *d, bool chip, int repeat, figures *f)
     return e;
 }
 
+/* Of every product, wherever it is computed. */
 static double planned_flops(const plan *p)
 {
     double flops = 0;
     for (int i = 0; i < p->n_programs; i++)
         flops += p->programs[i].flops * p->programs[i].calls;
+    for (int i = 0; i < p->n_steps; i++)
+        if (!p->steps[i].engine && p->steps[i].host == PLAN_HOST_MATMUL)
+            flops += ir_flops(p->steps[i].node);
     return flops;
 }
 
-static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
-                     figures *f)
+/* A device that computes nothing has nothing to time: the plan alone, and its
+ * picture. */
+static rc predict_only(const args *a, const plan *p, figures *f)
+{
+    str svg = {0};
+    f->n_each = 0;
+    f->watts = NAN;
+    f->flops = planned_flops(p);
+    f->launches = p->launches;
+    if (!args_has(a, "svg")) return OK;
+    rc e = cli_plan_svg(p, &svg);
+    if (!e) e = file_replace(args_text(a, "svg", ""), svg.p, svg.n);
+    str_free(&svg);
+    return e;
+}
+
+static rc time_graph(const args *a, const ir_graph *g, const config *c, machine *m,
+                     int repeat, figures *f)
 {
     timed t = {0};
     dev_caps caps;
@@ -115,15 +139,14 @@ static rc time_graph(const ir_graph *g, const config *c, machine *m, int repeat,
     config_plan(c, &o);
     rc e = dev_caps_of(m->dev, &caps);
     if (!e) e = plan_build(g, &caps, &o, &t.p);
-    if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
-    if (!e) e = fill(&t, g, mem);
-    if (!e) e = repeat_pass(&t, m->dev, caps.hardware, repeat, f);
-    if (!e) { /* a pass, and no update after it */
-        f->predicted_ms = t.p->step_ms - t.p->optimizer_ms - t.p->staging_ms -
-                          t.p->compile_ms;
-        f->loads = t.p->loads;
+    if (!e) f->times = plan_times_of(t.p), f->loads = t.p->loads;
+    if (!e && !caps.computes) {
+        e = predict_only(a, t.p, f);
+    } else {
+        if (!e) e = exec_open(t.p, m->dev, m->k, &t.x);
+        if (!e) e = fill(&t, g, mem);
+        if (!e) e = repeat_pass(&t, m->dev, caps.hardware, repeat, f);
     }
-    if (!e && !caps.computes) f->flops = planned_flops(t.p); /* none were run */
     if (t.x) exec_close(t.x);
     plan_free(t.p);
     mem_drop(t.weights);
@@ -172,7 +195,7 @@ static rc bench_gemm(const args *a, const config *c, machine *mach, int repeat,
     ir_node *x = ir_input(g, "x", IR_FP16, ir_s4(1, 1, k, n));
     ir_output(g, "y", ir_matmul(g, w, x, false, false));
     rc e = ir_rc(g);
-    if (!e) e = time_graph(g, c, mach, repeat, f);
+    if (!e) e = time_graph(a, g, c, mach, repeat, f);
     ir_free(g);
     return e;
 }
@@ -186,7 +209,7 @@ static rc bench_layer(const args *a, const config *c, machine *mach, int repeat,
     TRY(sizes(a, true, &m));
     TRY(args_int(a, "batch", 1, 65536, 1, &batch));
     TRY(model_graph(&m, MODEL_LAYERS, (int)batch, m.seq, &g));
-    rc e = time_graph(g, c, mach, repeat, f);
+    rc e = time_graph(a, g, c, mach, repeat, f);
     ir_free(g);
     return e;
 }
@@ -209,13 +232,23 @@ static rc bench_step(const args *a, config *c, machine *mach, int repeat, figure
 {
     model_config m;
     plan_options o;
+    dev_caps caps;
     train_timing t;
     int64_t batch;
     TRY(whole_model(a, c, &m, &batch));
     config_plan(c, &o);
+    f->update = true;
+    TRY(dev_caps_of(mach->dev, &caps));
+    if (!caps.computes) {
+        ir_graph *g;
+        TRY(model_graph(&m, MODEL_GRAD, (int)batch, m.seq, &g));
+        rc e = time_graph(a, g, c, mach, repeat, f);
+        ir_free(g);
+        return e;
+    }
     TRY(train_time(&m, (int)batch, repeat, &o, mach->dev, mach->k, f->each, &t));
     f->flops = t.flops;
-    f->predicted_ms = t.predicted_ms;
+    f->times = t.predicted;
     f->watts = t.watts;
     f->launches = t.launches;
     f->loads = t.loads;
@@ -281,16 +314,43 @@ static rc draw(const args *a, const figures *f, const dev_caps *caps)
     return e;
 }
 
+/* What the predicted time is made of. */
+static void print_parts(const figures *f)
+{
+    const plan_times *t = &f->times;
+    if (!(t->serial > 0)) return;
+    printf("    engine %.3f ms, host %.3f", t->engine, t->host);
+    if (f->update)
+        printf(", staging %.3f, optimizer %.3f (the bandwidth of memory, 28 bytes a "
+               "parameter: %.3f)",
+               t->staging, t->optimizer, t->floor);
+    printf("; %.3f if nothing overlapped\n", f->update ? t->serial : t->engine + t->host);
+}
+
+static void add_parts(const figures *f, json_t *o)
+{
+    const plan_times *t = &f->times;
+    cli_real(o, "engine_ms", t->engine);
+    cli_real(o, "host_ms", t->host);
+    cli_real(o, "serial_ms", f->update ? t->serial : t->engine + t->host);
+    if (!f->update) return;
+    cli_real(o, "pass_ms", t->pass);
+    cli_real(o, "staging_ms", t->staging);
+    cli_real(o, "optimizer_ms", t->optimizer);
+    cli_real(o, "optimizer_floor_ms", t->floor);
+}
+
 /* sweep: a product of the usual size is followed by one of each size. */
 static rc report(const args *a, figures *f, machine *m, bool sweep)
 {
     dev_caps caps;
     TRY(dev_caps_of(m->dev, &caps));
-    if (!sweep) TRY(draw(a, f, &caps));
+    f->predicted_ms = f->update ? f->times.step : f->times.pass;
+    if (!sweep && f->n_each) TRY(draw(a, f, &caps));
     size_t n = (size_t)f->n_each;
     double low = bench_part(f->each, n, 0.1), high = bench_part(f->each, n, 0.9);
     f->ms = bench_part(f->each, n, 0.5);
-    f->min_ms = f->each[0];
+    f->min_ms = n ? f->each[0] : (double)NAN;
     double gflops = caps.computes ? f->flops / f->ms / 1e6 : (double)NAN;
     double predicted = f->predicted_ms;
     double tflops = predicted > 0 ? f->flops / predicted / 1e9 : NAN;
@@ -310,6 +370,7 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
                    "%.1f %% of %.1f\n",
                    caps.profile->name, 100 * band, predicted, tflops, 100 * tflops / peak,
                    peak);
+        print_parts(f);
         if (isfinite(w.tflops_per_watt))
             printf("  %.2f TFLOP/s per watt, of %.2f W %s\n", w.tflops_per_watt, w.watts,
                    w.source);
@@ -323,6 +384,7 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
     cli_real(o, "low_ms", low);
     cli_real(o, "high_ms", high);
     if (predicted > 0) cli_real(o, "predicted_ms", predicted);
+    add_parts(f, o);
     if (caps.profile) json_object_set_new(o, "profile", json_string(caps.profile->name));
     cli_real(o, "error_band", band);
     cli_real(o, "gflops", gflops);

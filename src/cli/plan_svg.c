@@ -5,21 +5,12 @@
 #include <string.h>
 
 #include "cli/verbs.h"
+#include "plan/anchors.h"
 #include "plan/timeline.h"
 
-enum { WIDTH = 1200, LEFT = 70, TOP = 46, LANE = 44, GAP = 14, LANES = 3, LETTER = 7 };
-static const char *const lane_name[LANES] = {"engine", "host", "beside"};
-static const char *const lane_color[LANES] = {"#4e79a7", "#f28e2b", "#76b7b2"};
-
-static int lane_of(const plan_step *s)
-{
-    return s->engine ? 0 : s->background ? 2 : 1;
-}
-
-static const char *name_of(const plan *p, const plan_step *s)
-{
-    return s->engine ? p->programs[s->program].name : ir_op_name(s->node->op);
-}
+enum { WIDTH = 1200, LEFT = 70, RIGHT = 110, TOP = 64, LANE = 44, GAP = 14, LETTER = 7 };
+static const char *const lane_color[PLAN_LANES] = {"#4e79a7", "#f28e2b", "#76b7b2",
+                                                   "#b07aa1"};
 
 static void escaped(str *out, const char *text)
 {
@@ -38,27 +29,26 @@ static void escaped(str *out, const char *text)
         }
 }
 
-typedef struct {
-    const char *name, *scope, *cause;
-    int lane;
-    double ms, from; /* both in ms */
-} block;
-
-static void draw_block(const block *b, double scale, str *out)
+static int top_of(int lane)
 {
-    double x = LEFT + b->from * scale, wide = b->ms * scale;
-    int y = TOP + b->lane * (LANE + GAP);
+    return TOP + lane * (LANE + GAP);
+}
+
+static void draw_block(const plan_block *b, double scale, str *out)
+{
+    double x = LEFT + b->from_ms * scale, wide = b->ms * scale;
+    int y = top_of((int)b->lane);
     str_add(out, "<g><title>");
     escaped(out, b->name);
     str_add(out, *b->scope ? " of " : "");
     escaped(out, b->scope);
-    str_addf(out, ", %.3f ms: ", b->ms);
+    str_addf(out, ", %.3f ms from %.3f: ", b->ms, b->from_ms);
     escaped(out, b->cause);
     str_addf(out,
              "</title><rect x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" "
-             "fill=\"%s\" stroke=\"#fff\" stroke-width=\"0.5\"/>",
-             x, y, fmax(wide, 0.5), LANE, lane_color[b->lane]);
-    if (wide > LETTER * (double)strlen(b->name)) {
+             "fill=\"%s\" stroke=\"#fff\" stroke-width=\"%s\"/>",
+             x, y, fmax(wide, 0.5), LANE, lane_color[b->lane], wide > 2 ? "0.5" : "0");
+    if (wide > LETTER * (double)strlen(b->name) + 8) {
         str_addf(out, "<text x=\"%.2f\" y=\"%d\" fill=\"#fff\">", x + 4,
                  y + LANE / 2 + 4);
         escaped(out, b->name);
@@ -67,25 +57,27 @@ static void draw_block(const block *b, double scale, str *out)
     str_add(out, "</g>\n");
 }
 
-/* What follows the last step of the plan. */
-static void draw_update(const plan *p, double from, double scale, str *out)
+/* Each lane's name before it, and how long it is busy after it. */
+static void draw_lanes(const plan_block *b, int n, double end, str *out)
 {
-    block b = {"optimizer", "", "AdamW on the fp32 weights", 1, p->optimizer_ms, from};
-    draw_block(&b, scale, out);
-    b = (block){"staging",
-                "",
-                "values and weights to and from surfaces",
-                1,
-                p->staging_ms,
-                from + p->optimizer_ms};
-    draw_block(&b, scale, out);
+    for (int lane = 0; lane < PLAN_LANES; lane++) {
+        double busy = 0;
+        int y = top_of(lane) + LANE / 2 + 4;
+        for (int i = 0; i < n; i++) busy += (int)b[i].lane == lane ? b[i].ms : 0;
+        str_addf(out,
+                 "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
+                 "fill=\"#f4f4f4\"/><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>"
+                 "<text x=\"%d\" y=\"%d\">%.2f ms, %.0f %%</text>\n",
+                 LEFT, top_of(lane), WIDTH - LEFT - RIGHT, LANE, LEFT - 8, y,
+                 plan_lane_name(lane), WIDTH - RIGHT + 8, y, busy, 100 * busy / end);
+    }
 }
 
 /* Ticks at 1, 2 or 5 times a power of ten, about ten of them. */
 static void draw_axis(double end, double scale, str *out)
 {
     double raw = end / 10, unit = pow(10, floor(log10(raw))), step = unit;
-    int y = TOP + LANES * (LANE + GAP);
+    int y = top_of(PLAN_LANES);
     if (raw > 5 * unit) step = 10 * unit;
     else if (raw > 2 * unit) step = 5 * unit;
     else if (raw > unit) step = 2 * unit;
@@ -97,33 +89,44 @@ static void draw_axis(double end, double scale, str *out)
                  LEFT + i * step * scale, y + 14, i * step);
 }
 
-rc cli_plan_svg(const plan *p, str *out)
+static void draw_head(const plan *p, double end, str *out)
 {
-    double *start = mem_take(mem_mul((size_t)p->n_steps + 1, sizeof *start));
-    if (!start) return E_MEMORY;
-    double steps_end = plan_timeline(p, start);
-    double end = fmax(steps_end + p->optimizer_ms + p->staging_ms, 1e-6);
-    double scale = (WIDTH - LEFT - 30) / end;
+    plan_times t = plan_times_of(p);
     str_addf(out,
              "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
              "font-family=\"sans-serif\" font-size=\"12\">\n"
              "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n"
-             "<text x=\"%d\" y=\"24\" font-size=\"15\">one step on %s, predicted: %d "
-             "programs, %d launches</text>\n",
-             WIDTH, TOP + LANES * (LANE + GAP) + 24, LEFT, p->caps.uri, p->loads,
-             p->launches);
-    draw_axis(end, scale, out);
-    for (int i = 0; i < LANES; i++)
-        str_addf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", LEFT - 8,
-                 TOP + i * (LANE + GAP) + LANE / 2 + 4, lane_name[i]);
-    for (int i = 0; i < p->n_steps; i++) {
-        const plan_step *s = &p->steps[i];
-        block b = {name_of(p, s), s->scope,        s->cause,
-                   lane_of(s),    s->predicted_ms, start[i]};
-        draw_block(&b, scale, out);
+             "<text x=\"%d\" y=\"24\" font-size=\"15\">one step on %s: predicted %.3f ms "
+             "in %d launches of %d programs",
+             WIDTH, top_of(PLAN_LANES) + 24, LEFT, p->caps.uri, end, p->launches,
+             p->loads);
+    if (p->caps.profile)
+        str_addf(out, ", within %.0f %% as a rule",
+                 100 * plan_error_band(p->caps.profile));
+    str_addf(
+        out,
+        "</text>\n<text x=\"%d\" y=\"44\" fill=\"#555\">a pass %.3f ms; optimizer "
+        "%.3f, of which the bandwidth of memory is %.3f; staging %.3f; %.3f if nothing "
+        "overlapped</text>\n",
+        LEFT, t.pass, t.optimizer, t.floor, t.staging, t.serial);
+}
+
+rc cli_plan_svg(const plan *p, str *out)
+{
+    plan_block *b;
+    int n;
+    double end;
+    arena *mem = arena_new();
+    rc e = mem ? plan_blocks(p, mem, &b, &n, &end) : E_MEMORY;
+    if (!e) {
+        end = fmax(end, 1e-6);
+        double scale = (WIDTH - LEFT - RIGHT) / end;
+        draw_head(p, end, out);
+        draw_lanes(b, n, end, out);
+        draw_axis(end, scale, out);
+        for (int i = 0; i < n; i++) draw_block(&b[i], scale, out);
+        str_add(out, "</svg>\n");
     }
-    draw_update(p, steps_end, scale, out);
-    str_add(out, "</svg>\n");
-    mem_drop(start);
-    return str_done(out);
+    arena_free(mem);
+    return e ? e : str_done(out);
 }

@@ -66,8 +66,8 @@ static void predict_update(planner *b)
 static rc predict(planner *b)
 {
     plan *p = b->p;
-    double *start = arena_array(b->mem, (size_t)p->n_steps + 1, sizeof *start);
-    if (!start) return E_MEMORY;
+    plan_block *blocks;
+    int n;
     for (int i = 0; i < p->n_steps; i++) {
         plan_step *s = &p->steps[i];
         if (!s->engine) s->predicted_ms = plan_cost_host_step(b, s);
@@ -79,9 +79,7 @@ static rc predict(planner *b)
      * have been compiled by its end: a compile takes longer than a program. */
     p->compile_ms = plan_cost_compile(p->rebakes) /
                     (p->options.bake_every > 1 ? p->options.bake_every : 1);
-    p->step_ms = plan_timeline(p, start) + p->staging_ms + p->optimizer_ms +
-                 p->compile_ms;
-    return OK;
+    return plan_blocks(p, b->mem, &blocks, &n, &p->step_ms);
 }
 
 /* ---- limits ---- */

@@ -1,6 +1,6 @@
 /* text.c - a plan for people (plan_print) and for programs (plan_json). */
 #include "plan/anchors.h"
-#include "plan/cost.h"
+#include "plan/timeline.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -65,6 +65,7 @@ static void print_steps(const plan *p, str *out)
 static void print_memory(const plan *p, str *out)
 {
     const plan_memory *m = &p->memory;
+    plan_times w = plan_times_of(p);
     char t[6][32];
     str_addf(out,
              "memory: weights %s, moments %s, gradients %s, surfaces %s, activations %s, "
@@ -80,6 +81,12 @@ static void print_memory(const plan *p, str *out)
         str_addf(out, " on %s, within %.0f %% as a rule", p->caps.profile->name,
                  100 * plan_error_band(p->caps.profile));
     str_addc(out, '\n');
+    if (p->optimizer_ms > 0)
+        str_addf(
+            out,
+            "  a pass %.3f ms, then the update; %.3f if nothing overlapped; AdamW at "
+            "the bandwidth of memory, 28 bytes a parameter: %.3f\n",
+            w.pass, w.serial, w.floor);
     if (p->rebakes)
         str_addf(out,
                  "weights are baked: %d programs compiled again for each update of %d "
@@ -137,6 +144,7 @@ rc plan_print(const plan *p, str *out)
     print_programs(p, out);
     print_steps(p, out);
     print_window(p, out);
+    TRY(plan_print_timeline(p, out));
     print_memory(p, out);
     print_rules(p, out);
     for (int i = 0; i < p->n_notes; i++) str_addf(out, "note: %s\n", p->notes[i]);
@@ -219,31 +227,42 @@ static json_t *json_window(const plan *p)
                      "multiplications", w->n_muls);
 }
 
-/* What the memory alone makes of AdamW. */
-static double optimizer_floor(const plan *p)
+static json_t *json_timeline(const plan *p)
 {
-    double bytes = PLAN_OPTIMIZER_BYTES * p->memory.weights / 4;
-    if (!p->caps.profile || !(p->memory.moments > 0)) return 0;
-    return dev_host_ms(p->caps.profile, NULL, DEV_HOST_MEMORY, bytes);
+    plan_block *b;
+    int n = 0;
+    double end;
+    json_t *all = json_array();
+    arena *mem = arena_new();
+    if (mem && plan_blocks(p, mem, &b, &n, &end) != OK) n = 0;
+    for (int i = 0; i < n; i++)
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:f, s:f}", "lane",
+                                             plan_lane_name((int)b[i].lane), "name",
+                                             b[i].name, "scope", b[i].scope, "from_ms",
+                                             b[i].from_ms, "ms", b[i].ms));
+    arena_free(mem);
+    return all;
 }
 
 rc plan_json(const plan *p, str *out)
 {
     const plan_memory *m = &p->memory;
+    plan_times t = plan_times_of(p);
     json_t *memory = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "weights", m->weights,
                                "moments", m->moments, "gradients", m->gradients,
                                "surfaces", m->surfaces, "activations", m->activations,
                                "host", m->host);
     json_t *all = json_pack(
         "{s:o, s:i, s:i, s:I, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, "
-        "s:o, s:f}",
+        "s:o, s:f, s:f, s:f, s:o}",
         "programs", json_programs(p), "loads", p->loads, "compiles_per_update",
         p->rebakes, "staged_bytes", (json_int_t)p->staged_bytes, "launches_per_step",
         p->launches, "host", json_host(p), "memory", memory, "predicted_step_ms",
         p->step_ms, "engine_ms", p->engine_ms, "host_ms", p->host_ms, "staging_ms",
         p->staging_ms, "optimizer_ms", p->optimizer_ms, "compile_ms", p->compile_ms,
         "rules_kept", json_rules(p), "notes", json_notes(p), "window", json_window(p),
-        "optimizer_floor_ms", optimizer_floor(p));
+        "optimizer_floor_ms", t.floor, "pass_ms", t.pass, "serial_ms", t.serial,
+        "timeline", json_timeline(p));
     if (all && p->caps.profile) {
         json_object_set_new(all, "profile", json_string(p->caps.profile->name));
         json_object_set_new(all, "error_band",

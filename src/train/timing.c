@@ -85,7 +85,7 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
     if (!e) {
         out->loads = r.step.plan->loads;
         out->launches = r.step.plan->launches;
-        out->predicted_ms = r.step.plan->step_ms;
+        out->predicted = plan_times_of(r.step.plan);
         e = measure(&r, repeat, each, out);
     }
     window_free(r.window);

@@ -16,7 +16,7 @@
 #include "dev/device.h"
 #include "exec/exec.h"
 #include "model/model.h"
-#include "plan/plan.h"
+#include "plan/timeline.h"
 
 typedef enum { TRAIN_COSINE, TRAIN_LINEAR, TRAIN_CONSTANT } train_schedule;
 typedef struct {
@@ -136,10 +136,10 @@ rc train_grad(model *m, int batch, int seq, const int32_t *ids, double loss_scal
 /* Time `repeat` whole updates (forward, backward, AdamW) on random tokens, after
  * one that is not counted; no files, no data. (timing.c) */
 typedef struct {
-    double ms, min_ms;   /* median, least */
-    double flops;        /* 2*MAC of every matmul of one update */
-    double predicted_ms; /* the plan's */
-    double watts;        /* of the engine meanwhile; NaN = no meter */
+    double ms, min_ms; /* median, least */
+    double flops;      /* 2*MAC of every matmul of one update */
+    plan_times predicted;
+    double watts; /* of the engine meanwhile; NaN = no meter */
     int loads, launches;
 } train_timing;
 /* each: the time of every update in order, room for `repeat`; may be NULL. */

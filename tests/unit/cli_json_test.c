@@ -305,6 +305,7 @@ static void answers_of_the_engine_have_their_keys(void **state)
     expect_part(o, "explain", "programs");
     expect_part(o, "explain", "host");
     expect_part(o, "explain", "memory");
+    expect_part(o, "explain", "timeline");
     assert_null(json_object_get(o, "counts"));
     json_decref(o);
     str_free(&out);
@@ -375,13 +376,51 @@ static void benchmarks_have_their_keys(void **state)
 {
     expect_only("bench gemm --m 64 --n 64 --k 64 --repeat 3 --json");
     expect_only("bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --repeat 2 --json");
-    expect_only("bench step --dim 64 --hidden 128 --heads 2 --layers 1 --seq 32 "
-                "--vocab 300 --repeat 2 --threads 1 --json");
-    json_t *o = answer("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 "
-                       "--seq 32 --vocab 300 --json",
-                       promised("bench", "programs"));
+    json_t *o = expect("bench step --dim 64 --hidden 128 --heads 2 --layers 1 --seq 32 "
+                       "--vocab 300 --repeat 2 --threads 1 --json");
+    expect_keys(o, promised("bench", "step"), "bench step");
+    json_decref(o);
+    o = answer("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 "
+               "--seq 32 --vocab 300 --json",
+               promised("bench", "programs"));
     expect_part(o, "bench", "rows");
     json_decref(o);
+}
+
+static double real(const json_t *o, const char *key)
+{
+    json_t *v = json_object_get(o, key);
+    assert_true(json_is_real(v));
+    return json_real_value(v);
+}
+
+/* The same plan, asked in two ways; where nothing is computed nothing is timed. */
+static void a_step_in_parts_is_the_same_to_bench_and_to_explain(void **state)
+{
+    str out = {0};
+    ask("explain tiny.conf -d null:m4 --json --svg plan.svg", &out);
+    json_t *e = json_loads(str_text(&out), 0, NULL);
+    str_free(&out);
+    ask("bench step --recipe tiny.conf -d null:m4 --json --svg step.svg", &out);
+    json_t *b = json_loads(str_text(&out), 0, NULL), *part;
+    str_free(&out);
+    static const char *const same[] = {"pass_ms",           "engine_ms",    "host_ms",
+                                       "staging_ms",        "optimizer_ms", "serial_ms",
+                                       "optimizer_floor_ms"};
+    for (size_t i = 0; i < COUNT_OF(same); i++)
+        assert_near(real(b, same[i]), real(e, same[i]), 1e-6);
+    assert_near(real(b, "predicted_ms"), real(e, "predicted_step_ms"), 1e-6);
+    assert_true(real(e, "predicted_step_ms") < real(e, "serial_ms"));
+    assert_true(real(e, "optimizer_ms") >= real(e, "optimizer_floor_ms"));
+    assert_null(json_object_get(b, "ms"));
+    /* the timeline ends when the step does */
+    double end = 0;
+    size_t i;
+    json_array_foreach(json_object_get(e, "timeline"), i, part)
+        end = fmax(end, real(part, "from_ms") + real(part, "ms"));
+    assert_near(end, real(e, "predicted_step_ms"), 1e-6);
+    json_decref(b);
+    json_decref(e);
 }
 
 /* On the null device, which takes no time: rows are predicted. */
@@ -447,6 +486,7 @@ int main(void)
         cmocka_unit_test(counts_of_a_plan_are_those_of_its_programs),
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
+        cmocka_unit_test(a_step_in_parts_is_the_same_to_bench_and_to_explain),
         cmocka_unit_test(sweeps_have_their_keys_and_are_drawn),
         cmocka_unit_test(every_command_with_json_promises_keys),
     };
