@@ -73,7 +73,9 @@ void config_plan(const config *c, plan_options *out)
     const char *window = config_text(c, OPT_plan_window);
     double limit = config_real(c, OPT_plan_memory_gb) * 1e9;
     *out = (plan_options){
-        .weights = !strcmp(weights, "baked") ? PLAN_BAKED : PLAN_STREAMED,
+        .weights = !strcmp(weights, "baked")      ? PLAN_BAKED
+                   : !strcmp(weights, "resident") ? PLAN_RESIDENT
+                                                  : PLAN_STREAMED,
         .bake_every = (int)config_int(c, OPT_plan_bake_every),
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE

@@ -117,7 +117,7 @@ static rc renew_surfaces(exec *x)
     for (int i = 0; i < p->n_steps; i++)
         for (int j = 0; p->steps[i].engine && j < p->steps[i].n_out; j++) {
             int buffer = p->steps[i].out[j];
-            if (p->buffers[buffer].slot >= 0) continue;
+            if (p->buffers[buffer].slot >= 0 || x->lent[buffer]) continue;
             if (x->surfaces[buffer]) dev_drop(x->surfaces[buffer]);
             x->surfaces[buffer] = NULL;
             TRY(make_surface(x, buffer));
@@ -162,6 +162,7 @@ static rc take_arrays(exec *x)
         {(void **)&x->stale, (size_t)p->n_programs + 1, sizeof *x->stale},
         {(void **)&x->surfaces, buffers, sizeof *x->surfaces},
         {(void **)&x->slots, (size_t)p->n_slots + 1, sizeof *x->slots},
+        {(void **)&x->lent, buffers, sizeof *x->lent},
         {(void **)&x->host, buffers, sizeof *x->host},
         {(void **)&x->bound, buffers, sizeof *x->bound},
         {(void **)&x->mapping, buffers, sizeof *x->mapping},
@@ -221,7 +222,8 @@ void exec_close(exec *x)
     for (int i = 0; x->args && i < p->n_steps; i++) exec_host_release(x, i);
     if (x->args) unmap_all(x);
     for (int i = 0; x->args && i < p->n_buffers; i++)
-        if (x->surfaces[i] && p->buffers[i].slot < 0) dev_drop(x->surfaces[i]);
+        if (x->surfaces[i] && p->buffers[i].slot < 0 && !x->lent[i])
+            dev_drop(x->surfaces[i]);
     if (x->args) drop_slots(x);
     for (int i = 0; x->args && i < p->n_programs; i++)
         if (x->programs[i]) dev_unload(x->programs[i]);

@@ -63,6 +63,19 @@ rc exec_files(const exec *x, int program, arena *mem, mil_blob_file **files,
 /* What a program of the plan has counted since exec_open (dev_counts_of), of all its
  * calls together. Not during a step. */
 rc exec_counts(exec *x, int program, dev_counts *out);
+/* ---- surfaces given from outside (state that stays on the engine) ----
+ * A place is where the plan keeps a named value on a surface of its own: a
+ * weight, a kept fp16 input, an output. -1: there is none. A surface that is put
+ * there (of the place's shape) is used from the next step on and stays the
+ * caller's; so one plan's output becomes another's input, and the next step's.
+ * A weight that is put there has no exec_half. Not during a step; the first time
+ * not between exec_halves_begin and its end either. */
+int exec_place(const exec *x, const char *name);
+const dev_shape *exec_place_shape(const exec *x, int place);
+dev_surface *exec_place_get(const exec *x, int place);
+void exec_place_put(exec *x, int place, dev_surface *s);
+rc exec_place_read(exec *x, int place, float *out);
+rc exec_place_write(exec *x, int place, const float *in);
 /* What the device doubts of a program of the plan (dev_warnings). */
 size_t exec_warnings(const exec *x, int program, const char *const **lines);
 /* One pass over all steps. Gradients are added to what the grad buffers hold. */

@@ -36,6 +36,7 @@ struct exec {
     dev_program **programs;
     dev_surface **surfaces; /* by buffer; NULL off the device; slots shared */
     dev_surface **slots;
+    bool *lent;   /* by buffer: the surface is the caller's */
     int *mapping; /* by buffer: first buffer with the same surface */
     void **host;  /* by buffer: HOST and INPUT memory */
     int n_bindings;

@@ -200,25 +200,31 @@ static int whole(const exec *x, const char *param)
     return found;
 }
 
+/* The caller writes into it: not into what is written elsewhere. */
+static bool has_half(const exec *x, int buffer)
+{
+    return x->p->buffers[buffer].home == PLAN_WEIGHT && !x->lent[buffer];
+}
+
 /* Those of the first n buffers, all of them whatever fails; the first error. */
 static rc unmap_weights(exec *x, int n)
 {
     err_saved first = {.code = OK};
     for (int i = 0; i < n; i++) {
-        if (x->p->buffers[i].home != PLAN_WEIGHT) continue;
+        if (!has_half(x, i)) continue;
         rc r = exec_unmap(x, i);
         if (r != OK && first.code == OK) err_save(r, &first);
     }
     return first.code == OK ? OK : err_restore(&first);
 }
 
-/* All weight surfaces stay mapped until exec_halves_end or the next step. */
+/* All these surfaces stay mapped until exec_halves_end or the next step. */
 rc exec_halves_begin(exec *x)
 {
     if (x->halves_open) return OK;
     for (int i = 0; i < x->p->n_buffers; i++) {
         void *p;
-        if (x->p->buffers[i].home != PLAN_WEIGHT) continue;
+        if (!has_half(x, i)) continue;
         rc r = exec_map(x, i, &p);
         if (r != OK) {
             err_saved why;
@@ -234,7 +240,7 @@ rc exec_halves_begin(exec *x)
 half *exec_half(exec *x, const char *param)
 {
     int i = x->halves_open ? whole(x, param) : -1;
-    return i < 0 ? NULL : x->address[x->mapping[i]];
+    return i < 0 || x->lent[i] ? NULL : x->address[x->mapping[i]];
 }
 
 rc exec_halves_end(exec *x)

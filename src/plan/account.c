@@ -20,7 +20,10 @@ static void count_params(planner *b)
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i]->op == IR_param)
             m->weights += 4.0 * (double)ir_count(g->nodes[i]->shape);
-    if (training) m->moments = 2 * m->weights;
+    if (training || b->p->update) m->moments = 2 * m->weights;
+    if (!b->p->update) return;
+    m->gradients = m->weights; /* read for their norm */
+    m->host += m->weights;     /* what fp32 has lost of weights, to save it */
 }
 
 /* What exec will take: surfaces that live as long as the plan, slots shared by
@@ -35,11 +38,17 @@ static void count_buffers(planner *b)
         if (q->home == PLAN_WEIGHT || (q->home == PLAN_SURFACE && q->slot < 0))
             m->surfaces += bytes;
         if (q->home == PLAN_HOST || q->home == PLAN_INPUT) m->host += bytes;
+        /* two sets of hi, lo, m, r, of which one hi is counted */
+        if (q->home == PLAN_WEIGHT && plan_stays(p, q->name)) m->surfaces += 7 * bytes;
     }
     for (int i = 0; i < p->n_slots; i++) m->activations += (double)p->slot_bytes[i];
     for (int i = 0; i < p->n_programs; i++)
         for (int k = 0; k < p->programs[i].n_files; k++)
             m->host += (double)p->programs[i].files[k].size;
+    if (p->update) {
+        m->activations += p->update->memory.activations;
+        m->host += p->update->memory.host;
+    }
     for (int i = 0; i < p->n_programs; i++) { /* and those that are still to come */
         const plan_program *q = &p->programs[i];
         for (int k = 0; k < q->n_baked && !q->n_files; k++)
@@ -48,18 +57,27 @@ static void count_buffers(planner *b)
     }
 }
 
-/* Between updates: the optimizer, and staging of what it made. */
+/* Between updates: the optimizer, and staging of what it made. What stays on the
+ * engine is updated there; the host reads its gradients. */
 static void predict_update(planner *b)
 {
     plan *p = b->p;
+    double stays = 0;
     if (!(p->memory.moments > 0)) return;
-    p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4);
-    for (int i = 0; i < p->n_buffers; i++)
-        if (p->buffers[i].home == PLAN_WEIGHT) {
-            p->staged_bytes += (double)p->buffers[i].bytes;
-            p->staging_ms += plan_cost_host(b, DEV_HOST_COPY,
-                                            (double)p->buffers[i].bytes);
+    for (int i = 0; i < p->n_buffers; i++) {
+        const plan_buffer *q = &p->buffers[i];
+        if (q->home != PLAN_WEIGHT) continue;
+        if (plan_stays(p, q->name)) {
+            stays += (double)ir_count(q->logical);
+            continue;
         }
+        p->staged_bytes += (double)q->bytes;
+        p->staging_ms += plan_cost_host(b, DEV_HOST_COPY, (double)q->bytes);
+    }
+    p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4 - stays);
+    if (!p->update) return;
+    p->optimizer_ms += plan_cost_host(b, DEV_HOST_CAST, 4 * stays);
+    p->optimizer_ms += p->update->engine_ms;
 }
 
 /* What overlaps is what the plan's waits let overlap. */
@@ -196,6 +214,10 @@ static rc note_assumed(planner *b)
 
 rc plan_account(planner *b)
 {
+    if (b->p->update) {
+        b->p->loads += b->p->update->loads;
+        b->p->launches += b->p->update->launches;
+    }
     count_params(b);
     count_buffers(b);
     TRY(predict(b));

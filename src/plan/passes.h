@@ -136,6 +136,9 @@ void plan_port_name(planner *b, bool output, int i, char name[16]);
 rc plan_build_program(planner *b, const plan_item *item, ir_graph **out);
 /* The graph of a host item that is evaluated: inputs v0, v1, ..., output y. */
 rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out);
+/* ---- resident: gradients stay on the engine; then a plan to use them ---- */
+rc plan_resident_split(planner *b);
+rc plan_resident_update(planner *b);
 /* ---- pack ---- */
 rc plan_pack(planner *b);
 rc plan_sizes(planner *b);

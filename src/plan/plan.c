@@ -79,9 +79,11 @@ static rc place(planner *b)
     memcpy(kept, p->kept, sizeof kept);
     TRY(plan_place(b));
     if (!wants_windows(p)) return OK;
-    if (p->options.weights == PLAN_BAKED)
-        return err_fail(E_CONFIG, "plan.window moves factors of streamed weights; these "
-                                  "are baked into programs");
+    if (p->options.weights != PLAN_STREAMED)
+        return err_fail(E_CONFIG,
+                        "plan.window moves factors of streamed weights; these %s",
+                        p->options.weights == PLAN_BAKED ? "are baked into programs"
+                                                         : "stay on the engine");
     memcpy(p->kept, kept, sizeof kept);
     TRY_WHILE(plan_window_pass(b), "choosing exponent windows");
     b->n_sinks = 0;
@@ -93,6 +95,8 @@ static rc run_passes(planner *b, const ir_graph *given)
 {
     plan *p = b->p;
     TRY_WHILE(ir_simplify(given, &p->given, NULL), "reading the graph");
+    bool resident = p->options.weights == PLAN_RESIDENT && has_gradients(p->given);
+    if (resident) TRY(plan_resident_split(b));
     TRY(plan_legal(b));
     TRY_WHILE(place(b), "placing nodes");
     TRY(plan_name_products(b));
@@ -102,6 +106,7 @@ static rc run_passes(planner *b, const ir_graph *given)
     TRY(plan_sizes(b));
     TRY(plan_slots(b));
     TRY(plan_waits(b));
+    if (resident) TRY(plan_resident_update(b));
     TRY(plan_account(b));
     return plan_verify(p);
 }
@@ -134,6 +139,7 @@ rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o
 void plan_free(plan *p)
 {
     if (!p) return;
+    plan_free(p->update);
     for (int i = 0; i < p->n_programs; i++) ir_free(p->programs[i].graph);
     for (int i = 0; i < p->n_steps; i++) ir_free(p->steps[i].graph);
     ir_free(p->given);

@@ -22,8 +22,10 @@
 
 typedef enum {
     PLAN_STREAMED,
-    PLAN_BAKED
-} plan_weights; /* inputs of a program, or constants in it */
+    PLAN_BAKED,
+    PLAN_RESIDENT
+} plan_weights; /* inputs of a program, constants in it, or inputs that are
+                   outputs of the update before */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
 /* AUTO: for training, where the device drops products. */
 typedef enum { PLAN_WINDOW_OFF, PLAN_WINDOW_ON, PLAN_WINDOW_AUTO } plan_windows;
@@ -251,6 +253,7 @@ struct plan {
     double compile_ms;       /* of step_ms: PLAN_BAKED, a pass's share of its set */
     int kept[DEV_RULES_MAX]; /* how often the guard of each rule changed something */
     plan_window *window;     /* NULL = off */
+    plan *update;            /* PLAN_RESIDENT with gradients: AdamW (resident.c) */
     int n_notes;
     const char **notes; /* rules kept at a cost, rules not kept and why */
 };
@@ -275,6 +278,18 @@ rc plan_verify(const plan *p);
  * `mem`. */
 rc plan_bake(const plan *p, int program, int n, const ir_binding *values, arena *mem,
              mil_blob_file **files, int *n_files);
+
+/* ---- PLAN_RESIDENT (resident.c, docs/weights.md) ----
+ * For each param X that stays on the engine the plan has an output "dw:X" in
+ * the place of "grad:X", and `update` has inputs "hi:X", "lo:X", "m:X", "r:X",
+ * "g:X" and outputs "new_hi:X" ... "new_r:X", whose surfaces lie like the plan's
+ * own for X ("g:X": like "dw:X"). */
+bool plan_stays(const plan *p, const char *param);
+#define PLAN_NUMBERS_NAME "numbers:"
+enum { PLAN_LOW_PLACES = 10, PLAN_MOMENT_PLACES = 10, PLAN_NUMBERS = 9 };
+/* What each input "numbers:..." of an update is, PLAN_NUMBERS * 32 values.
+ * grad_scale: what makes true, clipped gradients of those on the surfaces. */
+void plan_update_numbers(const kern_adamw_args *a, float *out);
 
 /* Text forms for `explain`. */
 rc plan_print(const plan *p, str *out); /* programs, steps, causes, memory */

@@ -24,7 +24,6 @@ static const char *what(const plan *p, const plan_step *s)
 static void print_programs(const plan *p, str *out)
 {
     char t[3][32];
-    str_addf(out, "programs: %d to load, %d launches a step\n", p->loads, p->launches);
     for (int i = 0; i < p->n_programs; i++) {
         const plan_program *q = &p->programs[i];
         str_addf(out, "  %-14s x%-3d in %d (%s) out %d (%s) %s flop %.3f ms: %s\n",
@@ -141,8 +140,14 @@ static void print_window(const plan *p, str *out)
 
 rc plan_print(const plan *p, str *out)
 {
+    str_addf(out, "programs: %d to load, %d launches a step\n", p->loads, p->launches);
     print_programs(p, out);
+    if (p->update) print_programs(p->update, out);
     print_steps(p, out);
+    if (p->update) {
+        str_add(out, "AdamW, after the host has seen that gradients are finite:\n");
+        print_steps(p->update, out);
+    }
     print_window(p, out);
     TRY(plan_print_timeline(p, out));
     print_memory(p, out);
@@ -154,14 +159,15 @@ rc plan_print(const plan *p, str *out)
 /* ---- JSON: keys of docs/cli.md ---- */
 static json_t *json_programs(const plan *p)
 {
-    json_t *all = json_array();
+    json_t *all = p->update ? json_programs(p->update) : json_array();
     for (int i = 0; i < p->n_programs; i++) {
         const plan_program *q = &p->programs[i];
-        json_array_append_new(
-            all, json_pack("{s:s, s:i, s:I, s:I, s:f, s:s, s:f}", "name", q->name,
-                           "calls", q->calls, "in_bytes", (json_int_t)q->in_bytes,
-                           "out_bytes", (json_int_t)q->out_bytes, "flops", q->flops,
-                           "cause", q->cause, "predicted_ms", q->predicted_ms));
+        json_array_insert_new(
+            all, (size_t)i,
+            json_pack("{s:s, s:i, s:I, s:I, s:f, s:s, s:f}", "name", q->name, "calls",
+                      q->calls, "in_bytes", (json_int_t)q->in_bytes, "out_bytes",
+                      (json_int_t)q->out_bytes, "flops", q->flops, "cause", q->cause,
+                      "predicted_ms", q->predicted_ms));
     }
     return all;
 }

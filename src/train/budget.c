@@ -44,7 +44,7 @@ static bool evaluates(const run *r)
 static rc both_fit(run *r)
 {
     int max = r->caps.compiles_max, loads = r->step.plan->loads;
-    if (r->job->plan.weights != PLAN_STREAMED) {
+    if (r->job->plan.weights == PLAN_BAKED) {
         TRY(held_layout(r, &r->mo->config));
         return policy_fits(&r->step, &r->held);
     }
@@ -120,6 +120,20 @@ rc run_restart(run *r, const char *why)
 
 /* ---- loading ---- */
 
+static void drop_step(run *r)
+{
+    session_unload(&r->step);
+    resident_close(r->resident); /* after what uses its surfaces */
+    r->resident = NULL;
+}
+
+rc budget_unload_step(run *r)
+{
+    if (r->resident) TRY(resident_pull(r->resident));
+    drop_step(r);
+    return OK;
+}
+
 static rc load(run *r, session *s, session *other, float *grads, const char *what)
 {
     int loads = s->plan->loads, compiles = left(r, r->caps.compiles_max, DEV_LOADS);
@@ -130,7 +144,10 @@ static rc load(run *r, session *s, session *other, float *grads, const char *wha
         TRY(run_restart(r, why));
     }
     int slots = loads + (s->plan->rebakes > 0); /* one is made beside the old */
-    if (left(r, r->caps.programs_max, DEV_LOADED) < slots) session_unload(other);
+    if (left(r, r->caps.programs_max, DEV_LOADED) < slots) {
+        if (other == &r->step) TRY(budget_unload_step(r));
+        else session_unload(other);
+    }
     return session_load(s, r->mo, r->job->dev, r->job->k, grads);
 }
 
@@ -141,12 +158,13 @@ rc budget_step(run *r)
     if (!r->grads) return E_MEMORY;
     /* Baked weights use up the compiles: what evaluates is compiled before, where
      * no other image will have any. */
-    if (r->job->plan.weights != PLAN_STREAMED && !r->job->may_restart && r->held.plan)
+    if (r->job->plan.weights == PLAN_BAKED && !r->job->may_restart && r->held.plan)
         TRY(budget_held(r));
     rc bad = load(r, &r->step, &r->held, r->grads, "a step");
+    if (bad == OK && policy_rest(r)) bad = resident_open(r);
     if (bad == OK && r->window)
         bad = exec_window(r->step.exec, window_factors(r->window), true);
-    if (bad != OK) session_unload(&r->step);
+    if (bad != OK) drop_step(r); /* the host has all of it still */
     return bad;
 }
 

@@ -13,6 +13,8 @@
 #include "train/state.h"
 
 enum { FILES_MAX = 8, TOKENIZER_LIMIT = 256 << 20 };
+#define REST_FILE "rest.safetensors" /* only with resident weights */
+static const char *const rest_prefix[] = {"rest."};
 static const char *const moment_prefix[] = {"exp_avg.", "exp_avg_sq."};
 
 char *checkpoint_dir(arena *mem, const char *run_dir, int64_t step)
@@ -74,6 +76,11 @@ static rc write_files(arena *mem, const char *dir, const model *mo, const float 
         char *path = file_join(mem, dir, "optim.safetensors");
         if (!path) return E_MEMORY;
         TRY(model_write(mo, 2, flat, moment_prefix, path));
+    }
+    if (s->rest) {
+        char *path = file_join(mem, dir, REST_FILE);
+        if (!path) return E_MEMORY;
+        TRY(model_write(mo, 1, &s->rest, rest_prefix, path));
     }
     if (tokenizer_path) TRY(copy_tokenizer(mem, tokenizer_path, dir));
     TRY(file_list(mem, dir, &names, &n));
@@ -203,6 +210,17 @@ rc checkpoint_read(const char *dir, model *mo, float *m, float *v)
     str_addf(&path, "%s/optim.safetensors", dir);
     rc r = str_done(&path);
     if (r == OK) r = model_read(mo, 2, flat, moment_prefix, path.p);
+    str_free(&path);
+    return r;
+}
+
+rc checkpoint_rest(const char *dir, const model *mo, float *rest)
+{
+    str path = {0};
+    str_addf(&path, "%s/%s", dir, REST_FILE);
+    rc r = str_done(&path);
+    memset(rest, 0, mo->n_floats * sizeof *rest);
+    if (r == OK && file_exists(path.p)) r = model_read(mo, 1, &rest, rest_prefix, path.p);
     str_free(&path);
     return r;
 }

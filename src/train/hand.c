@@ -2,9 +2,9 @@
  *
  * Two pieces of nameless memory (base/shared.h) survive exec:
  *
- *   arrays   weights | first moments | second moments: floats, laid out like the
- *            model's. They stand there while the run trains, so that handing
- *            them over copies nothing
+ *   arrays   weights | first moments | second moments | what fp32 lost of resident
+ *            weights, if they are: floats, laid out like the model's. They stand
+ *            there while the run trains, so that handing them over copies nothing
  *   parcel   a head, then parts one after another: 0 what the trainer knows, as
  *            JSON (the object of state.json, and the counters of the loop);
  *            1 events that are not in the file; then the caller's own texts
@@ -94,15 +94,29 @@ static bool counter_read(const counter *c, const json_t *j, run *r)
 
 /* ---- arrays ---- */
 
-rc hand_arrays(run *r)
+enum { ARRAYS = 4 };
+
+static size_t array_bytes(const run *r)
 {
-    size_t n = r->mo->n_floats, bytes = mem_mul(3, mem_mul(n, sizeof(float)));
-    TRY_WHILE(shared_new(bytes, &r->arrays),
-              "making room for weights and moments that outlive a restart");
+    size_t n = mem_mul(r->mo->n_floats, sizeof(float));
+    return mem_mul(policy_rest(r) ? ARRAYS : ARRAYS - 1, n);
+}
+
+static void point_into_arrays(run *r)
+{
+    size_t n = r->mo->n_floats;
     float *p = r->arrays.p;
     r->mo->weights = p;
     r->m = p + n;
     r->v = p + 2 * n;
+    r->rest = policy_rest(r) ? p + 3 * n : NULL;
+}
+
+rc hand_arrays(run *r)
+{
+    TRY_WHILE(shared_new(array_bytes(r), &r->arrays),
+              "making room for weights and moments that outlive a restart");
+    point_into_arrays(r);
     return OK;
 }
 
@@ -110,13 +124,14 @@ rc hand_arrays(run *r)
 static rc move_arrays(run *r)
 {
     size_t n = r->mo->n_floats * sizeof(float);
-    float *from[] = {r->mo->weights, r->m, r->v};
+    float *from[ARRAYS] = {r->mo->weights, r->m, r->v, r->rest};
     if (r->arrays.fd >= 0) return OK;
     TRY(hand_arrays(r));
-    memcpy(r->mo->weights, from[0], n);
-    memcpy(r->m, from[1], n);
-    memcpy(r->v, from[2], n);
-    for (int i = 0; i < 3; i++) mem_drop(from[i]);
+    float *to[ARRAYS] = {r->mo->weights, r->m, r->v, r->rest};
+    for (int i = 0; i < ARRAYS; i++) {
+        if (from[i]) memcpy(to[i], from[i], n);
+        mem_drop(from[i]);
+    }
     return OK;
 }
 
@@ -169,7 +184,7 @@ rc hand_over(run *r, int *fd)
     shared parcel = {.fd = -1};
     train_part part[PARTS] = {{0}};
     session_unload(&r->held); /* what they compile meanwhile reads the weights */
-    session_unload(&r->step);
+    TRY(budget_unload_step(r));
     r->s.wall_s = run_seconds(r);
     r->s.window = NULL;
     if (r->window) TRY(window_save(r->window, &r->s.window));
@@ -193,7 +208,7 @@ rc hand_over(run *r, int *fd)
     r->locked = false; /* the descriptors are the next image's */
     shared_unmap(&r->arrays);
     r->arrays = (shared){.fd = -1};
-    r->mo->weights = r->m = r->v = NULL;
+    r->mo->weights = r->m = r->v = r->rest = NULL;
     return OK;
 }
 
@@ -273,15 +288,11 @@ void train_hand_close(train_hand *h)
 /* From now on they are the run's. */
 static rc take_descriptors(run *r, train_hand *h)
 {
-    size_t n = r->mo->n_floats, bytes = mem_mul(3, mem_mul(n, sizeof(float)));
-    if (h->arrays.fd < 0 || h->arrays.n < bytes)
+    if (h->arrays.fd < 0 || h->arrays.n < array_bytes(r))
         return err_fail(E_FORMAT, "the arrays handed over are not those of this model");
     r->arrays = h->arrays;
     h->arrays = (shared){.fd = -1};
-    float *p = r->arrays.p;
-    r->mo->weights = p;
-    r->m = p + n;
-    r->v = p + 2 * n;
+    point_into_arrays(r);
     r->lock.fd = h->lock;
     r->locked = h->lock >= 0;
     h->lock = -1;

@@ -112,6 +112,7 @@ rc run_evaluate(run *r)
 {
     eval_result e;
     if (!dataset_held_windows(r->data, r->mo->config.seq)) return OK;
+    if (r->resident) TRY(resident_pull(r->resident));
     TRY(budget_held(r));
     TRY(window_lend(r->window, r->held.plan, r->held.exec));
     /* The number a finished run is judged by is over all that was held out. */

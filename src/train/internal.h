@@ -7,6 +7,7 @@
  *   window.c    factors of exponent windows
  *   counts.c    products dropped, where the device counts them
  *   policy.c    what a weight policy asks of a run
+ *   resident.c  weights and moments that stay on the engine
  *   held.c      the loss on text never trained on
  *   report.c    events
  *   keep.c      checkpoints of a run, due or asked for
@@ -49,6 +50,8 @@ rc policy_check(const plan_options *p, train_options *o);
 /* E_BUDGET if no process can hold the programs of both; plans are enough. With
  * held NULL: of the first. */
 rc policy_fits(const session *step, const session *held);
+typedef struct run run;
+bool policy_rest(const run *r); /* it has r->rest */
 
 /* ---- schedule.c ---- */
 enum { SCALE_START = 1024, SCALE_MIN = 1, SCALE_MAX = 65536, SCALE_PATIENCE = 200 };
@@ -83,7 +86,8 @@ rc window_save(train_window *t, const char **text);
 rc window_load(train_window *t, const char *text);
 
 /* ---- the run ---- */
-typedef struct {
+typedef struct resident resident;
+struct run {
     const train_job *job;
     train_options o; /* job's, zeros filled */
     file_lock_ lock;
@@ -99,11 +103,13 @@ typedef struct {
     data_facts facts;
     model *mo;
     float *m, *v, *grads;   /* laid out like mo->weights */
-    shared arrays;          /* where weights, m and v are, if they can be handed on */
+    shared arrays;          /* where weights, m, v, rest are, if they can be handed on */
     int32_t *ids, *targets; /* one micro-batch */
     train_state s;
     session step, held;   /* held is opened by the first evaluation */
     train_window *window; /* NULL = off */
+    resident *resident;   /* NULL = weights are the host's */
+    float *rest;          /* resident: what fp32 weights have lost; laid out alike */
     double began_ms, wall_before_s;
     int64_t began_step, saved_step; /* of the newest checkpoint, -1 = none */
     int64_t good_step;              /* newest that is known to give a finite loss */
@@ -125,7 +131,15 @@ typedef struct {
     int64_t image_step; /* where this image began */
     double image_ms;    /* and when */
     bool evaluated;     /* this image has */
-} run;
+};
+
+/* ---- resident.c: plan.weights=resident; none of it otherwise ---- */
+rc resident_open(run *r); /* r->resident; state goes to the engine */
+void resident_close(resident *t);
+rc resident_gradients(resident *t); /* of the last pass, into r->grads */
+/* AdamW for what stays there. On failure nothing has changed. */
+rc resident_update(resident *t, const kern_adamw_args *a);
+rc resident_pull(resident *t); /* weights, moments and r->rest, to save them */
 
 /* open.c. After a failure the run is still to be closed. */
 rc run_open(const train_job *job, run *r);
@@ -149,13 +163,16 @@ rc budget_check(run *r, bool *restarts);
 /* Load, bind, stage what is needed next. E_RESTART: in another image. */
 rc budget_step(run *r);
 rc budget_held(run *r);
+/* The step's programs give their slots back; what stays on the engine comes to
+ * the host before. On failure both are as they were. */
+rc budget_unload_step(run *r);
 /* A restart because of `why`, paced. E_RESTART; E_BUDGET when the last ones
  * brought nothing; E_STOPPED when asked to while waiting; if the caller cannot
  * restart, OK: whatever must fail then fails by itself. */
 rc run_restart(run *r, const char *why);
 
 /* hand.c */
-rc hand_arrays(run *r); /* mo->weights, m, v in shared memory */
+rc hand_arrays(run *r); /* mo->weights, m, v, rest in shared memory */
 rc hand_over(run *r, int *fd);
 rc hand_take(run *r); /* fills weights, moments, r->s and the rest */
 
@@ -173,7 +190,10 @@ void step_clear(run *r); /* gradients to zero */
  * after an overflow it does not run, so they are staged here. *ours (may be
  * NULL): the overflow came of a factor. */
 rc step_window(run *r, bool overflow, const char *scope, bool *ours);
-/* AdamW over all params with r->grads times grad_scale; update r->s.updates. */
+/* What stays on the engine is updated there; before step_apply. On failure
+ * nothing was. */
+rc step_stay(run *r, double lr, double grad_scale);
+/* AdamW over all other params with r->grads times grad_scale; update r->s.updates. */
 rc step_apply(run *r, double lr, double grad_scale);
 
 /* counts.c */

@@ -20,6 +20,8 @@ rc run_save(run *r)
     score(s);
     s->wall_s = run_seconds(r);
     s->window = NULL;
+    s->rest = r->rest;
+    if (r->resident) TRY(resident_pull(r->resident));
     if (r->window) TRY(window_save(r->window, &s->window));
     rc bad = checkpoint_save(r->job->run_dir, r->mo, r->m, r->v, s,
                              dataset_tokenizer_path(r->data));

@@ -197,7 +197,9 @@ static rc take_heap(run *r)
     r->mo->weights = mem_take(n);
     r->m = mem_take(n);
     r->v = mem_take(n);
-    return r->mo->weights && r->m && r->v ? OK : E_MEMORY;
+    if (policy_rest(r)) r->rest = mem_take(n);
+    bool all = r->mo->weights && r->m && r->v && (r->rest || !policy_rest(r));
+    return all ? OK : E_MEMORY;
 }
 
 static rc take_memory(run *r, bool restarts)
@@ -265,14 +267,16 @@ void run_close(run *r)
     window_free(r->window);
     session_close(&r->held);
     session_close(&r->step);
+    resident_close(r->resident);
     if (r->data) dataset_close(r->data);
     if (r->arrays.fd >= 0) {
-        r->mo->weights = r->m = r->v = NULL;
+        r->mo->weights = r->m = r->v = r->rest = NULL;
         shared_close(&r->arrays);
     }
     model_free(r->mo);
     mem_drop(r->m);
     mem_drop(r->v);
+    mem_drop(r->rest);
     mem_drop(r->grads);
     mem_drop(r->kinds);
     mem_drop(r->ids);

@@ -5,18 +5,32 @@
  * weights of another update would give gradients of a model that is gone;
  * instead the gradients of these passes are summed, and make one update: a set
  * is compiled once for each update, and plan.bake_every is accumulation, times
- * train.accum. */
+ * train.accum.
+ *
+ * Resident weights are updated on the engine from the gradients of one pass,
+ * which nothing there adds up. */
 #include "train/internal.h"
 
 enum { PASSES_MAX = 1 << 20 };
 
 const char *policy_name(plan_weights w)
 {
-    return w == PLAN_BAKED ? "baked" : "streamed";
+    return w == PLAN_BAKED ? "baked" : w == PLAN_RESIDENT ? "resident" : "streamed";
+}
+
+bool policy_rest(const run *r)
+{
+    return r->job->plan.weights == PLAN_RESIDENT;
 }
 
 rc policy_check(const plan_options *p, train_options *o)
 {
+    if (p->weights == PLAN_RESIDENT && o->accum > 1) {
+        err_fail(E_CONFIG,
+                 "train.accum is %d, but resident weights are updated after each pass",
+                 o->accum);
+        return err_hint(E_CONFIG, "take a larger train.batch, or plan.weights=streamed");
+    }
     if (p->weights != PLAN_BAKED) return OK;
     int every = p->bake_every ? p->bake_every : 1;
     if (every < 1)

@@ -146,6 +146,7 @@ static rc go_on_from(run *r, const char *dir)
     TRY(checkpoint_verify(dir, &had));
     TRY(check_going_on(r, dir, &had));
     TRY(checkpoint_read(dir, r->mo, r->m, r->v));
+    if (r->rest) TRY(checkpoint_rest(dir, r->mo, r->rest));
     r->s = had;
     r->wall_before_s = had.wall_s;
     r->saved_step = had.step;

@@ -55,6 +55,7 @@ static rc micro_batches(run *r, pass *p)
         TRY(dataset_batch(r->data, r->o.seed, r->s.example, r->o.batch, r->mo->config.seq,
                           r->ids, r->targets));
         TRY(session_step(&r->step, r->ids, r->targets, r->s.loss_scale, &loss, &stats));
+        if (r->resident) TRY(resident_gradients(r->resident));
         if (r->window) TRY(window_watch(r->window, r->step.exec));
         r->s.example += (uint64_t)r->o.batch;
         p->loss += loss / r->o.accum;
@@ -79,21 +80,35 @@ rc step_window(run *r, bool overflow, const char *scope, bool *ours)
     return exec_window(r->step.exec, window_factors(r->window), overflow);
 }
 
-rc step_apply(run *r, double lr, double grad_scale)
+static kern_adamw_args adamw_args(const run *r, double lr, double grad_scale)
 {
     double t = (double)r->s.updates;
-    kern_adamw_args a = {.lr = (float)lr,
-                         .beta1 = (float)r->o.beta1,
-                         .beta2 = (float)r->o.beta2,
-                         .eps = (float)r->o.eps,
-                         .grad_scale = (float)grad_scale,
-                         .bias1 = (float)(1 - pow(r->o.beta1, t)),
-                         .bias2 = (float)(1 - pow(r->o.beta2, t))};
+    return (kern_adamw_args){.lr = (float)lr,
+                             .beta1 = (float)r->o.beta1,
+                             .beta2 = (float)r->o.beta2,
+                             .eps = (float)r->o.eps,
+                             .weight_decay = (float)r->o.weight_decay,
+                             .grad_scale = (float)grad_scale,
+                             .bias1 = (float)(1 - pow(r->o.beta1, t)),
+                             .bias2 = (float)(1 - pow(r->o.beta2, t))};
+}
+
+rc step_stay(run *r, double lr, double grad_scale)
+{
+    if (!r->resident) return OK;
+    kern_adamw_args a = adamw_args(r, lr, grad_scale);
+    return resident_update(r->resident, &a);
+}
+
+rc step_apply(run *r, double lr, double grad_scale)
+{
+    kern_adamw_args a = adamw_args(r, lr, grad_scale);
     TRY(exec_halves_begin(r->step.exec));
     rc bad = OK; /* the masters are made whole even if the device is lost */
     for (int i = 0; i < r->mo->n_params; i++) {
         const model_param *p = &r->mo->params[i];
         size_t at = p->offset;
+        if (r->resident && plan_stays(r->step.plan, p->name)) continue;
         half *w16 = exec_half(r->step.exec, p->name);
         a.half_scale = exec_half_scale(r->step.exec, p->name);
         a.weight_decay = p->decay ? (float)r->o.weight_decay : 0;
@@ -176,6 +191,7 @@ static rc give_up(run *r, const pass *p)
 {
     float size;
     const char *scope = p->scope[0] ? p->scope : "head";
+    if (r->resident && resident_pull(r->resident) != OK) err_clear();
     const model_param *w = largest_weight(r, p->scope[0] ? p->scope : NULL, &size);
     err_fail(E_NUMERIC,
              "the %s since step %lld: the first infinity is made in %s, whose largest "
@@ -228,6 +244,11 @@ rc run_step(run *r)
     r->s.updates++;
     double clip = r->o.clip > 0 && norm > r->o.clip ? r->o.clip / norm : 1;
     err_saved why;
+    bad = step_stay(r, lr, unscale * clip);
+    if (bad != OK) { /* nothing was updated */
+        r->s = was;
+        return bad;
+    }
     bad = step_apply(r, lr, unscale * clip);
     err_save(bad, &why); /* the update is made, and counts */
     double ms = clock_ms() - before;

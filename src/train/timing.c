@@ -34,10 +34,12 @@ static rc one_update(run *r, double *ms, double *flops)
     exec_stats stats;
     step_clear(r);
     TRY(session_step(&r->step, r->ids, r->targets, SCALE_START, &loss, &stats));
+    if (r->resident) TRY(resident_gradients(r->resident));
     if (r->window) TRY(window_watch(r->window, r->step.exec));
     double squares = kern_sum_squares(r->job->k, r->mo->n_floats, r->grads);
     TRY(step_window(r, false, NULL, NULL));
     r->s.updates++;
+    TRY(step_stay(r, 1e-4, squares > 0 ? 1.0 / SCALE_START : 0));
     TRY(step_apply(r, 1e-4, squares > 0 ? 1.0 / SCALE_START : 0));
     *ms = clock_ms() - before;
     *flops = stats.flops;
@@ -82,6 +84,10 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
         e = session_open(r.mo, MODEL_GRAD, batch, r.mo->config.seq, o, d, k, r.grads,
                          &r.step);
     if (!e) e = window_new(r.step.plan, &r.window);
+    if (!e && r.step.plan->update) {
+        r.rest = mem_take(mem_mul(r.mo->n_floats, sizeof(float)));
+        e = r.rest ? resident_open(&r) : E_MEMORY;
+    }
     if (!e) {
         out->loads = r.step.plan->loads;
         out->launches = r.step.plan->launches;
@@ -90,6 +96,8 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
     }
     window_free(r.window);
     session_close(&r.step);
+    resident_close(r.resident);
+    mem_drop(r.rest);
     mem_drop(r.m);
     mem_drop(r.v);
     mem_drop(r.grads);

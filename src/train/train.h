@@ -161,6 +161,8 @@ typedef struct {
     double wall_s;
     const char *window; /* factors of exponent windows, JSON; NULL = off. Written
                            only: checkpoint_window reads it */
+    const float *rest;  /* resident weights: what fp32 has lost of them, laid out like
+                           the weights; NULL = none. Written only: checkpoint_rest */
     uint64_t data_checksum;
     uint64_t seed;
     int batch, accum;
@@ -186,6 +188,8 @@ rc checkpoint_load(const char *dir, model *mo, float *m, float *v, train_state *
 rc checkpoint_verify(const char *dir, train_state *s); /* s may be NULL */
 /* What was saved as train_state.window, in the arena; NULL if nothing was. */
 rc checkpoint_window(arena *mem, const char *dir, char **text);
+/* What was saved as train_state.rest; zeros if nothing was. */
+rc checkpoint_rest(const char *dir, const model *mo, float *rest);
 /* Of the checkpoints up to step `newest`, remove all but the last `keep` (0 =
  * keep all) and the best. Later ones are left alone: a run that went on from an
  * older checkpoint has not replaced them yet. What an interrupted save or

@@ -55,6 +55,11 @@ check "a process that may compile no more than a step" \
     "$ANNEAL" train tiny.conf -n budget --show none -d "emu:m4,compiles=$loads"
 same "evaluates in another image" "$(weights budget)" "$(weights straight)"
 has "which is a restart" "$(cat runs/budget/events.jsonl)" '"memory":true'
+check "weights that stay on the engine" \
+    "$ANNEAL" train tiny.conf -n stays --show none plan.weights=resident
+check "and leave it for a restart" \
+    "$ANNEAL" train tiny.conf -n leaves --show none plan.weights=resident train.restart_every=3
+same "are the same" "$(weights leaves)" "$(weights stays)"
 
 # ---- what was told stays told ----
 cp tiny.conf changing.conf

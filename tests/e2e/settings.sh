@@ -40,6 +40,8 @@ complains "weights baked for longer than the run" 2 "plan.bake_every is 9, more 
     train tiny.conf data.text=long.txt train.steps=8 plan.weights=baked plan.bake_every=9
 complains "weights baked into more programs than may be compiled" 3 "rule 'compile_budget': the plan needs 6 programs, a process compiles 4" \
     train tiny.conf data.text=long.txt plan.weights=baked -d emu:m4,compiles=4
+complains "passes that resident weights cannot add up" 2 "train.accum is 2, but resident weights are updated after each pass" \
+    train tiny.conf data.text=long.txt plan.weights=resident train.accum=2
 complains "text that is not there" 1 "gone.txt" train tiny.conf data.text=gone.txt
 complains "device that does not exist" 3 "emu" explain tiny.conf -d warp:m4
 complains "chip that does not exist" 3 "m4" explain tiny.conf -d emu:m44

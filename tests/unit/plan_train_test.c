@@ -305,6 +305,42 @@ static void baked_plans_need_no_values_and_say_what_they_compile(void **state)
     ir_free(m.g);
 }
 
+/* AdamW of equal layers is one program, on every chip and with every rule kept;
+ * what the host looks up stays with it, and all else is staged no more. */
+static void resident_plans_update_on_the_engine(void **state)
+{
+    (void)state;
+    static const char *const chips[] = {"m1", "m2pro", "m4", "m5"};
+    for (size_t i = 0; i < COUNT_OF(chips); i++) {
+        llama m = llama_new(run_small);
+        dev_caps caps = caps_of(chips[i]);
+        plan_options o = {.weights = PLAN_RESIDENT, .rules_all = i & 1};
+        plan *p;
+        str text = {0};
+        assert_ok(plan_build(m.g, &caps, &o, &p));
+        assert_non_null(p->update);
+        assert_int_equal(p->update->launches, 3); /* two layers and the head */
+        assert_int_equal(p->update->loads, 2);
+        for (int k = 0; k < p->update->n_steps; k++)
+            assert_true(p->update->steps[k].engine);
+        for (int k = 0; k < p->n_buffers; k++) {
+            const plan_buffer *q = &p->buffers[k];
+            if (q->home == PLAN_GRAD) assert_false(plan_stays(p, q->name));
+            if (q->home == PLAN_WEIGHT && !plan_stays(p, q->name))
+                assert_text_has(q->name, "embed");
+        }
+        assert_ok(plan_print(p, &text));
+        assert_text_has(str_text(&text), "update.layer.fwd x2");
+        assert_text_has(str_text(&text), "embed stays with the host");
+        str_clear(&text);
+        assert_ok(plan_json(p, &text));
+        assert_text_has(str_text(&text), "update.head.fwd");
+        str_free(&text);
+        plan_free(p);
+        ir_free(m.g);
+    }
+}
+
 /* Which rule, which tensor, what to change. */
 static void a_plan_no_process_can_hold_is_refused(void **state)
 {
@@ -346,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_plan_beyond_the_memory_limit_is_refused),
         cmocka_unit_test(a_plan_is_told_in_words_and_in_json),
         cmocka_unit_test(baked_plans_need_no_values_and_say_what_they_compile),
+        cmocka_unit_test(resident_plans_update_on_the_engine),
         cmocka_unit_test(a_plan_no_process_can_hold_is_refused),
     };
     return cmocka_run_group_tests_name("plan_train", tests, NULL, NULL);

@@ -152,6 +152,265 @@ static void a_run_may_change_its_policy(void **state)
     unload_step(&parts);
 }
 
+/* ---- resident ---- */
+/* AdamW in fp16 against fp32, from the same weights: the first update moves each
+ * by lr, times a number whose size is rounded eight times in a row, each by 2^-11
+ * at most. Gradients that fp16 holds badly (below 2^-14 on the surface, 6e-8 in
+ * truth) move by more or less than they should: few, and by 2 lr at most. */
+static void one_update_is_the_hosts(bench *b)
+{
+    const double lr = 1e-3;
+    b->t.job.options.steps = 1;
+    b->t.job.options.lr = lr;
+    b->t.job.options.warmup = 0;
+    b->t.job.plan.weights = PLAN_STREAMED;
+    loaded streamed = straight(b);
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    loaded resident = straight(b);
+    assert_string_equal(resident.s.weights, "resident");
+    size_t n = streamed.mo->n_floats, far = 0;
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = ((double)resident.mo->weights[i] - streamed.mo->weights[i]) / lr;
+        squares += d * d;
+        far += fabs(d) > 8 * 0x1p-11;
+        assert_true(fabs(d) < 2.01);
+    }
+    assert_true(squares > 0 && sqrt(squares / (double)n) < 0.002);
+    assert_true(far < n / 1000);
+    unload_step(&streamed);
+    unload_step(&resident);
+}
+
+static void adamw_on_the_engine_is_the_hosts_to_half_a_percent(void **state)
+{
+    one_update_is_the_hosts(*state);
+}
+
+/* The classifier stays on the engine, or with the host if it is the embedding. */
+static void with_a_classifier_of_its_own_too(void **state)
+{
+    bench *b = *state;
+    b->t.job.model.tied = false;
+    one_update_is_the_hosts(b);
+}
+
+/* Matrices move by up to a third of lr more; gains of 1 would by ten lr. */
+static void matrices_decay_there_and_gains_do_not(void **state)
+{
+    bench *b = *state;
+    b->t.job.options.weight_decay = 10;
+    one_update_is_the_hosts(b);
+}
+
+/* Moments are what the clipped gradient makes of them: the first is (1 - b1) of it,
+ * rounded four times in fp16. */
+static void the_clip_reaches_the_engine(void **state)
+{
+    bench *b = *state;
+    double sum[2] = {0};
+    b->t.job.options.steps = 1;
+    for (int clipped = 0; clipped < 2; clipped++) {
+        b->t.job.options.clip = clipped ? 0.01 : 0;
+        b->t.job.plan.weights = PLAN_STREAMED;
+        loaded streamed = straight(b);
+        b->t.job.plan.weights = PLAN_RESIDENT;
+        loaded resident = straight(b);
+        double squares = 0;
+        for (size_t i = 0; i < streamed.mo->n_floats; i++) {
+            double d = (double)resident.m[i] - streamed.m[i];
+            squares += d * d;
+            sum[clipped] += (double)resident.m[i] * resident.m[i];
+        }
+        assert_true(sqrt(squares) < 4 * 0x1p-11 * sqrt(sum[clipped]));
+        unload_step(&streamed);
+        unload_step(&resident);
+    }
+    assert_near(sqrt(sum[1]), 0.01 * 0.1, 1e-5); /* the norm is the clip's */
+    assert_true(sum[0] > 4 * sum[1]);
+}
+
+/* A model whose classifier sees numbers of 64: with the largest loss scale its
+ * gradient is beyond fp16. */
+static void begin_loud(bench *b, char dir[600])
+{
+    b->t.job.model.tied = false;
+    b->t.job.options.steps = 1;
+    loaded l = straight(b);
+    const model_param *p = model_find(l.mo, "model.norm.weight");
+    for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] = 64;
+    snprintf(dir, 600, "%s/loud", b->t.root);
+    assert_ok(file_make_dirs(dir));
+    assert_ok(model_save(l.mo, dir));
+    unload_step(&l);
+    b->t.job.init_dir = dir;
+    b->t.job.options.steps = 10;
+    b->t.job.options.loss_scale = 65536;
+    str_clear(&b->t.said);
+}
+
+/* A gradient that is not finite makes no update there, and the loss scale steps
+ * back until they are. */
+static void infinities_skip_the_update(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    char dir[600];
+    model_config c;
+    model *loud;
+    begin_loud(b, dir);
+    assert_ok(model_config_load(dir, &c));
+    assert_ok(model_new(&c, &loud));
+    assert_ok(model_load_weights(loud, dir));
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    assert_ok(file_remove_tree(b->t.run));
+    b->t.job.stop_after = 1;
+    assert_ok(train(b, &r));
+    loaded first = load_step(&b->t, 1);
+    assert_int_equal(first.s.updates, 0);
+    for (size_t i = 0; i < loud->n_floats; i++) {
+        float w = loud->weights[i];
+        assert_true(first.m[i] == 0 && first.v[i] == 0);
+        /* as it is kept: 22 bits, and no finer than fp16's smallest, 2^-10 of it */
+        assert_near(first.mo->weights[i], w, 0x1p-21 * fabs(w) + 0x1p-34);
+    }
+    b->t.job.stop_after = 0;
+    assert_ok(train(b, &r));
+    loaded end = load_step(&b->t, 10);
+    int overflows = 0;
+    const char *at = b->t.said.p;
+    while ((at = strstr(at, "\"kind\":\"overflow\""))) overflows++, at++;
+    assert_true(overflows > 0 && end.s.updates > 0);
+    assert_int_equal(end.s.updates, 10 - overflows);
+    assert_true(end.s.loss_scale == ldexp(65536, -overflows));
+    assert_true(isfinite(end.s.held_out));
+    model_free(loud);
+    unload_step(&first);
+    unload_step(&end);
+}
+
+/* 20 updates of 1e-5 at most: fp16 weights of 1 have steps of 10^-3, so that each
+ * would be lost. hi and lo together lose none. */
+static void small_updates_are_not_lost(void **state)
+{
+    bench *b = *state;
+    b->t.job.options.steps = 20;
+    b->t.job.options.lr = b->t.job.options.min_lr = 1e-5;
+    b->t.job.options.warmup = 0;
+    loaded streamed = straight(b);
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    loaded resident = straight(b);
+    const float *w = resident.mo->weights, *want = streamed.mo->weights;
+    int gains = 0;
+    for (int i = 0; i < resident.mo->n_params; i++) {
+        const model_param *p = &resident.mo->params[i];
+        if (p->decay) continue; /* gains began at 1 */
+        for (size_t j = p->offset; j < p->offset + p->count; j++) {
+            if (fabsf(want[j] - 1) < 1e-4f) continue;
+            assert_near(w[j] - 1, want[j] - 1, 0.02 * fabs(want[j] - 1) + 1e-6);
+            gains++;
+        }
+    }
+    assert_true(gains > 20);
+    unload_step(&streamed);
+    unload_step(&resident);
+}
+
+/* Two runs that round otherwise part slowly: after 80 updates the losses agree
+ * to a thousandth of what was learned. */
+static void train_apart(bench *b, int steps, double tolerance)
+{
+    b->t.job.options.steps = steps;
+    loaded streamed = straight(b);
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    loaded resident = straight(b);
+    assert_true(streamed.s.held_out < 5.0); /* ln 257 is 5.55: it has learned */
+    assert_near(resident.s.held_out, streamed.s.held_out, tolerance);
+    assert_near(resident.s.loss, streamed.s.loss, 2 * tolerance);
+    unload_step(&streamed);
+    unload_step(&resident);
+}
+
+static void resident_weights_learn_what_streamed_ones_do(void **state)
+{
+    train_apart(*state, 80, 0.003);
+}
+
+static void and_on_the_chips_accumulator(void **state)
+{
+    bench *b = *state;
+    b->uri = "emu:m4,exact";
+    b->t.job.plan.window = PLAN_WINDOW_OFF;
+    train_apart(b, 30, 0.01); /* roots and quotients are the chip's */
+}
+
+static void saved_to_the_bit(bench *b)
+{
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    loaded whole = straight(b);
+    assert_ok(file_remove_tree(b->t.run));
+    train_result r;
+    for (int i = 0; i < 3; i++) {
+        b->t.job.stop_after = 4;
+        assert_ok(train(b, &r));
+    }
+    loaded parts = load_step(&b->t, 10);
+    expect_same_bits(&whole, &parts);
+    unload_step(&whole);
+    unload_step(&parts);
+}
+
+static void state_on_the_engine_is_saved_to_the_bit(void **state)
+{
+    saved_to_the_bit(*state);
+}
+
+static void also_on_the_chips_accumulator(void **state)
+{
+    bench *b = *state;
+    b->uri = "emu:m4,exact";
+    saved_to_the_bit(b);
+}
+
+/* Whichever run of a step fails, one that updates too, the state is that of the
+ * step before, which is saved. */
+static void an_update_that_fails_has_changed_nothing(void **state)
+{
+    bench *b = *state;
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    b->t.job.options.eval_every = 0;
+    loaded whole = straight(b);
+    /* 6 runs make gradients, 3 update: the head and two layers */
+    for (int fail = 19; fail < 28; fail++) {
+        char uri[64];
+        train_result r;
+        snprintf(uri, sizeof uri, "emu:m4,compiles=none,fail=%d", fail);
+        assert_ok(file_remove_tree(b->t.run));
+        b->uri = uri;
+        assert_fails(train(b, &r), E_DEVICE, "step 2 is saved");
+        b->uri = "emu:m4,compiles=none";
+        assert_ok(train(b, &r));
+        loaded parts = load_step(&b->t, 10);
+        expect_same_bits(&whole, &parts);
+        unload_step(&parts);
+    }
+    unload_step(&whole);
+}
+
+static void state_may_leave_the_engine_and_come_back(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    static const plan_weights way[] = {PLAN_RESIDENT, PLAN_STREAMED, PLAN_RESIDENT};
+    b->t.job.stop_after = 3;
+    for (size_t i = 0; i < COUNT_OF(way); i++) {
+        b->t.job.plan.weights = way[i];
+        assert_ok(train(b, &r));
+    }
+    assert_text_has(b->t.said.p, "plan.weights was streamed and is now resident");
+    assert_int_equal(r.step, 9);
+}
+
 /* ---- refused before anything is written ---- */
 static void what_cannot_be_is_refused_before_it_begins(void **state)
 {
@@ -168,6 +427,13 @@ static void what_cannot_be_is_refused_before_it_begins(void **state)
     assert_text_has(err_text(), "plan.weights=streamed");
     b->uri = "emu:m4,compiles=7"; /* training fits, evaluating does not */
     assert_fails(train(b, &r), E_BUDGET, "6 programs to train and 2 to evaluate");
+    b->uri = "emu:m4";
+    b->t.job.plan = (plan_options){.weights = PLAN_RESIDENT};
+    b->t.job.options.accum = 4;
+    assert_fails(train(b, &r), E_CONFIG, "train.accum is 4, but resident weights");
+    b->t.job.options.accum = 1;
+    b->t.job.plan.window = PLAN_WINDOW_ON;
+    assert_fails(train(b, &r), E_CONFIG, "these stay on the engine");
     assert_false(file_exists(b->t.run));
 }
 
@@ -192,6 +458,18 @@ int main(void)
         RUN(a_budget_that_runs_out_costs_no_bits),
         RUN(stopping_and_going_on_costs_no_bits),
         RUN(a_run_may_change_its_policy),
+        RUN(adamw_on_the_engine_is_the_hosts_to_half_a_percent),
+        RUN(with_a_classifier_of_its_own_too),
+        RUN(matrices_decay_there_and_gains_do_not),
+        RUN(the_clip_reaches_the_engine),
+        RUN(infinities_skip_the_update),
+        RUN(small_updates_are_not_lost),
+        RUN(resident_weights_learn_what_streamed_ones_do),
+        RUN(and_on_the_chips_accumulator),
+        RUN(state_on_the_engine_is_saved_to_the_bit),
+        RUN(also_on_the_chips_accumulator),
+        RUN(an_update_that_fails_has_changed_nothing),
+        RUN(state_may_leave_the_engine_and_come_back),
         RUN(what_cannot_be_is_refused_before_it_begins),
         RUN(other_passes_an_update_are_refused_on_going_on),
     };

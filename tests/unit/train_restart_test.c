@@ -134,7 +134,7 @@ static uint64_t sum_of(bench *b, const char *name)
 }
 
 typedef struct {
-    uint64_t weights, moments;
+    uint64_t weights, moments, rest; /* rest 0: weights were the host's */
     char *said;
     train_state s;
 } ending;
@@ -143,9 +143,12 @@ static ending ended(bench *b)
 {
     ending e = {sum_of(b, "step-00000020/model.safetensors"),
                 sum_of(b, "step-00000020/optim.safetensors"),
+                0,
                 what_was_said(b->t.said.p),
                 {0}};
     assert_ok(checkpoint_verify(test_path(b->t.run, "step-00000020"), &e.s));
+    if (b->t.job.plan.weights == PLAN_RESIDENT)
+        e.rest = sum_of(b, "step-00000020/rest.safetensors");
     char *log = read_all(b->t.run, "events.jsonl");
     assert_string_equal(log, b->t.said.p); /* nothing lost, nothing twice */
     free(log);
@@ -165,6 +168,7 @@ static ending straight(bench *b)
 static void expect_same(ending *want, ending *had)
 {
     assert_true(want->weights == had->weights && want->moments == had->moments);
+    assert_true(want->rest == had->rest);
     assert_string_equal(want->said, had->said);
     assert_true(want->s.example == had->s.example && want->s.loss == had->s.loss &&
                 want->s.good_steps == had->s.good_steps &&
@@ -537,6 +541,56 @@ static void a_save_that_fails_does_not_end_the_run(void **state)
     str_free(&a.answers);
 }
 
+/* ---- weights and moments that stay on the engine ---- */
+static void stay(bench *b)
+{
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    b->t.job.options.accum = 1;
+}
+
+static void state_on_the_engine_goes_over_a_restart(void **state)
+{
+    stay(*state);
+    restarts_change_no_bit_and_no_event(state);
+}
+
+static void and_on_the_chips_accumulator(void **state)
+{
+    bench *b = *state;
+    b->uri = "emu:m4,exact";
+    state_on_the_engine_goes_over_a_restart(state);
+}
+
+/* It comes to the host before an evaluation in another image, and before one that
+ * takes the slots of the step's programs. */
+static void it_makes_room_for_an_evaluation(void **state)
+{
+    bench *b = *state;
+    stay(b);
+    a_budget_that_holds_only_a_step_is_enough(state);
+    assert_ok(file_remove_tree(b->t.run));
+    b->uri = "emu:m4";
+    one_slot_after_another(state);
+}
+
+static void it_is_saved_when_asked(void **state)
+{
+    stay(*state);
+    a_run_in_memory_is_saved_when_asked(state);
+}
+
+static void it_is_saved_when_a_run_in_memory_ends(void **state)
+{
+    stay(*state);
+    a_run_in_memory_may_keep_its_end(state);
+}
+
+static void no_allocation_that_fails_loses_it(void **state)
+{
+    stay(*state);
+    every_failed_allocation_of_a_hand_over_is_told(state);
+}
+
 #define RUN(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -561,6 +615,12 @@ int main(void)
         RUN(a_run_in_memory_is_saved_when_asked),
         RUN(a_run_in_memory_may_keep_its_end),
         RUN(a_save_that_fails_does_not_end_the_run),
+        RUN(state_on_the_engine_goes_over_a_restart),
+        RUN(and_on_the_chips_accumulator),
+        RUN(it_makes_room_for_an_evaluation),
+        RUN(it_is_saved_when_asked),
+        RUN(it_is_saved_when_a_run_in_memory_ends),
+        RUN(no_allocation_that_fails_loses_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
