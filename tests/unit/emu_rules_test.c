@@ -284,6 +284,26 @@ static void chain(str *s, int n)
     str_addf(s, "} -> (v_%d); }", n);
 }
 
+/* A layer's result as int8 and back: still one layer. */
+static void int8_chain(str *s, int n)
+{
+    str_add(s, ROW32 " v_0) {\n"
+                     "string t8 = const()[name = string(\"t8\"), val = "
+                     "string(\"int8\")];\n"
+                     "fp16 unit = const()[name = string(\"unit\"), val = "
+                     "fp16(0x1p-4)];\n");
+    for (int i = 1; i <= n; i++)
+        str_addf(s,
+                 ROW32
+                 " r_%d = relu(x = v_%d)[name = string(\"r_%d\")];\n"
+                 "tensor<int8, [1, 4, 1, 32]> q_%d = quantize(input = r_%d, "
+                 "output_dtype = t8, scale = unit)[name = string(\"q_%d\")];\n" ROW32
+                 " v_%d = dequantize(input = q_%d, scale = unit)[name = "
+                 "string(\"v_%d\")];\n",
+                 i, i - 1, i, i, i, i, i, i, i);
+    str_addf(s, "} -> (v_%d); }", n);
+}
+
 static void ports(str *s, int n)
 {
     for (int i = 0; i < n - 1; i++) str_addf(s, "%s" ROW32 " in_%d", i ? ", " : "", i);
@@ -324,6 +344,7 @@ static const struct {
     {RULE_conv_kernel_width, "emu:m2pro", kernel, 15},
     {RULE_conv_kernel_width, "emu:m4", kernel, 15},
     {RULE_graph_depth, "emu:m4", chain, 383},
+    {RULE_graph_depth, "emu:m4", int8_chain, 383},
     {RULE_surface_slots, "emu:m4", ports, 128},
 };
 
