@@ -193,7 +193,7 @@ rc cli_again_train(arena *mem, const config *c, session_run *r, train_result *ou
         listen_on(c, r->run_dir);
         r->ask = &ask;
         r->may_restart = true;
-        r->memory_dir = cli_living_place(mem);
+        r->memory_dir = again.living.fd >= 0 ? cli_living_place(mem) : NULL;
         unblock();
         e = session_train(c, r, out);
     }

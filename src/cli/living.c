@@ -4,8 +4,11 @@
  * whole path, so that a run is found by its name though it may have no folder.
  * DIR is a folder of mode 0700 of the user's own in a memory file system, so that
  * no disk is written. To connect is to ask. The trainer looks between two steps;
- * no thread waits. A socket that nobody listens at (its run was killed) is
- * removed by who finds it.
+ * no thread waits.
+ *
+ * Texts become tokens in DIR/data-PID (api/job.c), which has no names left before
+ * training begins. A run that is killed leaves its socket, and if it had come no
+ * further, those: a run that opens its own removes what nobody listens for.
  *
  * Only Linux has such a file system without setting one up. */
 #include <stdio.h>
@@ -93,6 +96,68 @@ static bool address(const char *dir, uint64_t key, long pid, struct sockaddr_un 
 
 /* ---- the run ---- */
 
+/* A socket of another type is refused either way, and asks for nothing; how tells
+ * a listener from a name that was left. */
+static bool listens(const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool gone = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) &&
+                errno == ECONNREFUSED;
+    if (fd >= 0) close(fd);
+    return !gone;
+}
+
+/* The process that a name here belongs to; 0 = none. */
+static int64_t owner(const char *name, bool *is_socket)
+{
+    const char *dash = strchr(name, '-');
+    *is_socket = dash && dash - name == 16;
+    bool data = str_starts(name, "data-");
+    return *is_socket || data ? strtoll(dash + 1, NULL, 10) : 0;
+}
+
+static bool has_socket(char *const *names, size_t n, int64_t pid)
+{
+    bool is_socket, has = false;
+    for (size_t i = 0; i < n; i++)
+        has |= *names[i] && owner(names[i], &is_socket) == pid && is_socket;
+    return has;
+}
+
+/* Sockets are listed after tokens and made before them, so none of a run that is
+ * just beginning is missed. */
+static rc sweep(arena *mem, const char *dir)
+{
+    char **old, **now, *path;
+    size_t n_old, n_now;
+    bool is_socket;
+    TRY(file_list(mem, dir, &old, &n_old));
+    TRY(file_list(mem, dir, &now, &n_now));
+    for (size_t i = 0; i < n_now; i++) {
+        if (!owner(now[i], &is_socket) || !is_socket) continue;
+        if (!(path = file_join(mem, dir, now[i]))) return E_MEMORY;
+        if (listens(path)) continue;
+        unlink(path);
+        *now[i] = 0;
+    }
+    for (size_t i = 0; i < n_old; i++) {
+        int64_t pid = owner(old[i], &is_socket);
+        if (!pid || is_socket || has_socket(now, n_now, pid)) continue;
+        if (!(path = file_join(mem, dir, old[i]))) return E_MEMORY;
+        TRY(file_remove_tree(path));
+    }
+    return OK;
+}
+
+static void clear_away(const char *dir)
+{
+    arena *mem = arena_new();
+    if (!mem || sweep(mem, dir)) err_clear(); /* somebody else's turn, then */
+    arena_free(mem);
+}
+
 int cli_living_open(const char *run_dir, int handed)
 {
     char dir[80];
@@ -110,7 +175,7 @@ int cli_living_open(const char *run_dir, int handed)
     mode_t was = umask(0177);
     bool bad = bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 8);
     umask(was);
-    if (!bad) return fd;
+    if (!bad) return clear_away(dir), fd;
     file_fail("listen at", at.sun_path, errno);
     close(fd);
     return -1;

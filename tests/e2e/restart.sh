@@ -253,6 +253,31 @@ wait $pid
 same "an interrupt stops it" $? 130
 has "and says that nothing more is kept" "$(cat asked.txt)" "not saved"
 refuse "a run that is over is not found" "$ANNEAL" checkpoint save asked
+# What killed runs leave in the memory file system goes with the next run;
+# what living ones have there stays.
+if mkdir -p /dev/shm/anneal-swept.$$ 2>/dev/null; then
+    export XDG_RUNTIME_DIR=/dev/shm/anneal-swept.$$
+    place=$XDG_RUNTIME_DIR/anneal
+    living dead
+    kill -9 $pid
+    wait $pid 2>/dev/null
+    same "a run that was killed leaves its socket" "$(find "$place" -type s | wc -l)" 1
+    mkdir "$place/data-$pid" "$place/data-$pid.tmp"
+    head -c 100000 stories.txt >"$place/data-$pid.tmp/train.bin" # killed while it made tokens
+    living there
+    mkdir "$place/data-$pid"
+    check "the next run" "$ANNEAL" train tiny.conf -n next --show none train.memory_only=true
+    same "clears it away, with its tokens, and leaves what lives" \
+        "$(find "$place" -mindepth 1 -printf '%f\n' | sed 's/^[0-9a-f]\{16\}-/socket-/' | sort | xargs)" \
+        "data-$pid socket-$pid"
+    check "nor was that one asked to save" test ! -e runs/there
+    kill -INT $pid
+    wait $pid
+    rm -rf "$XDG_RUNTIME_DIR"
+    unset XDG_RUNTIME_DIR
+else
+    skip "what killed runs leave is cleared away" "no memory file system here"
+fi
 living unasked
 kill -INT $pid
 wait $pid
