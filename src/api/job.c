@@ -304,6 +304,7 @@ static rc fill_run(session_job *j, const session_run *r)
     t->anew = r->anew;
     t->dev = j->box.dev;
     t->k = j->box.k;
+    t->still_writes = j->box.still_writes;
     t->sink = r->sink;
     t->stop_after = r->stop_after;
     t->stop_minutes = r->stop_minutes;
@@ -400,23 +401,11 @@ static rc fill_taken(session_job *j, const config *c, const session_run *r)
 
 /* ---- */
 
-/* Nor does the device write what it compiles; `auto` must know what is remembered
- * of the machine to decide. */
-static rc remember_nothing(config *c)
-{
-    char chip[512];
-    if (!config_bool(c, OPT_train_memory_only) ||
-        dev_auto_chip(config_text(c, OPT_device_uri), chip, sizeof chip))
-        return OK;
-    return config_set(c, "device.state", "");
-}
-
 static rc fill_new(session_job *j, const config *c, const session_run *r)
 {
     train_job *t = &j->job;
     bool begun = has_checkpoint(j->mem, r->run_dir);
     TRY(settings_of(c, r, begun, j->mem, &j->settings));
-    TRY(remember_nothing(j->settings));
     TRY(machine_open(j->settings, &j->box));
     TRY(model_and_data(j, r, begun));
     TRY(dump_settings(j));

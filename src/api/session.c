@@ -9,22 +9,32 @@
 
 /* The program around us may find out about a chip before `auto` decides, and is
  * told what it decided. */
-static rc open_device(const config *c, machine *out)
+static rc open_uri(const config *c, const char *uri, bool quiet, machine *out)
 {
-    const char *uri = config_text(c, OPT_device_uri);
     const char *state = config_text(c, OPT_device_state);
     const machine_host *host = config_host_of(c);
     char chip[512];
     dev_caps caps;
     if (!*state) state = NULL;
     bool told = host && dev_auto_chip(uri, chip, sizeof chip);
-    if (told && host->before_auto && state)
+    if (told && host->before_auto && state && !quiet)
         TRY(host->before_auto(c, chip, state, host->ctx));
     TRY(dev_open_at(uri, out->k, state, &out->dev));
     if (!told || !host->after_auto) return OK;
     TRY(dev_caps_of(out->dev, &caps));
     host->after_auto(chip, caps.uri, dev_why(out->dev), host->ctx);
     return OK;
+}
+
+static rc open_device(const config *c, machine *out)
+{
+    const char *uri = config_text(c, OPT_device_uri);
+    if (!config_bool(c, OPT_train_memory_only)) return open_uri(c, uri, false, out);
+    str silent = {0};
+    rc r = dev_quiet_uri(uri, &silent, &out->still_writes);
+    if (r == OK) r = open_uri(c, silent.p, true, out);
+    str_free(&silent);
+    return r;
 }
 
 rc machine_open(const config *c, machine *out)

@@ -11,7 +11,9 @@
 typedef struct {
     kern *k;
     device *dev;
+    const char *still_writes; /* the device, with train.memory_only; static, or NULL */
 } machine;
+/* With train.memory_only it writes nothing, and asks nobody to try a chip. */
 rc machine_open(const config *c, machine *out);
 void machine_close(machine *m);
 

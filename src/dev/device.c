@@ -91,6 +91,21 @@ void dev_probe_uri(const char *uri, bool unlimited, char *out, size_t size)
              unlimited ? ",compiles=none" : "");
 }
 
+rc dev_quiet_uri(const char *uri, str *out, const char **still)
+{
+    char chip[512];
+    const char *params;
+    bool chosen = dev_auto_chip(uri, chip, sizeof chip);
+    const dev_driver *driver = dev_driver_of(chosen ? chip : uri, &params);
+    str words = {0};
+    *still = NULL;
+    rc r = driver && driver->quiet ? driver->quiet(params, &words, still) : OK;
+    str_add(out, uri);
+    if (words.n) str_addf(out, "%c%s", strchr(uri, ':') ? ',' : ':', str_text(&words));
+    str_free(&words);
+    return r == OK ? str_done(out) : r;
+}
+
 /* Is the chip to be trusted? *why says so or why not. */
 static rc chip_trusted(const char *chip, const char *state, bool *trusted, str *why)
 {

@@ -193,6 +193,10 @@ struct dev_driver {
     /* The machine by a few harmless questions to the system; E_DEVICE where
      * there can be no such chip. */
     rc (*machine)(const char *params, dev_machine *out);
+    /* Words that make it write nothing to a disk, as far as that is in its power,
+     * put behind those of `words`; *still: what it writes nevertheless, static, or
+     * NULL. Left out by drivers that never write. */
+    rc (*quiet)(const char *params, str *words, const char **still);
     /* Questions that only the driver can put (checks.def, CHIP), by their id;
      * *out is a dev_sight (probe.h), with its value NaN. May be NULL. */
     rc (*ask)(device *d, const char *id, struct dev_sight *out);
@@ -273,6 +277,9 @@ bool dev_auto_chip(const char *uri, char *out, size_t size);
 /* A chip's URI as its rules are probed: nothing refused by our own tables, and
  * with `unlimited` no budget of ours either. */
 void dev_probe_uri(const char *uri, bool unlimited, char *out, size_t size);
+/* The same device, or `auto` of such chips, that keeps nothing on a disk; *still:
+ * what it writes there nevertheless, static, or NULL. */
+rc dev_quiet_uri(const char *uri, str *out, const char **still);
 /* The driver a URI names, and its parameters; NULL if there is none such. */
 const dev_driver *dev_driver_of(const char *uri, const char **params);
 

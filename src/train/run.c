@@ -112,6 +112,8 @@ static rc begin(run *r)
     TRY(budget_step(r));
     report_start(r);
     report_doubts(r);
+    if (r->caps.hardware && r->job->still_writes)
+        report_note(r, "%s", r->job->still_writes);
     if (r->o.restart_every > 0 && !r->job->may_restart)
         report_note(r, "train.restart_every is for a program that can start itself "
                        "anew, and is passed over");

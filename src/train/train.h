@@ -85,7 +85,9 @@ typedef struct {
     const char *settings_json; /* the same as a JSON object, or NULL */
     device *dev;
     kern *k;
-    event_sink sink; /* also written to events.jsonl */
+    const char *still_writes; /* what the device writes of a run that writes nothing,
+                                 or NULL: a note says so */
+    event_sink sink;          /* also written to events.jsonl */
     int64_t stop_after;
     double stop_minutes;     /* this invocation only; 0 = none */
     const atomic_int *stop;  /* set non-zero to stop cleanly */

@@ -310,6 +310,7 @@ const dev_driver dev_ane_driver = {
     .chip = true,
     .facts = ane_tell_facts,
     .machine = ane_machine,
+    .quiet = ane_quiet,
     .ask = ane_ask,
     .cache = ane_cache_facts,
     .cache_try = ane_cache_try,

@@ -73,6 +73,8 @@ rc ane_tell_facts(const char *params, dev_fact_sink *put, void *ctx);
 rc ane_ask(device *d, const char *id, struct dev_sight *out);
 /* ram.c: a folder that is memory. E_DEVICE, with what to type, without one. */
 rc ane_ram_folder(char *out, size_t size);
+/* As dev_driver.quiet. */
+rc ane_quiet(const char *params, str *words, const char **still);
 
 /* trial.c: run one tiny program by e->route and look at its numbers. */
 rc ane_trial(ane_device *d);

@@ -46,3 +46,20 @@ rc ane_ram_folder(char *out, size_t size)
     }
     return err_hint(err_fail(E_DEVICE, "there is no memory disk at " RAM), "%s", HOW);
 }
+
+/* Where the caller named a folder it is theirs to say what it stands on. */
+rc ane_quiet(const char *params, str *words, const char **still)
+{
+    ane_params p;
+    char ram[ANE_PATH];
+    TRY(ane_params_parse(params, &p));
+    str_add(words, "cache=off");
+    if (*p.staging) return str_done(words);
+    if (ane_ram_folder(ram, sizeof ram) == OK) str_add(words, ",staging=ram");
+    else {
+        err_clear();
+        *still = "the driver stages programs in the temporary folder while they are "
+                 "loaded; staging=ram says how they stay in memory";
+    }
+    return str_done(words);
+}
