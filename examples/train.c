@@ -14,6 +14,12 @@ static void on_interrupt(int sig)
     anneal_stop(session); /* saves and returns from anneal_train */
 }
 
+static void on_request(int sig)
+{
+    (void)sig;
+    anneal_save(session); /* makes a checkpoint and goes on */
+}
+
 static void on_event(void *ctx, const char *json, size_t bytes)
 {
     (void)ctx;
@@ -38,6 +44,7 @@ int main(int argc, char **argv)
     if (argc < 2) return fprintf(stderr, "usage: train TEXT [RUN]\n"), 2;
     if (anneal_new(&session)) return 1;
     signal(SIGINT, on_interrupt);
+    signal(SIGUSR1, on_request);
     anneal_on_event(session, on_event, NULL);
     if (anneal_set(session, "data.text", argv[1])) return fail();
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)

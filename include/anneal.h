@@ -11,7 +11,8 @@
  * Every call that can fail returns 0 or an ANNEAL_E_ code; anneal_error() has
  * the text: the fault, lines of context, hints. The library never prints,
  * exits or reads the environment. Handles are independent: two runs in two
- * threads work; one handle is for one thread at a time, except anneal_stop(). */
+ * threads work; one handle is for one thread at a time, except anneal_stop() and
+ * anneal_save(). */
 #ifndef ANNEAL_H
 #define ANNEAL_H
 
@@ -80,6 +81,11 @@ ANNEAL_API int anneal_train(anneal *a, const char *run_dir, anneal_result *out);
 /* Ask a running anneal_train to save and return (ANNEAL_E_STOPPED); safe in a
  * signal handler and from other threads. Between runs it stops the next one. */
 ANNEAL_API void anneal_stop(anneal *a);
+/* Ask a running anneal_train for a checkpoint between two steps, and to go on; also
+ * with train.memory_only, which else writes nothing. A "checkpoint" event has the
+ * path, a "note" why none could be made. Safe where anneal_stop is; between runs the
+ * next one makes it. */
+ANNEAL_API void anneal_save(anneal *a);
 
 /* Loss of a model folder (or run) on a text file, or on the run's own held-out
  * text when text_path is NULL. Both in nats; either may be NULL. A text is

@@ -14,7 +14,7 @@ struct anneal {
     void *event_ctx;
     int64_t stop_after;
     double stop_minutes;
-    atomic_int stop; /* set by another thread or a signal handler */
+    atomic_int stop, save; /* set by another thread or a signal handler */
     char error[1024];
 };
 struct anneal_model {
@@ -86,6 +86,22 @@ void anneal_stop(anneal *a)
     atomic_store(&a->stop, 1);
 }
 
+void anneal_save(anneal *a)
+{
+    atomic_store(&a->save, 1);
+}
+
+static bool asked_to_save(void *ctx)
+{
+    anneal *a = ctx;
+    return atomic_exchange(&a->save, 0);
+}
+
+static void saved(void *ctx, rc bad, const char *text)
+{
+    (void)ctx, (void)bad, (void)text; /* an event says it */
+}
+
 static void pass_event(void *ctx, const char *line, size_t n)
 {
     anneal *a = ctx;
@@ -95,11 +111,13 @@ static void pass_event(void *ctx, const char *line, size_t n)
 int anneal_train(anneal *a, const char *run_dir, anneal_result *out)
 {
     train_result r;
+    train_ask ask = {asked_to_save, saved, a};
     session_run run = {.run_dir = run_dir,
                        .sink = {pass_event, a},
                        .stop_after = a->stop_after,
                        .stop_minutes = a->stop_minutes,
-                       .stop = &a->stop};
+                       .stop = &a->stop,
+                       .ask = &ask};
     rc e = session_train(a->settings, &run, &r);
     atomic_store(&a->stop, 0);
     if (out)

@@ -138,6 +138,45 @@ static void a_run_is_limited_stopped_and_gone_on_with(void **state)
     anneal_free(a);
 }
 
+typedef struct {
+    anneal *a;
+    int n_steps;
+    char path[512];
+} saving;
+
+static void save_at_fourth(void *ctx, const char *json, size_t bytes)
+{
+    saving *s = ctx;
+    const char *at = strstr(json, "\"path\":\"");
+    (void)bytes;
+    if (strstr(json, "\"kind\":\"step\"") && ++s->n_steps == 4) anneal_save(s->a);
+    if (strstr(json, "\"kind\":\"checkpoint\"") && at)
+        snprintf(s->path, sizeof s->path, "%.*s", (int)strcspn(at + 8, "\""), at + 8);
+}
+
+/* The run goes on, and writes no more than it was asked for. */
+static void a_run_that_writes_nothing_saves_when_it_is_asked(void **state)
+{
+    bench *b = *state;
+    char dir[512];
+    anneal *a = tiny(b, "8");
+    anneal_result r;
+    saving s = {.a = a};
+    run_dir(b, "made", dir); /* its tokens: the library makes none in memory */
+    anneal_limit(a, 1, 0);
+    if (anneal_train(a, dir, &r)) fail_msg("%s", anneal_error(a));
+    anneal_limit(a, 0, 0);
+    run_dir(b, "asked", dir);
+    set(a, "train.memory_only", "true");
+    anneal_on_event(a, save_at_fourth, &s);
+    if (anneal_train(a, dir, &r)) fail_msg("%s", anneal_error(a));
+    assert_true(r.step == 8 && r.finished);
+    assert_text_has(s.path, "runs/asked/step-00000004");
+    assert_true(file_is_dir(s.path));
+    assert_false(file_is_dir(test_path(dir, "step-00000008")));
+    anneal_free(a);
+}
+
 static anneal *interrupted;
 /* The library looks into no folder by itself; with one, `auto` consults it, and a
  * machine without a chip has nothing to keep there. */
@@ -312,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUN(settings_are_checked_and_errors_stay_with_their_handle),
         RUN(a_run_is_limited_stopped_and_gone_on_with),
+        RUN(a_run_that_writes_nothing_saves_when_it_is_asked),
         RUN(a_folder_for_what_is_remembered_is_a_setting),
         RUN(a_signal_handler_may_stop_a_run),
         RUN(two_runs_in_two_threads_are_two_runs),
