@@ -35,7 +35,8 @@ static const char *cache_beside(arena *mem, const char *run_dir)
 }
 
 /* Tokens that are there already, else without a folder. */
-static rc data_in_memory(const config *c, arena *mem, const session_run *r, const char *cache, const char **dir)
+static rc data_in_memory(const config *c, arena *mem, const session_run *r,
+                         const char *cache, const char **dir)
 {
     const char *text = config_text(c, OPT_data_text);
     data_options o;
@@ -72,4 +73,3 @@ rc job_tokenizer(config *now, arena *mem, const char *init)
     if (!path) return E_MEMORY;
     return file_exists(path) ? config_set(now, "data.tokenizer", path) : OK;
 }
-

@@ -106,4 +106,3 @@ rc session_model(config *c, arena *mem, const char *run_dir, const char **init,
     TRY(shape_of(c, *init, out));
     return say_shape(c, mem, out);
 }
-

@@ -84,7 +84,7 @@ static rc take_from(config *now, const char *path, bool bound, const char *run_d
 }
 
 rc job_settings(const config *c, const session_run *r, bool begun, arena *mem,
-                      config **out)
+                config **out)
 {
     bool bound = begun && !r->anew;
     char *path = file_join(mem, r->run_dir, "recipe.conf");
@@ -93,4 +93,3 @@ rc job_settings(const config *c, const session_run *r, bool begun, arena *mem,
     if (!file_exists(path) || !(bound || r->own_recipe)) return OK;
     return take_from(*out, path, bound, r->run_dir);
 }
-

@@ -1,6 +1,7 @@
 /* What devices and processes share: compiles and slots are counted over both
  * routes; a folder that another process is using is not taken from under it; a
  * load that is refused once is tried again after a pause. */
+#include <math.h>
 #include <pthread.h>
 #include <unistd.h>
 #include "dev_help.h"
@@ -137,25 +138,34 @@ static void compiling_waits_for_who_stages_the_same(void **state)
 }
 
 /* ---- once more ---- */
+/* The least time of a load whose k-th call is refused, of three, since a busy
+ * machine may pause any; 0: it failed. */
+static double refused_load_ms(device *d, uint64_t k)
+{
+    double least = INFINITY;
+    for (int turn = 0; turn < 3 && least >= 100; turn++) {
+        dev_program *p = NULL;
+        double start = clock_ms();
+        fake.fail_at(k);
+        rc r = try_load(d, twice, NULL, 0, &p);
+        fake.fail_at(0);
+        least = r == OK ? fmin(least, clock_ms() - start) : 0;
+        dev_unload(p);
+    }
+    return least;
+}
+
 /* Of all calls that loading makes, just one is made again after a pause. */
 static void a_load_that_is_refused_is_tried_again_after_a_pause(void **state)
 {
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         device *d;
-        dev_program *p = NULL;
         int again = 0;
         assert_ok(dev_open(routes[i], NULL, &d));
         uint64_t before = fake.calls();
         dev_unload(load(d, twice));
         uint64_t n = fake.calls() - before;
-        for (uint64_t k = 1; k <= n; k++) {
-            double start = clock_ms();
-            fake.fail_at(k);
-            rc r = try_load(d, twice, NULL, 0, &p);
-            fake.fail_at(0);
-            if (r == OK && clock_ms() - start >= 100) again++;
-            dev_unload(p);
-        }
+        for (uint64_t k = 1; k <= n; k++) again += refused_load_ms(d, k) >= 100;
         assert_int_equal(again, 1);
         dev_close(d);
     }
