@@ -100,77 +100,6 @@ static rc predict(planner *b)
     return plan_blocks(p, b->mem, &blocks, &n, &p->step_ms);
 }
 
-/* ---- limits ---- */
-/* Which param makes the most of the programs that are too many. */
-static const plan_baked *largest_baked(const plan *p, int64_t *count)
-{
-    const plan_baked *most = NULL;
-    *count = 0;
-    for (int i = 0; i < p->n_programs; i++)
-        for (int k = 0; k < p->programs[i].n_baked; k++) {
-            const plan_baked *q = &p->programs[i].baked[k];
-            int64_t n = ir_count(ir_find(p->programs[i].graph, q->constant)->shape);
-            if (n > *count) *count = n, most = q;
-        }
-    return most;
-}
-
-/* A budget given on the command line can be given larger; a chip's own cannot. */
-static rc more_room(const planner *b, bool slot, int needed, int had)
-{
-    const dev_profile *chip = b->p->caps.profile;
-    int own = chip ? (slot ? chip->programs_max : chip->compiles_max) : 0;
-    if (had >= own) return err_hint(E_BUDGET, "try a smaller model.layers");
-    return err_hint(E_BUDGET, "%s=%d or more in the device's URI, or leave it out",
-                    slot ? "slots" : "compiles", needed);
-}
-
-/* What no process can hold is refused before it compiles a part of it. A set
- * that is compiled again takes the place of the old one program by program, and
- * so needs one slot more (dev_reload). */
-static rc check_budget(const planner *b)
-{
-    const plan *p = b->p;
-    int slots = p->loads + (p->rebakes > 0), had = 0;
-    const char *rule = NULL;
-    int64_t count;
-    if (p->caps.compiles_max && p->loads > p->caps.compiles_max)
-        rule = "compile_budget", had = p->caps.compiles_max;
-    else if (p->caps.programs_max && slots > p->caps.programs_max)
-        rule = "program_slots", had = p->caps.programs_max;
-    if (!rule) return OK;
-    bool slot = *rule == 'p';
-    err_fail(E_BUDGET, "rule '%s': the plan needs %d programs, a process %s %d", rule,
-             slot ? slots : p->loads, slot ? "holds" : "compiles", had);
-    const plan_baked *w = largest_baked(p, &count);
-    if (!w) return more_room(b, slot, slot ? slots : p->loads, had);
-    err_while(E_BUDGET,
-              "baking weights: each layer has programs of its own, the largest "
-              "constant is %s with %lld elements",
-              w->param, (long long)count);
-    return err_hint(E_BUDGET, "plan.weights=streamed lets equal layers share programs");
-}
-
-/* Refused before anything is allocated, and told what takes how much. */
-static rc check_limit(const planner *b)
-{
-    const plan_memory *m = &b->p->memory;
-    double limit = b->p->options.memory_limit_bytes;
-    double all = m->weights + m->moments + m->gradients + m->surfaces + m->activations +
-                 m->host;
-    char t[7][32];
-    if (limit <= 0 || all <= limit) return OK;
-    err_fail(E_MEMORY, "the plan needs %s, the limit is %s", str_bytes(t[0], all),
-             str_bytes(t[1], limit));
-    err_while(
-        E_MEMORY,
-        "planning: weights %s, moments %s, gradients %s, surfaces %s, activations %s",
-        str_bytes(t[2], m->weights), str_bytes(t[3], m->moments),
-        str_bytes(t[4], m->gradients), str_bytes(t[5], m->surfaces),
-        str_bytes(t[6], m->activations));
-    return err_hint(E_MEMORY, "try a smaller train.batch or model.seq");
-}
-
 /* Disputed rules that cost something and are broken, once each. */
 static rc note_broken(planner *b)
 {
@@ -222,7 +151,6 @@ rc plan_account(planner *b)
     count_buffers(b);
     TRY(predict(b));
     TRY(note_broken(b));
-    TRY(check_budget(b));
     TRY(note_assumed(b));
-    return check_limit(b);
+    return plan_limits(b);
 }

@@ -139,6 +139,8 @@ rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out);
 /* ---- resident: gradients stay on the engine; then a plan to use them ---- */
 rc plan_resident_split(planner *b);
 rc plan_resident_update(planner *b);
+/* ---- limits ---- */
+rc plan_limits(const planner *b); /* after plan_account has counted */
 /* ---- pack ---- */
 rc plan_pack(planner *b);
 rc plan_sizes(planner *b);

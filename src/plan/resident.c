@@ -66,9 +66,11 @@ void plan_update_numbers(const kern_adamw_args *a, float *out)
 /* ---- which params ---- */
 /* The host looks rows of an embedding up and adds their gradients row by row;
  * a param that is cut into pieces has no one surface. */
-static bool can_stay(const ir_graph *g, const ir_node *param)
+static bool can_stay(const ir_graph *g, const ir_node *param, const dev_profile *chip)
 {
-    if (param->shape.d[0] > PLAN_CHUNK) return false;
+    ir_shape s = param->shape;
+    int64_t widest = chip && chip->max_axis > PLAN_CHUNK ? chip->max_axis : PLAN_CHUNK;
+    if (s.d[0] > PLAN_CHUNK || s.d[s.rank - 1] > widest) return false;
     for (int i = 0; i < g->n_nodes; i++)
         if (g->nodes[i]->op == IR_embedding && g->nodes[i]->in[0] == param) return false;
     return true;
@@ -78,12 +80,17 @@ rc plan_resident_split(planner *b)
 {
     ir_graph *g = b->p->given;
     int held = 0, all = 0;
+    if (b->p->options.dw == PLAN_DW_HOST) {
+        err_fail(E_CONFIG, "plan.dw=host, but plan.weights=resident updates weights from "
+                           "gradients on the engine");
+        return err_hint(E_CONFIG, "plan.dw=auto, or plan.weights=streamed");
+    }
     for (int i = 0; i < g->n_outputs; i++) {
         const char *name = g->outputs[i].name;
         if (!plan_is_gradient(name)) continue;
         const ir_node *param = ir_find(g, name + strlen("grad:"));
         all++;
-        if (!param || param->op != IR_param || !can_stay(g, param)) {
+        if (!param || param->op != IR_param || !can_stay(g, param, b->p->caps.profile)) {
             held++;
             TRY(plan_note(b,
                           "%s stays with the host: rows are looked up there, or it "
@@ -269,13 +276,15 @@ static rc check_places(const plan *p, const plan *u)
 rc plan_resident_update(planner *b)
 {
     plan *p = b->p;
+    dev_caps caps = p->caps;
     plan_options o = p->options;
+    caps.compiles_max = caps.programs_max = 0; /* counted with the plan's own, */
     o.weights = PLAN_STREAMED;
     o.window = PLAN_WINDOW_OFF;
-    o.memory_limit_bytes = 0; /* counted with the plan's own */
+    o.memory_limit_bytes = 0; /* and so is the memory */
     ir_graph *g = ir_new();
     rc r = g ? fill(b, g) : E_MEMORY;
-    if (r == OK) r = plan_build(g, &p->caps, &o, &p->update);
+    if (r == OK) r = plan_build(g, &caps, &o, &p->update);
     ir_free(g);
     if (r == OK) r = check_places(p, p->update);
     return r == OK ? OK : err_while(r, "planning AdamW on the engine");

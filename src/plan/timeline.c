@@ -3,7 +3,8 @@
  * Three things can happen at once: the engine runs one program, the host does
  * what the next program waits for, and a second thread of the host sums
  * gradients. The picture ends with the update, during which the engine has
- * nothing to do: the norm of all gradients is known only when the last is there. */
+ * nothing to do but AdamW of weights that stay there: the norm of all gradients is
+ * known only when the last is there. */
 #include "plan/timeline.h"
 #include "plan/cost.h"
 
@@ -24,17 +25,24 @@ static plan_lane lane_of(const plan_step *s)
 }
 
 /* An update's parts follow each other. */
+enum { UPDATE_PARTS = 4 };
+
 static void add_update(const plan *p, plan_block *all, int *n, double *end)
 {
+    double there = p->update ? p->update->engine_ms : 0;
     const plan_block parts[] = {
-        {PLAN_LANE_HOST, "optimizer", "", "AdamW on the fp32 weights", 0,
-         p->optimizer_ms},
+        {PLAN_LANE_HOST, "optimizer", "",
+         p->update ? "the norm of gradients, and AdamW on weights that are the host's"
+                   : "AdamW on the fp32 weights",
+         0, p->optimizer_ms - there},
+        {PLAN_LANE_ENGINE, "AdamW", "", "of weights that stay on the engine", 0, there},
         {PLAN_LANE_STAGING, "weights", "", "new weights as fp16 to their surfaces", 0,
          p->staging_ms},
         {PLAN_LANE_STAGING, "compile", "", "programs with new weights, a pass's share", 0,
          p->compile_ms},
     };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    _Static_assert(sizeof parts == UPDATE_PARTS * sizeof *parts, "room for all");
+    for (int i = 0; i < UPDATE_PARTS; i++) {
         if (!(parts[i].ms > 0)) continue;
         all[*n] = parts[i];
         all[(*n)++].from_ms = *end;
@@ -45,7 +53,7 @@ static void add_update(const plan *p, plan_block *all, int *n, double *end)
 rc plan_blocks(const plan *p, arena *mem, plan_block **out, int *n, double *end_ms)
 {
     double free_at[PLAN_LANES] = {0}, end = 0;
-    plan_block *all = arena_array(mem, (size_t)p->n_steps + 4, sizeof *all);
+    plan_block *all = arena_array(mem, (size_t)p->n_steps + UPDATE_PARTS, sizeof *all);
     if (!all) return E_MEMORY;
     for (int i = 0; i < p->n_steps; i++) {
         const plan_step *s = &p->steps[i];

@@ -31,6 +31,12 @@ rc policy_check(const plan_options *p, train_options *o)
                  o->accum);
         return err_hint(E_CONFIG, "take a larger train.batch, or plan.weights=streamed");
     }
+    if (p->weights != PLAN_BAKED && p->bake_every > 1) {
+        err_fail(E_CONFIG, "plan.bake_every is %d, but plan.weights is %s", p->bake_every,
+                 policy_name(p->weights));
+        return err_hint(E_CONFIG, "plan.weights=baked, or train.accum for the same "
+                                  "passes an update");
+    }
     if (p->weights != PLAN_BAKED) return OK;
     int every = p->bake_every ? p->bake_every : 1;
     if (every < 1)

@@ -40,6 +40,20 @@ complains "weights baked for longer than the run" 2 "plan.bake_every is 9, more 
     train tiny.conf data.text=long.txt train.steps=8 plan.weights=baked plan.bake_every=9
 complains "weights baked into more programs than may be compiled" 3 "rule 'compile_budget': the plan needs 6 programs, a process compiles 4" \
     train tiny.conf data.text=long.txt plan.weights=baked -d emu:m4,compiles=4
+for weights in streamed baked resident; do
+    complains "no compile at all, $weights" 3 "at least compiles=1" \
+        train tiny.conf data.text=long.txt plan.weights=$weights -d emu:m4,compiles=0
+    complains "a budget of one, $weights" 3 "programs, a process compiles 1" \
+        train tiny.conf data.text=long.txt plan.weights=$weights -d emu:m4,compiles=1
+    complains "one slot, $weights" 3 "programs, a process holds 1" \
+        train tiny.conf data.text=long.txt plan.weights=$weights -d emu:m4,slots=1
+done
+complains "passes for weights that are not baked" 2 "plan.bake_every is 2, but plan.weights is streamed" \
+    train tiny.conf data.text=long.txt plan.bake_every=2
+complains "gradients that do not stay where weights do" 2 "plan.dw=host, but plan.weights=resident" \
+    train tiny.conf data.text=long.txt plan.weights=resident plan.dw=host
+complains "windows over weights that stay" 2 "these stay on the engine" \
+    train tiny.conf data.text=long.txt plan.weights=resident plan.window=on
 complains "passes that resident weights cannot add up" 2 "train.accum is 2, but resident weights are updated after each pass" \
     train tiny.conf data.text=long.txt plan.weights=resident train.accum=2
 complains "text that is not there" 1 "gone.txt" train tiny.conf data.text=gone.txt

@@ -216,6 +216,10 @@ static void a_plan_beyond_the_memory_limit_is_refused(void **state)
     assert_fails(plan_build(m.g, &caps, &(plan_options){.memory_limit_bytes = 1e6}, &p),
                  E_MEMORY, "activations");
     assert_null(p);
+    assert_text_has(err_text(), "the largest tensor is ");
+    assert_text_has(err_text(), "try a smaller");
+    plan_options stay = {.weights = PLAN_RESIDENT, .memory_limit_bytes = 1e6};
+    assert_fails(plan_build(m.g, &caps, &stay, &p), E_MEMORY, "resident keeps eight");
     assert_ok(plan_build(m.g, &caps, &(plan_options){.memory_limit_bytes = 1e9}, &p));
     plan_free(p);
     ir_free(m.g);
@@ -341,6 +345,18 @@ static void resident_plans_update_on_the_engine(void **state)
     }
 }
 
+static void what_the_host_sums_cannot_stay(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_of("m4");
+    plan_options o = {.weights = PLAN_RESIDENT, .dw = PLAN_DW_HOST};
+    plan *p;
+    assert_fails(plan_build(m.g, &caps, &o, &p), E_CONFIG,
+                 "plan.dw=host, but plan.weights=resident");
+    ir_free(m.g);
+}
+
 /* Which rule, which tensor, what to change. */
 static void a_plan_no_process_can_hold_is_refused(void **state)
 {
@@ -355,10 +371,19 @@ static void a_plan_no_process_can_hold_is_refused(void **state)
         "rule 'compile_budget': the plan needs 6 programs, a process compiles 5");
     assert_text_has(err_text(), "the largest constant is");
     assert_text_has(err_text(), "plan.weights=streamed");
-    assert_ok(plan_build(m.g, &caps, NULL, &p)); /* as that says */
+    o.weights = PLAN_RESIDENT;
+    assert_fails(
+        plan_build(m.g, &caps, &o, &p), E_BUDGET,
+        "rule 'compile_budget': the plan needs 6 programs, a process compiles 5");
+    assert_text_has(err_text(), "2 programs more, for AdamW on the engine");
+    assert_text_has(err_text(), "plan.weights=streamed needs 4");
+    o.weights = PLAN_BAKED;
+    assert_ok(plan_build(m.g, &caps, NULL, &p)); /* as both say */
     plan_free(p);
     caps.compiles_max = 3;
     assert_fails(plan_build(m.g, &caps, NULL, &p), E_BUDGET, "rule 'compile_budget'");
+    assert_text_has(err_text(), "layer.fwd, head.fwd, head.bwd, layer.bwd");
+    assert_text_has(err_text(), "compiles=4 or more");
     assert_text_has(err_text(), "compiles=4"); /* or more */
     caps.compiles_max = 0;
     caps.programs_max = 6; /* and one to compile while the old one is there */
@@ -383,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_plan_is_told_in_words_and_in_json),
         cmocka_unit_test(baked_plans_need_no_values_and_say_what_they_compile),
         cmocka_unit_test(resident_plans_update_on_the_engine),
+        cmocka_unit_test(what_the_host_sums_cannot_stay),
         cmocka_unit_test(a_plan_no_process_can_hold_is_refused),
     };
     return cmocka_run_group_tests_name("plan_train", tests, NULL, NULL);

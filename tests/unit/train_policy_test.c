@@ -434,6 +434,10 @@ static void what_cannot_be_is_refused_before_it_begins(void **state)
     b->t.job.options.accum = 1;
     b->t.job.plan.window = PLAN_WINDOW_ON;
     assert_fails(train(b, &r), E_CONFIG, "these stay on the engine");
+    b->t.job.plan = (plan_options){.weights = PLAN_RESIDENT, .bake_every = 2};
+    assert_fails(train(b, &r), E_CONFIG, "plan.bake_every is 2, but plan.weights is");
+    b->t.job.plan.weights = PLAN_STREAMED;
+    assert_fails(train(b, &r), E_CONFIG, "plan.weights is streamed");
     assert_false(file_exists(b->t.run));
 }
 
