@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "cli/bench.h"
+#include "dev/cost.h"
 #include "exec/exec.h"
 #include "plan/anchors.h"
 #include "plan/timeline.h"
@@ -275,19 +276,42 @@ static rc bench_programs(const args *a, config *c, machine *mach, int repeat)
 }
 
 /* What one watt gives: what was done by what was drawn meanwhile, where the
- * device has a meter; else what the profile predicts by what it says was
- * published. NaN where neither is known. */
+ * device has a meter; else what is predicted by what was published for a load that
+ * is named. NaN where neither is known. */
 typedef struct {
     double watts, tflops_per_watt;
-    const char *source;
+    const char *source, *load, *from; /* load and from: published alone */
 } power;
 
 static power power_of(const figures *f, const dev_profile *p, double done,
                       double predicted)
 {
-    if (f->watts > 0) return (power){f->watts, done / f->watts, "measured"};
-    double watts = p ? p->watts : (double)NAN;
-    return (power){watts, predicted / watts, "published"};
+    if (f->watts > 0)
+        return (power){
+            .watts = f->watts, .tflops_per_watt = done / f->watts, .source = "measured"};
+    const dev_power *w = p ? dev_power_training(p) : NULL;
+    if (!w) return (power){.watts = NAN, .tflops_per_watt = NAN};
+    return (power){w->watts, predicted / w->watts, "published", w->doing, w->source};
+}
+
+static void print_power(const power *w)
+{
+    if (!isfinite(w->tflops_per_watt)) return;
+    printf("  %.2f TFLOP/s per watt, of %.2f W %s", w->tflops_per_watt, w->watts,
+           w->source);
+    if (w->load) printf(" of another load (%s; %s)", w->load, w->from);
+    puts("");
+}
+
+static void add_power(const power *w, json_t *o)
+{
+    if (!isfinite(w->tflops_per_watt)) return;
+    cli_real(o, "tflops_per_watt", w->tflops_per_watt);
+    cli_real(o, "watts", w->watts);
+    json_object_set_new(o, "watts_source", json_string(w->source));
+    if (!w->load) return;
+    json_object_set_new(o, "watts_load", json_string(w->load));
+    json_object_set_new(o, "watts_from", json_string(w->from));
 }
 
 /* Every repetition as a point: what varies, and how. */
@@ -371,9 +395,7 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
                    caps.profile->name, 100 * band, predicted, tflops, 100 * tflops / peak,
                    peak);
         print_parts(f);
-        if (isfinite(w.tflops_per_watt))
-            printf("  %.2f TFLOP/s per watt, of %.2f W %s\n", w.tflops_per_watt, w.watts,
-                   w.source);
+        print_power(&w);
         printf("  %d launches, %d loads, peak memory %.2f GB\n", f->launches, f->loads,
                (double)clock_peak_rss() / 1e9);
         return sweep ? bench_sweep(a, m, f->n_each, f->what, NULL) : OK;
@@ -395,11 +417,7 @@ static rc report(const args *a, figures *f, machine *m, bool sweep)
     cli_real(o, "tflops_predicted", tflops);
     cli_real(o, "peak_tflops", peak);
     cli_real(o, "utilisation", tflops / peak);
-    cli_real(o, "tflops_per_watt", w.tflops_per_watt);
-    if (isfinite(w.tflops_per_watt)) {
-        cli_real(o, "watts", w.watts);
-        json_object_set_new(o, "watts_source", json_string(w.source));
-    }
+    add_power(&w, o);
     json_object_set_new(o, "peak_rss_bytes", json_integer((json_int_t)clock_peak_rss()));
     if (caps.profile) json_object_set_new(o, "source", json_string(caps.profile->source));
     json_object_set_new(o, "device", json_string(caps.uri));

@@ -56,37 +56,40 @@ static void chip_limit(const bench_lab *l, bench_chart *c)
 
 /* ---- peak ---- */
 
-/* The A100's figure that the reports set against the engine, as they computed it
- * and as a like-for-like one: both from NVIDIA's data sheet. */
-static void say_a100(json_t *o)
+/* What such chains draw is published for few chips; another load's watts would
+ * flatter, so without them there is no rate for a watt. */
+static double say_power(const bench_lab *l, json_t *o)
 {
+    const dev_profile *chip = l->caps.profile;
+    const dev_power *w = chip ? dev_power_while(chip, "conv chain, peak") : NULL;
+    if (!w) return NAN;
+    double rate = best(o, "tflops_predicted") / w->watts;
+    cli_real(o, "published_watts", w->watts);
+    cli_real(o, "tflops_per_watt_predicted", rate);
+    json_object_set_new(o, "watts_source", json_string(w->source));
+    return rate;
+}
+
+/* The A100's figure that the reports set against the engine, as they computed it
+ * and as a like-for-like one: both from NVIDIA's data sheet. `ours`: the engine's
+ * rate for a watt, NaN = unknown. */
+static void say_a100(json_t *o, double ours)
+{
+    static const double reports = 0.08, tensor = 312.0 / 400;
     json_t *a = json_object();
-    cli_real(a, "reports", 0.08);
+    cli_real(a, "reports", reports);
     cli_real(a, "fp32_tflops", 19.5);
     cli_real(a, "fp32_watts", 250);
     cli_real(a, "fp16_tensor_tflops", 312);
     cli_real(a, "fp16_tensor_watts", 400);
-    cli_real(a, "fp16_tensor_tflops_per_watt", 312.0 / 400);
+    cli_real(a, "fp16_tensor_tflops_per_watt", tensor);
+    cli_real(a, "times_reports", ours / reports);
+    cli_real(a, "times_fp16_tensor", ours / tensor);
     json_object_set_new(
         a, "how",
         json_string("0.08 is fp32 outside the tensor cores over the PCIe card's power; "
                     "in fp16, as the engine computes, it is 312 over 400 W"));
     json_object_set_new(o, "a100", a);
-}
-
-/* What such chains draw is published for few chips; another load's watts would
- * flatter, so without them there is no rate for a watt. */
-static void say_power(const bench_lab *l, json_t *o)
-{
-    const dev_power *w;
-    for (size_t i = 0; l->caps.profile && (w = dev_power_at(i)); i++) {
-        if (strcmp(w->chip, l->caps.profile->name) || strcmp(w->rail, "engine") ||
-            strcmp(w->doing, "conv chain, peak"))
-            continue;
-        cli_real(o, "published_watts", w->watts);
-        cli_real(o, "tflops_per_watt_predicted", best(o, "tflops_predicted") / w->watts);
-        json_object_set_new(o, "watts_source", json_string(w->source));
-    }
 }
 
 rc bench_peak(bench_lab *l, json_t *o, bench_chart *c)
@@ -110,8 +113,7 @@ rc bench_peak(bench_lab *l, json_t *o, bench_chart *c)
                 if (e) return err_while(e, "measuring %d layers of %s", depth[d], chain);
             }
     say_best(l, o);
-    say_power(l, o);
-    say_a100(o);
+    say_a100(o, say_power(l, o));
     c->title = "peak: chains of 1 x 1 convolutions, fp16";
     c->x_label = "convolutions in the chain";
     c->x = "depth";

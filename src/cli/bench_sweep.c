@@ -147,15 +147,26 @@ static void say_device(const bench_lab *l, const char *what, json_t *o)
     json_object_set_new(o, "source", json_string(chip->source));
 }
 
-static void print(const bench_lab *l, json_t *o)
+/* Numbers of the whole sweep, and what it is set beside. */
+static void print_figures(json_t *o, int indent)
 {
     const char *key;
     json_t *v;
-    printf("%s on %s\n", json_string_value(json_object_get(o, "what")), l->caps.uri);
     json_object_foreach(o, key, v)
     {
-        if (json_is_number(v)) printf("  %-24s %.5g\n", key, json_number_value(v));
+        if (json_is_number(v))
+            printf("%*s%-*s %.5g\n", indent, "", 28 - indent, key, json_number_value(v));
+        if (!json_is_object(v)) continue;
+        printf("%*s%s: %s\n", indent, "", key,
+               json_string_value(json_object_get(v, "how")));
+        print_figures(v, indent + 2);
     }
+}
+
+static void print(const bench_lab *l, json_t *o)
+{
+    printf("%s on %s\n", json_string_value(json_object_get(o, "what")), l->caps.uri);
+    print_figures(o, 2);
     cli_table("rows", json_object_get(o, "rows"));
     if (l->skipped)
         printf("rows without ms are too long for a software engine: predicted only\n");

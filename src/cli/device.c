@@ -6,6 +6,7 @@
 
 #include "api/session.h"
 #include "cli/verbs.h"
+#include "dev/cost.h"
 
 static rc list(const args *a)
 {
@@ -50,8 +51,29 @@ static int facts_of(const dev_caps *c, fact *f)
     f[n++] = (fact){"dram_gbs", "GB/s", p->dram_gbs};
     f[n++] = (fact){"idle_off_ms", "ms", p->idle_off_ms};
     f[n++] = (fact){"wake_ms", "ms", p->wake_ms};
-    f[n++] = (fact){"watts", "W", p->watts};
     return n;
+}
+
+/* Of this chip, as published: by what drew it. */
+static json_t *power_of(const dev_profile *chip)
+{
+    json_t *rows = json_array();
+    const dev_power *w;
+    for (size_t i = 0; chip && (w = dev_power_at(i)); i++)
+        if (!strcmp(w->chip, chip->name))
+            json_array_append_new(rows, json_pack("{s:s,s:s,s:f,s:s}", "rail", w->rail,
+                                                  "doing", w->doing, "watts", w->watts,
+                                                  "source", w->source));
+    return rows;
+}
+
+static void print_power(const dev_profile *chip)
+{
+    const dev_power *w;
+    for (size_t i = 0; chip && (w = dev_power_at(i)); i++)
+        if (!strcmp(w->chip, chip->name))
+            printf("  %-16s %g W, %s: %s (%s)\n", "power", w->watts, w->rail, w->doing,
+                   w->source);
 }
 
 static rc info(const args *a, device *d, const dev_caps *c)
@@ -65,6 +87,7 @@ static rc info(const args *a, device *d, const dev_caps *c)
         json_object_set_new(o, "exact",
                             json_string(c->profile ? dev_exact_of(c->profile) : ""));
         if (c->profile) json_object_set_new(o, "source", json_string(c->profile->source));
+        json_object_set_new(o, "power", power_of(c->profile));
         json_object_set_new(o, "learned", json_string(c->learned));
         rc e = cli_cache_info(d, o);
         if (!e) e = cli_readings(d, c->uri, o);
@@ -81,6 +104,7 @@ static rc info(const args *a, device *d, const dev_caps *c)
     if (c->profile)
         printf("  %-16s %s\n  %-16s %s\n", "exact", dev_exact_of(c->profile), "source",
                c->profile->source);
+    print_power(c->profile);
     if (*c->learned) printf("  rules            %s\n", c->learned);
     TRY(cli_cache_info(d, NULL));
     return cli_readings(d, c->uri, NULL);

@@ -218,3 +218,19 @@ const dev_power *dev_power_at(size_t i)
     };
     return i < sizeof all / sizeof *all ? &all[i] : NULL;
 }
+
+const dev_power *dev_power_while(const dev_profile *chip, const char *doing)
+{
+    const dev_power *w;
+    for (size_t i = 0; (w = dev_power_at(i)); i++)
+        if (!strcmp(w->chip, chip->name) && !strcmp(w->rail, "engine") &&
+            !strcmp(w->doing, doing))
+            return w;
+    return NULL;
+}
+
+const dev_power *dev_power_training(const dev_profile *chip)
+{
+    const dev_power *w = dev_power_while(chip, "training");
+    return w ? w : dev_power_while(chip, "sustained");
+}

@@ -83,5 +83,10 @@ typedef struct {
     const char *source;
 } dev_power;
 const dev_power *dev_power_at(size_t i); /* NULL past the end */
+/* Of the chip's engine under that very load; NULL: not published. */
+const dev_power *dev_power_while(const dev_profile *chip, const char *doing);
+/* Of the engine while it trains, else under a load that lasts; other loads draw
+ * several times more or less, and do not stand in for it. NULL: not published. */
+const dev_power *dev_power_training(const dev_profile *chip);
 
 #endif

@@ -11,10 +11,10 @@
  * flight: ANEForge, ane-infer. The same on every chip seen. */
 static const struct dev_profile profiles[] = {
 #define PROFILE(id, chip, fam, engines, cores, peak, gemm, mhz, steps, us, weight, act, \
-                dram, off, wake, watts, slice, wino, old, exact, source)                \
-    {#id, chip,   DEV_##fam, engines, cores, peak, gemm,  mhz,       dev_steps(steps),  \
-     us,  weight, act,       dram,    off,   wake, watts, AXIS(fam), 65536,             \
-     128, 119,    127,       slice,   wino,  old,  exact, source},
+                dram, off, wake, slice, wino, old, exact, source)                       \
+    {#id, chip,   DEV_##fam, engines, cores, peak,  gemm,      mhz,   dev_steps(steps), \
+     us,  weight, act,       dram,    off,   wake,  AXIS(fam), 65536, 128,              \
+     119, 127,    slice,     wino,    old,   exact, source},
 #define dev_steps(n) ((n) != (n) ? -1 : (int)(n))
 #include "dev/profiles.def"
 #undef PROFILE

@@ -40,7 +40,6 @@ struct dev_profile {
     double dispatch_us; /* floor of one launch */
     double weight_gbs, activation_gbs, dram_gbs;
     double idle_off_ms, wake_ms; /* power-off after, cost of waking */
-    double watts;                /* engine rail under training load */
     int max_axis, max_channels;  /* W/H and contraction; channels */
     int programs_max, compiles_max, queue_depth;
     bool slice_clamp, winograd; /* arithmetic switches */

@@ -423,6 +423,34 @@ static void a_step_in_parts_is_the_same_to_bench_and_to_explain(void **state)
     json_decref(e);
 }
 
+/* A rate for a watt is of watts that were drawn, or published for a load that is
+ * said; nothing stands in for what nobody has published. */
+static void watts_are_those_of_a_load_or_absent(void **state)
+{
+#define LAYER "bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --json -d "
+    static const char *const keys[] = {"watts", "tflops_per_watt", "watts_source",
+                                       "watts_load", "watts_from"};
+    json_t *m4 = answer(LAYER "null:m4", "tflops_predicted:n");
+    json_t *m5 = answer(LAYER "null:m5", "tflops_predicted:n");
+    json_t *peak = answer("bench peak -d null:m5 --json", "a100:o"), *a100;
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        assert_non_null(json_object_get(m4, keys[i]));
+        assert_null(json_object_get(m5, keys[i]));
+        assert_null(json_object_get(peak, keys[i]));
+    }
+    assert_string_equal(json_string_value(json_object_get(m4, "watts_load")), "training");
+    assert_null(json_object_get(json_object_get(peak, "a100"), "times_reports"));
+    json_decref(m4);
+    json_decref(m5);
+    json_decref(peak);
+    peak = answer("bench peak -d null:m4 --json", "a100:o");
+    a100 = json_object_get(peak, "a100");
+    double ours = real(peak, "tflops_per_watt_predicted");
+    assert_near(real(a100, "times_reports"), ours / 0.08, 1e-6);
+    assert_near(real(a100, "times_fp16_tensor"), ours / 0.78, 1e-6);
+    json_decref(peak);
+}
+
 /* On the null device, which takes no time: rows are predicted. */
 static void sweeps_have_their_keys_and_are_drawn(void **state)
 {
@@ -453,6 +481,10 @@ static void sweeps_have_their_keys_and_are_drawn(void **state)
                                 "tflops_per_watt"));
     json_decref(o);
     str out = {0};
+    ask("bench peak -d null:m4", &out);
+    assert_text_has(str_text(&out), "times_fp16_tensor");
+    assert_text_has(str_text(&out), "312 over 400 W");
+    str_clear(&out);
     ask("bench layer --dim 64 --hidden 128 --heads 2 --seq 64 --repeat 4 --svg l.svg",
         &out);
     str_free(&out);
@@ -487,6 +519,7 @@ int main(void)
         cmocka_unit_test(answers_about_devices_have_their_keys),
         cmocka_unit_test(benchmarks_have_their_keys),
         cmocka_unit_test(a_step_in_parts_is_the_same_to_bench_and_to_explain),
+        cmocka_unit_test(watts_are_those_of_a_load_or_absent),
         cmocka_unit_test(sweeps_have_their_keys_and_are_drawn),
         cmocka_unit_test(every_command_with_json_promises_keys),
     };

@@ -3,6 +3,7 @@
  * of the two shows. */
 #include <ctype.h>
 #include "dev_help.h"
+#include "dev/cost.h"
 #include "ir/ir.h"
 
 /* ---- chips ---- */
@@ -22,8 +23,7 @@ static void every_chip_has_a_source_and_no_guess(void **state)
         assert_int_equal(p->family, p->name[1] - '1');
         const double known[] = {p->peak_tflops, p->gemm_tflops, p->clock_mhz,
                                 p->dispatch_us, p->weight_gbs,  p->activation_gbs,
-                                p->dram_gbs,    p->idle_off_ms, p->wake_ms,
-                                p->watts};
+                                p->dram_gbs,    p->idle_off_ms, p->wake_ms};
         int n_known = 0;
         for (size_t k = 0; k < COUNT_OF(known); k++) {
             if (!dev_known(known[k])) continue;
@@ -44,7 +44,6 @@ static void unknown_numbers_are_not_filled_in(void **state)
     assert_false(dev_known(dev_profile_find("m3ultra")->dispatch_us));
     assert_false(dev_known(dev_profile_find("m4pro")->dispatch_us));
     assert_false(dev_known(dev_profile_find("m4")->weight_gbs));
-    assert_false(dev_known(dev_profile_find("m2max")->watts));
     assert_int_equal(dev_profile_find("m3ultra")->clock_steps, -1);
     assert_null(dev_profile_find("m9"));
     assert_null(dev_profile_at(dev_profile_count()));
@@ -65,7 +64,6 @@ static const struct {
     {"m1", AT(dram_gbs), 85, "ane-guide ch. 9: DRAM"},
     {"m1", AT(idle_off_ms), 5000, "ane-guide ch. 11: rails off after 5 s"},
     {"m1", AT(wake_ms), 260, "ane-guide ch. 11: first call after that"},
-    {"m1", AT(watts), 1.66, "ane-guide ch. 12: sustained"},
     {"m1max", AT(gemm_tflops), 4.6, "ANEForge rooflines, M1 Max"},
     {"m1max", AT(clock_mhz), 1464, "ane-guide ch. 20, H13g"},
     {"m2pro", AT(gemm_tflops), 3.4, "ANEForge rooflines, M2 Pro"},
@@ -77,7 +75,6 @@ static const struct {
     {"m4", AT(gemm_tflops), 5.44, "ANEForge rooflines, M4"},
     {"m4", AT(clock_mhz), 2364, "M6 study, H16g: 26 steps 504-2364"},
     {"m4", AT(dispatch_us), 95, "maderix/ANE: XPC and IOKit evaluate"},
-    {"m4", AT(watts), 0.91, "slavko ANE-Training: engine rail while training"},
     {"m4pro", AT(gemm_tflops), 6.20, "ANEForge rooflines, M4 Pro"},
     {"m4max", AT(gemm_tflops), 8.87, "ANEForge rooflines, M4 Max, 2048"},
     {"m5", AT(gemm_tflops), 8.71, "ANEForge rooflines, M5"},
@@ -92,7 +89,6 @@ static const struct {
     {"m6", AT(weight_gbs), 150, "M6 study: shared by both engines"},
     {"m6", AT(idle_off_ms), 5680, "M6 study"},
     {"m6", AT(wake_ms), 50, "M6 study: first call after 5.68 s"},
-    {"m6", AT(watts), 6.2, "M6 study: net of one engine"},
 };
 
 static void chips_have_the_published_numbers(void **state)
@@ -105,6 +101,31 @@ static void chips_have_the_published_numbers(void **state)
             fail_msg("%s: had %g, but %s says %g", p->name, had, published[i].source,
                      published[i].value);
     }
+}
+
+/* Watts belong to a load: those of a peak say nothing of a training. */
+static void published_power_is_that_of_its_load(void **state)
+{
+    static const struct {
+        const char *chip;
+        double watts; /* 0: none */
+        const char *doing;
+    } training[] = {{"m1", 1.66, "sustained"},
+                    {"m4", 0.91, "training"},
+                    {"m3pro", 0, ""},
+                    {"m4max", 0, ""},
+                    {"m5", 0, ""},
+                    {"m6", 0, ""}};
+    for (size_t i = 0; i < COUNT_OF(training); i++) {
+        const dev_power *w = dev_power_training(dev_profile_find(training[i].chip));
+        if ((training[i].watts > 0) != (w != NULL)) fail_msg("%s", training[i].chip);
+        if (!w) continue;
+        assert_true(w->watts == training[i].watts);
+        assert_string_equal(w->doing, training[i].doing);
+    }
+    const dev_profile *m4 = dev_profile_find("m4");
+    assert_true(dev_power_while(m4, "conv chain, peak")->watts == 2.8);
+    assert_null(dev_power_while(m4, "linear"));
 }
 
 /* ane-guide app. A; maderix/ANE 1.7; ANEForge and Midas; ANEForge and ane-infer. */
@@ -250,6 +271,7 @@ int main(void)
         cmocka_unit_test(every_chip_has_a_source_and_no_guess),
         cmocka_unit_test(unknown_numbers_are_not_filled_in),
         cmocka_unit_test(chips_have_the_published_numbers),
+        cmocka_unit_test(published_power_is_that_of_its_load),
         cmocka_unit_test(limits_are_those_of_the_families),
         cmocka_unit_test(every_rule_is_complete),
         cmocka_unit_test(supported_ops_are_those_of_the_catalogue),
