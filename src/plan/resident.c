@@ -17,7 +17,10 @@
  *   m' = m + (g - m)(1 - b1)
  *   a  = max(r, |g|, 2^-14)            so that no square can overflow or vanish
  *   r' = a sqrt((r/a)^2 + ((g/a)^2 - (r/a)^2)(1 - b2))
- *   u  = lr 2^10 (m'/bias1 / (r'/sqrt(bias2) + eps) + decay hi)
+ *   u  = lr 2^12 (m'/bias1 / max(2^2 (r'/sqrt(bias2) + eps), 2^-15) + 2^-2 decay hi)
+ *                                      a quotient is a product with an inverse there,
+ *                                      which of less than 2^-16 is infinite; the 2^2
+ *                                      lifts an eps of 1e-8 above that
  *   s  = lo - u
  *   hi' = hi + s 2^-10
  *   lo' = s - (hi' - hi) 2^10          exact (Dekker's fast two-sum)
@@ -30,7 +33,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLACES = 32 };
+enum { PLACES = 32, DIVISOR_PLACES = 2 };
 typedef enum {
     N_MANTISSA, /* of the factor of gradients, in two steps: fp16 holds neither */
     N_POWER,    /* a small nor a large one well */
@@ -47,7 +50,7 @@ _Static_assert(N_DECAY + 1 == PLAN_NUMBERS, "one row for each number");
 void plan_update_numbers(const kern_adamw_args *a, float *out)
 {
     int power;
-    double unit = ldexp(1, PLAN_MOMENT_PLACES);
+    double unit = ldexp(1, PLAN_MOMENT_PLACES), lift = ldexp(1, DIVISOR_PLACES);
     double mantissa = frexp((double)a->grad_scale * unit, &power);
     const double row[PLAN_NUMBERS] = {
         [N_MANTISSA] = mantissa,
@@ -55,10 +58,10 @@ void plan_update_numbers(const kern_adamw_args *a, float *out)
         [N_MORE1] = 1 - (double)a->beta1,
         [N_MORE2] = 1 - (double)a->beta2,
         [N_BIAS1] = 1 / (double)a->bias1,
-        [N_BIAS2] = 1 / sqrt((double)a->bias2),
-        [N_EPS] = (double)a->eps * unit,
-        [N_LR] = (double)a->lr * ldexp(1, PLAN_LOW_PLACES),
-        [N_DECAY] = (double)a->weight_decay,
+        [N_BIAS2] = lift / sqrt((double)a->bias2),
+        [N_EPS] = (double)a->eps * unit * lift,
+        [N_LR] = (double)a->lr * ldexp(1, PLAN_LOW_PLACES) * lift,
+        [N_DECAY] = (double)a->weight_decay / lift,
     };
     for (int i = 0; i < PLAN_NUMBERS * PLACES; i++) out[i] = (float)row[i / PLACES];
 }
@@ -172,9 +175,10 @@ static void update_one(ir_graph *g, ir_node *numbers, const ir_node *param, ir_s
     p = ir_mul(g, p, p);
     p = ir_add(g, q, ir_mul(g, ir_sub(g, p, q), number(g, numbers, N_MORE2)));
     r = ir_mul(g, a, ir_unary(g, IR_sqrt, p));
-    ir_node *u = ir_div(
-        g, ir_mul(g, m, number(g, numbers, N_BIAS1)),
-        ir_add(g, ir_mul(g, r, number(g, numbers, N_BIAS2)), number(g, numbers, N_EPS)));
+    ir_node *below = ir_add(g, ir_mul(g, r, number(g, numbers, N_BIAS2)),
+                            number(g, numbers, N_EPS));
+    below = ir_binary(g, IR_maximum, below, ir_scalar(g, 0x1p-15));
+    ir_node *u = ir_div(g, ir_mul(g, m, number(g, numbers, N_BIAS1)), below);
     if (s.rank > 1 && s.d[0] > 1) /* a matrix: gains of norms do not decay */
         u = ir_add(g, u, ir_mul(g, hi, number(g, numbers, N_DECAY)));
     ir_node *sum = ir_sub(g, lo, ir_mul(g, u, number(g, numbers, N_LR)));

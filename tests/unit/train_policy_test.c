@@ -230,16 +230,16 @@ static void the_clip_reaches_the_engine(void **state)
     assert_true(sum[0] > 4 * sum[1]);
 }
 
-/* A model whose classifier sees numbers of 64: with the largest loss scale its
- * gradient is beyond fp16. */
-static void begin_loud(bench *b, char dir[600])
+/* Train a model one weight of which is `times` what it would be, with the largest
+ * loss scale. */
+static void begin_with(bench *b, const char *name, float times, char dir[600])
 {
     b->t.job.model.tied = false;
     b->t.job.options.steps = 1;
     loaded l = straight(b);
-    const model_param *p = model_find(l.mo, "model.norm.weight");
-    for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] = 64;
-    snprintf(dir, 600, "%s/loud", b->t.root);
+    const model_param *p = model_find(l.mo, name);
+    for (size_t i = 0; i < p->count; i++) l.mo->weights[p->offset + i] *= times;
+    snprintf(dir, 600, "%s/init", b->t.root);
     assert_ok(file_make_dirs(dir));
     assert_ok(model_save(l.mo, dir));
     unload_step(&l);
@@ -250,7 +250,7 @@ static void begin_loud(bench *b, char dir[600])
 }
 
 /* A gradient that is not finite makes no update there, and the loss scale steps
- * back until they are. */
+ * back until they are. The classifier that sees numbers of 64 has one. */
 static void infinities_skip_the_update(void **state)
 {
     bench *b = *state;
@@ -258,7 +258,7 @@ static void infinities_skip_the_update(void **state)
     char dir[600];
     model_config c;
     model *loud;
-    begin_loud(b, dir);
+    begin_with(b, "model.norm.weight", 64, dir);
     assert_ok(model_config_load(dir, &c));
     assert_ok(model_new(&c, &loud));
     assert_ok(model_load_weights(loud, dir));
@@ -342,6 +342,29 @@ static void and_on_the_chips_accumulator(void **state)
     b->uri = "emu:m4,exact";
     b->t.job.plan.window = PLAN_WINDOW_OFF;
     train_apart(b, 30, 0.01); /* roots and quotients are the chip's */
+}
+
+/* A layer that hardly counts has gradients of 1e-9. The chip divides by the root of
+ * their second moment by multiplying with its inverse, which must be finite. */
+static void gradients_near_nothing_make_no_infinity(void **state)
+{
+    bench *b = *state;
+    char dir[600];
+    begin_with(b, "model.layers.1.mlp.down_proj.weight", 1e-5f, dir);
+    b->uri = "emu:m4,exact";
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    b->t.job.plan.window = PLAN_WINDOW_OFF;
+    b->t.job.options.steps = 3;
+    b->t.job.options.lr = b->t.job.options.min_lr = 1e-6; /* it stays one */
+    loaded l = straight(b);
+    const model_param *p = model_find(l.mo, "model.layers.1.mlp.up_proj.weight");
+    size_t small = 0;
+    for (size_t i = p->offset; i < p->offset + p->count; i++)
+        small += l.v[i] > 0 && l.v[i] < 1e-17f; /* its root below 3e-9 */
+    assert_true(small > 0);
+    for (size_t i = 0; i < l.mo->n_floats; i++) assert_true(isfinite(l.mo->weights[i]));
+    assert_int_equal(l.s.updates, 3);
+    unload_step(&l);
 }
 
 static void saved_to_the_bit(bench *b)
@@ -470,6 +493,7 @@ int main(void)
         RUN(small_updates_are_not_lost),
         RUN(resident_weights_learn_what_streamed_ones_do),
         RUN(and_on_the_chips_accumulator),
+        RUN(gradients_near_nothing_make_no_infinity),
         RUN(state_on_the_engine_is_saved_to_the_bit),
         RUN(also_on_the_chips_accumulator),
         RUN(an_update_that_fails_has_changed_nothing),
