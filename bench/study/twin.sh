@@ -39,7 +39,7 @@ row() { # NAME HELD-OUT
 }
 
 mkdir -p "$out" || exit 1
-[ -d "$out/start/step-00000001" ] || ours start "$@" train.lr=0 --stop-after 1
+[ -d "$out/start/step-00000001" ] || ours start "$@" train.lr=0 train.min_lr=0 --stop-after 1
 ours wide "$@" -d emu:m4,wide
 theirs twin "$@"
 theirs half --half "$@"

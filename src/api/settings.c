@@ -55,6 +55,13 @@ rc config_train(const config *c, train_options *out)
         .restart_every = config_int(c, OPT_train_restart_every),
         .restart_pause = config_real(c, OPT_train_restart_pause),
     };
+    if (out->min_lr > out->lr && out->schedule != TRAIN_CONSTANT)
+        return err_hint(
+            err_fail(E_CONFIG,
+                     "train.min_lr, %g, is above train.lr, %g: the rate would "
+                     "rise to the end",
+                     out->min_lr, out->lr),
+            "try train.min_lr=%g, or train.schedule=constant", out->lr / 10);
     if (!out->scale_dynamic) TRY(str_to_real(scale, &out->loss_scale));
     return OK;
 }

@@ -33,6 +33,22 @@ static void values_out_of_range_are_refused(void **state)
     config_free(c);
 }
 
+/* Who asks for a smaller rate than the recipe's leaves its last one where it was. */
+static void a_rate_that_would_rise_is_refused(void **state)
+{
+    config *c;
+    train_options o;
+    assert_ok(config_new(&c));
+    assert_ok(parse(c, "train.lr = 1e-4\ntrain.min_lr = 1e-4"));
+    assert_ok(config_train(c, &o));
+    assert_ok(parse(c, "train.lr = 1e-5"));
+    assert_fails(config_train(c, &o), E_CONFIG,
+                 "train.min_lr, 0.0001, is above train.lr");
+    assert_ok(parse(c, "train.schedule = constant"));
+    assert_ok(config_train(c, &o));
+    config_free(c);
+}
+
 static void a_printed_recipe_reads_back_the_same(void **state)
 {
     config *c, *d;
@@ -176,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_setting_names_file_line_and_the_nearest),
         cmocka_unit_test(values_out_of_range_are_refused),
+        cmocka_unit_test(a_rate_that_would_rise_is_refused),
         cmocka_unit_test(a_printed_recipe_reads_back_the_same),
         cmocka_unit_test(any_value_survives_being_saved),
         cmocka_unit_test(a_library_is_named_on_the_command_line_only),
