@@ -67,7 +67,7 @@ static rc say_plan(const args *a, const cli_trial *t)
     bool json = args_has(a, "json");
     str text = {0};
     rc e = json ? plan_json(t->plan, &text) : plan_print(t->plan, &text);
-    if (!e && t->plan->caps.counts)
+    if (!e && t->plan->caps.counts && !args_has(a, "forward"))
         e = json ? cli_add_counts(t, &text) : cli_print_counts(t, &text);
     if (!e) fputs(str_text(&text), stdout);
     if (!e && json) putchar('\n');
@@ -78,6 +78,9 @@ static rc say_plan(const args *a, const cli_trial *t)
 static rc look_at(const args *a, const cli_trial *t, const char *stage)
 {
     if (args_has(a, "svg")) TRY(draw(t->plan, args_text(a, "svg", "")));
+    if (args_has(a, "save") && args_has(a, "forward"))
+        return err_fail(E_USAGE,
+                        "--save runs a whole step, --forward plans a part of one");
     if (args_has(a, "save")) TRY(cli_dump_step(t, args_text(a, "save", "")));
     return !strcmp(stage, "mil") ? print_mil(a, t->plan) : say_plan(a, t);
 }
@@ -100,7 +103,8 @@ static rc with_plan(const args *a, const config *c, const model_config *m,
         return said;
     }
     rc e = dev_caps_of(box.dev, &caps);
-    if (!e) e = model_graph(m, MODEL_GRAD, train.batch, m->seq, &g);
+    model_form form = args_has(a, "forward") ? MODEL_LOSS : MODEL_GRAD;
+    if (!e) e = model_graph(m, form, train.batch, m->seq, &g);
     if (!e) e = plan_build(g, &caps, &o, &p);
     cli_trial t = {p, &box, m, train.batch, init, train.seed, train.loss_scale};
     if (!e) e = look_at(a, &t, stage);

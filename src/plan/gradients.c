@@ -4,10 +4,10 @@
  * host, and nothing on the engine waits for them. So a product that is nothing
  * but a weight gradient is the host's to compute, beside the engine's next
  * programs, from the fp16 operands where they lie and with fp32 sums; unless
- * the engine is predicted to be done with all of them earlier. */
-#include "plan/cost.h"
+ * a pass is predicted to take less time with all of them on the engine. */
+#include "plan/passes.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 bool plan_is_gradient(const char *output)
@@ -46,56 +46,20 @@ static bool weight_gradient(const planner *b, const ir_node *n)
            !thin(n);
 }
 
-/* All weight gradients go one way: on the host they overlap the rest of the
- * engine's work, on the engine they add to it and their fp16 results are still
- * added up on the host, beside what comes next. */
-static bool gradients_on_host(const planner *b, double *host_ms, double *engine_ms)
-{
-    bool baked = b->p->options.weights == PLAN_BAKED;
-    *host_ms = *engine_ms = 0;
-    if (!b->chip) return true;
-    dev_cost rest = dev_cost_launch(b->chip, NULL), dw = rest;
-    double launch = dev_cost_ms(&rest), added = 0;
-    for (int i = 0; i < b->g->n_nodes; i++) {
-        const ir_node *n = b->g->nodes[i];
-        if (b->info[i].at != PLACE_ENGINE) continue;
-        if (!weight_gradient(b, n)) {
-            plan_cost_node(&rest, n, baked);
-            continue;
-        }
-        double count = (double)ir_count(n->shape);
-        plan_cost_node(&dw, n, baked);
-        dev_cost_surfaces(&dw, 2 * count);
-        *host_ms += plan_cost_gradient(b, n);
-        added += plan_cost_host(b, DEV_HOST_PASS, count);
-    }
-    double rest_ms = dev_cost_ms(&rest) - launch;
-    *engine_ms = dev_cost_ms(&dw) - launch;
-    return fmax(rest_ms, *host_ms) <= fmax(rest_ms + *engine_ms, added);
-}
-
-/* plan.dw decides, or the prediction does; either way the cause is kept. */
+/* All go one way; which, the plan's variant says, and why is written when the
+ * variants have been weighed (weigh.c). */
 static rc place_products(planner *b)
 {
-    double host_ms, engine_ms;
-    plan_dw want = b->p->options.dw;
-    bool host = gradients_on_host(b, &host_ms, &engine_ms);
-    const char *cause;
-    if (want != PLAN_DW_AUTO) {
-        host = want == PLAN_DW_HOST;
-        cause = arena_printf(b->mem, "weight gradient: plan.dw says %s",
-                             host ? "host" : "engine");
-    } else {
-        cause = arena_printf(
-            b->mem,
-            "weight gradients: %.3g ms on the host beside the engine, against %.3g ms "
-            "more on the engine",
-            host_ms, engine_ms);
-    }
+    bool host = b->variant.dw == PLAN_DW_HOST;
+    char *cause = arena_take(b->mem, PLAN_CAUSE_MAX);
     if (!cause) return E_MEMORY;
+    snprintf(cause, PLAN_CAUSE_MAX, "weight gradient: %s %s",
+             b->p->options.dw == PLAN_DW_AUTO ? "on the" : "plan.dw says",
+             host ? "host" : "engine");
     for (int i = 0; i < b->g->n_nodes; i++) {
         node_info *at = &b->info[i];
         if (at->at != PLACE_ENGINE || !weight_gradient(b, b->g->nodes[i])) continue;
+        b->p->dw_cause = cause;
         at->cause = cause;
         if (host) at->at = PLACE_HOST;
     }

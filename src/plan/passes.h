@@ -89,12 +89,19 @@ typedef struct {
     const char *cause;
 } plan_item;
 
+/* One of the plans that are weighed (weigh.c). */
+typedef struct {
+    plan_dw dw; /* never AUTO */
+    int layers; /* a program; 1 ... */
+} plan_variant;
+
 typedef struct {
     plan *p;
     arena *mem;              /* the plan's */
     const dev_profile *chip; /* NULL when unknown */
-    ir_graph *g;             /* p->legal */
-    node_info *info;         /* by node id */
+    plan_variant variant;
+    ir_graph *g;     /* p->legal */
+    node_info *info; /* by node id */
     int n_items, cap_items;
     plan_item *items;
     int n_sinks, cap_sinks;
@@ -106,6 +113,11 @@ typedef struct {
     int cap_kinds;
 } planner;
 
+/* One plan, without weighing it against others. */
+rc plan_build_one(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+                  plan_variant v, plan **out);
+/* "layer.3" -> 3; -1 for other scopes. */
+int plan_layer_of(const char *scope);
 /* ---- legal ---- */
 rc plan_legal(planner *b);
 /* ---- place ---- */

@@ -111,8 +111,8 @@ static rc run_passes(planner *b, const ir_graph *given)
     return plan_verify(p);
 }
 
-rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
-              plan **out)
+rc plan_build_one(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+                  plan_variant v, plan **out)
 {
     arena *mem = arena_new();
     plan *p = mem ? arena_take(mem, sizeof *p) : NULL;
@@ -123,7 +123,7 @@ rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o
     p->mem = mem;
     p->caps = *caps;
     if (o) p->options = *o;
-    planner b = {.p = p, .mem = mem, .chip = caps->profile};
+    planner b = {.p = p, .mem = mem, .chip = caps->profile, .variant = v};
     rc r = run_passes(&b, given);
     if (p->options.bake_every < 1) p->options.bake_every = 1;
     p->options.n_baked = 0; /* the caller's, and only until now */

@@ -227,6 +227,15 @@ int plan_form_value(const plan_window *w, int form, const int *k);
  * many binary places its exponent is too high (> 0) or too low (< 0). */
 int plan_window_misfit(const plan_window *w, const int *k, int *by);
 
+/* A decision by predicted time (weigh.c): what was taken and what not, a pass
+ * (forward and backward) with each in ms, and what else counts. */
+typedef struct {
+    const char *what, *taken, *other;
+    double ms, other_ms;
+    const char *why;
+} plan_choice;
+enum { PLAN_CAUSE_MAX = 160 };
+
 typedef struct plan plan;
 struct plan {
     arena *mem;
@@ -253,7 +262,10 @@ struct plan {
     double compile_ms;       /* of step_ms: PLAN_BAKED, a pass's share of its set */
     int kept[DEV_RULES_MAX]; /* how often the guard of each rule changed something */
     plan_window *window;     /* NULL = off */
-    plan *update;            /* PLAN_RESIDENT with gradients: AdamW (resident.c) */
+    char *dw_cause;          /* of weight gradients; NULL = there are none to place */
+    int n_choices;           /* what whole plans were compared for (weigh.c) */
+    plan_choice *choices;
+    plan *update; /* PLAN_RESIDENT with gradients: AdamW (resident.c) */
     int n_notes;
     const char **notes; /* rules kept at a cost, rules not kept and why */
 };

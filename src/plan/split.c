@@ -195,9 +195,27 @@ static rc add_host_nodes(schedule *s, bool *sinks_done)
 }
 
 /* ---- programs ---- */
-static bool same_key(const ir_node *a, const ir_node *b)
+int plan_layer_of(const char *scope)
 {
-    return a->backward == b->backward && strcmp(a->scope, b->scope) == 0;
+    static const char stem[] = "layer.";
+    size_t at = sizeof stem - 1, digits;
+    int layer = 0;
+    if (strncmp(scope, stem, at) != 0) return -1;
+    digits = strspn(scope + at, "0123456789");
+    if (!digits || digits > 6 || scope[at + digits]) return -1;
+    for (; scope[at]; at++) layer = 10 * layer + (scope[at] - '0');
+    return layer;
+}
+
+static bool same_key(const planner *b, const ir_node *x, const ir_node *y)
+{
+    int layer = plan_layer_of(x->scope), k = b->variant.layers;
+    if (x->backward != y->backward) return false;
+    if (k > 1 && layer >= 0) {
+        int other = plan_layer_of(y->scope);
+        return other >= 0 && other / k == layer / k;
+    }
+    return strcmp(x->scope, y->scope) == 0;
 }
 
 /* Nodes of the same scope and direction that can run in one program from
@@ -211,7 +229,7 @@ static int gather(schedule *s, const ir_node *first, const ir_node **nodes, int 
     grow_start(&s->size, b->n_items);
     for (int i = first->id; i < b->g->n_nodes; i++) {
         const ir_node *node = b->g->nodes[i];
-        if (b->info[i].at != PLACE_ENGINE || !ready(s, node) || !same_key(node, first))
+        if (b->info[i].at != PLACE_ENGINE || !ready(s, node) || !same_key(b, node, first))
             continue;
         nodes[n++] = node;
         b->info[i].item = b->n_items;
@@ -234,6 +252,10 @@ static rc add_program(schedule *s, const ir_node *first)
     const char *where = *first->scope ? first->scope : "the graph";
     const char *way = first->backward ? ", backward" : "", *cause;
     int broken;
+    if (b->variant.layers > 1 && plan_layer_of(first->scope) >= 0)
+        where = arena_printf(b->mem, "%s and its neighbours, %d layers", where,
+                             b->variant.layers);
+    if (!where) return E_MEMORY;
     const ir_node **nodes = arena_array(b->mem, (size_t)(b->g->n_nodes - first->id),
                                         sizeof *nodes);
     if (!nodes) return E_MEMORY;

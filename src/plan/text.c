@@ -93,6 +93,17 @@ static void print_memory(const plan *p, str *out)
                  p->rebakes, p->options.bake_every, p->compile_ms);
 }
 
+static void print_choices(const plan *p, str *out)
+{
+    if (p->n_choices)
+        str_add(out, "weighed: predicted ms of a pass, forward and backward\n");
+    for (int i = 0; i < p->n_choices; i++) {
+        const plan_choice *c = &p->choices[i];
+        str_addf(out, "  %s: %s %.3f, %s %.3f: %s\n", c->what, c->taken, c->ms, c->other,
+                 c->other_ms, c->why);
+    }
+}
+
 static void print_rules(const plan *p, str *out)
 {
     const char *before = "rules kept: ";
@@ -151,6 +162,7 @@ rc plan_print(const plan *p, str *out)
     print_window(p, out);
     TRY(plan_print_timeline(p, out));
     print_memory(p, out);
+    print_choices(p, out);
     print_rules(p, out);
     for (int i = 0; i < p->n_notes; i++) str_addf(out, "note: %s\n", p->notes[i]);
     return str_done(out);
@@ -233,6 +245,19 @@ static json_t *json_window(const plan *p)
                      "multiplications", w->n_muls);
 }
 
+static json_t *json_choices(const plan *p)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < p->n_choices; i++) {
+        const plan_choice *c = &p->choices[i];
+        json_array_append_new(all, json_pack("{s:s, s:s, s:f, s:s, s:f, s:s}", "what",
+                                             c->what, "taken", c->taken, "pass_ms", c->ms,
+                                             "other", c->other, "other_pass_ms",
+                                             c->other_ms, "cause", c->why));
+    }
+    return all;
+}
+
 static json_t *json_timeline(const plan *p)
 {
     plan_block *b;
@@ -260,7 +285,7 @@ rc plan_json(const plan *p, str *out)
                                "host", m->host);
     json_t *all = json_pack(
         "{s:o, s:i, s:i, s:I, s:i, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, "
-        "s:o, s:f, s:f, s:f, s:o}",
+        "s:o, s:f, s:f, s:f, s:o, s:o}",
         "programs", json_programs(p), "loads", p->loads, "compiles_per_update",
         p->rebakes, "staged_bytes", (json_int_t)p->staged_bytes, "launches_per_step",
         p->launches, "host", json_host(p), "memory", memory, "predicted_step_ms",
@@ -268,7 +293,7 @@ rc plan_json(const plan *p, str *out)
         p->staging_ms, "optimizer_ms", p->optimizer_ms, "compile_ms", p->compile_ms,
         "rules_kept", json_rules(p), "notes", json_notes(p), "window", json_window(p),
         "optimizer_floor_ms", t.floor, "pass_ms", t.pass, "serial_ms", t.serial,
-        "timeline", json_timeline(p));
+        "timeline", json_timeline(p), "choices", json_choices(p));
     if (all && p->caps.profile) {
         json_object_set_new(all, "profile", json_string(p->caps.profile->name));
         json_object_set_new(all, "error_band",

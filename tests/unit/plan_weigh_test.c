@@ -1,0 +1,176 @@
+/* plan_weigh_test.c - what is decided by predicted time is decided by that of whole
+ * plans, and the plan says so. */
+#include "plan/passes.h"
+#include "plan/timeline.h"
+#include "small_run.h"
+
+static double pass_of(const ir_graph *g, const dev_caps *caps, plan_variant v)
+{
+    plan *p;
+    assert_ok(plan_build_one(g, caps, NULL, v, &p));
+    double ms = plan_times_of(p).pass;
+    plan_free(p);
+    return ms;
+}
+
+static const plan_choice *choice(const plan *p, const char *what)
+{
+    for (int i = 0; i < p->n_choices; i++)
+        if (!strcmp(p->choices[i].what, what)) return &p->choices[i];
+    return NULL;
+}
+
+static dev_caps caps_on(const char *uri)
+{
+    device *d;
+    dev_caps caps;
+    assert_ok(dev_open(uri, NULL, &d));
+    assert_ok(dev_caps_of(d, &caps));
+    dev_close(d);
+    return caps;
+}
+
+/* Sums of work do not tell these: on an M1 the host is done with the gradients of
+ * 12 layers after the engine's pass, on an M4 those of one small layer before it. */
+static void weight_gradients_go_where_a_pass_takes_less_time(void **state)
+{
+    static const struct {
+        const char *uri;
+        int dim, layers, batch;
+    } rows[] = {{"null:m1", 768, 12, 1},
+                {"null:m4", 768, 12, 1},
+                {"null:m4", 128, 2, 8},
+                {"null:m5", 384, 2, 4},
+                {"null:m6", 64, 1, 1}};
+    bool seen[2] = {false, false};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        llama_shape s = run_small;
+        s.dim = rows[i].dim, s.hidden = 3 * s.dim, s.head_dim = 32;
+        s.heads = s.kv_heads = s.dim / 32, s.layers = rows[i].layers;
+        s.vocab = 2048, s.seq = 128, s.batch = rows[i].batch;
+        llama m = llama_new(s);
+        const ir_graph *g = m.g;
+        dev_caps caps = caps_on(rows[i].uri);
+        plan *p;
+        double host = pass_of(g, &caps, (plan_variant){PLAN_DW_HOST, 1});
+        double engine = pass_of(g, &caps, (plan_variant){PLAN_DW_ENGINE, 1});
+        assert_ok(plan_build(g, &caps, NULL, &p));
+        const plan_choice *w = choice(p, "weight gradients");
+        bool on_engine = engine < 0.95 * host;
+        seen[on_engine] = true;
+        assert_string_equal(w->taken, on_engine ? "engine" : "host");
+        assert_near(w->ms, on_engine ? engine : host, 1e-9);
+        assert_near(w->other_ms, on_engine ? host : engine, 1e-9);
+        assert_near(plan_times_of(p).pass, w->ms, 1e-9);
+        assert_text_has(p->dw_cause, on_engine ? "on the engine" : "on the host");
+        plan_free(p);
+        ir_free(m.g);
+    }
+    assert_true(seen[0] && seen[1]);
+}
+
+static void what_the_user_says_is_not_weighed(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_on("null:m4");
+    for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
+        plan *p;
+        assert_ok(plan_build(m.g, &caps, &(plan_options){.dw = (plan_dw)dw}, &p));
+        assert_null(choice(p, "weight gradients"));
+        assert_text_has(p->dw_cause,
+                        dw == PLAN_DW_HOST ? "plan.dw says host" : "plan.dw says engine");
+        plan_free(p);
+    }
+    ir_free(m.g);
+}
+
+/* Six small layers cost six launches, or one, without a program more to load. */
+static void forward_plans_hold_several_layers_where_launches_count(void **state)
+{
+    enum { LAYERS = 6 };
+    llama_shape s = run_small;
+    float *logits[2];
+    plan *p;
+    (void)state;
+    s.layers = LAYERS, s.grads = false;
+    size_t n = (size_t)(s.vocab * s.batch * s.seq);
+    for (int one = 0; one < 2; one++) {
+        run r = run_open(s, "emu:m4", NULL);
+        if (!one) {
+            const plan_choice *c = choice(r.p, "layers a program");
+            assert_int_equal(r.p->launches, 2);
+            assert_int_equal(r.p->loads, 2);
+            assert_string_equal(c->taken, "6");
+            assert_true(c->ms < 0.95 * c->other_ms);
+        } else {
+            dev_caps caps = r.p->caps;
+            assert_ok(
+                plan_build_one(r.m.g, &caps, NULL, (plan_variant){PLAN_DW_HOST, 1}, &p));
+            plan_free(r.p);
+            r.p = p;
+            assert_int_equal(p->launches, LAYERS + 1);
+            assert_int_equal(p->loads, 2);
+        }
+        run_start(&r);
+        assert_ok(exec_step(r.x, NULL));
+        logits[one] = calloc(n, sizeof(float));
+        assert_ok(exec_output(r.x, "logits", logits[one], n));
+        run_close(&r);
+    }
+    /* What crosses from layer to layer is fp16 either way; but fused operations round
+     * once, and may now be fused across a layer's end: a unit of fp16. */
+    double num = 0, den = 0;
+    for (size_t i = 0; i < n; i++) {
+        num += (logits[0][i] - logits[1][i]) * (logits[0][i] - logits[1][i]);
+        den += logits[1][i] * logits[1][i];
+    }
+    assert_true(sqrt(num / den) < 1e-3);
+    free(logits[0]);
+    free(logits[1]);
+}
+
+static void training_plans_keep_a_program_a_layer(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_on("null:m4");
+    plan *p;
+    assert_ok(plan_build(m.g, &caps, NULL, &p));
+    assert_true(p->launches >= 2 * run_small.layers);
+    assert_text_has(choice(p, "layers a program")->why, "told by its layer");
+    plan_free(p);
+    ir_free(m.g);
+}
+
+/* Weights of two layers are twice the ports: where a program may not have that
+ * many, it holds fewer layers, and none is cut up. */
+static void layers_are_joined_only_as_far_as_programs_hold_them(void **state)
+{
+    llama_shape s = run_small;
+    dev_caps caps = caps_on("null:m6");
+    plan *p;
+    (void)state;
+    s.layers = 16, s.grads = false;
+    llama m = llama_new(s);
+    assert_ok(plan_build(m.g, &caps, NULL, &p));
+    assert_int_equal(p->loads, 2);
+    assert_true(p->launches > 2 && p->launches < 17);
+    for (int i = 0; i < p->n_programs; i++)
+        assert_true(p->programs[i].n_in + p->programs[i].n_out <= 128);
+    plan_free(p);
+    ir_free(m.g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weight_gradients_go_where_a_pass_takes_less_time),
+        cmocka_unit_test(what_the_user_says_is_not_weighed),
+        cmocka_unit_test(forward_plans_hold_several_layers_where_launches_count),
+        cmocka_unit_test(training_plans_keep_a_program_a_layer),
+        cmocka_unit_test(layers_are_joined_only_as_far_as_programs_hold_them),
+    };
+    return cmocka_run_group_tests_name("plan_weigh", tests, NULL, NULL);
+}
