@@ -220,10 +220,12 @@ static rc stage_size(bench_lab *l, size_t columns, json_t *o)
     static const struct {
         const char *name;
         void (*move)(const stage *s);
-    } ways[] = {{"fp16 copied", copy},
-                {"fp32 converted", convert},
-                {"fp32 turned and converted", turn},
-                {"fp16 read back to fp32", read_back}};
+        dev_host_work work; /* as the model of time has it, ... */
+        double bytes;       /* ... of so many bytes an element */
+    } ways[] = {{"fp16 copied", copy, DEV_HOST_COPY, 2},
+                {"fp32 converted", convert, DEV_HOST_CAST, 4},
+                {"fp32 turned and converted", turn, DEV_HOST_SCALAR, 4},
+                {"fp16 read back to fp32", read_back, DEV_HOST_CAST, 4}};
     stage s = {.channels = 768, .columns = columns};
     dev_shape shape = {.dtype = MIL_FP16, .rank = 4, .d = {1, 768, 1, (int64_t)columns}};
     dev_surface *surface = NULL;
@@ -235,6 +237,10 @@ static rc stage_size(bench_lab *l, size_t columns, json_t *o)
         json_t *row = new_row(o);
         json_object_set_new(row, "way", json_string(ways[i].name));
         json_object_set_new(row, "bytes", json_integer((json_int_t)n * 2));
+        if (l->caps.profile)
+            cli_real(row, "predicted_ms",
+                     dev_host_ms(l->caps.profile, NULL, ways[i].work,
+                                 ways[i].bytes * (double)n));
         e = stage_row(l, surface, &s, ways[i].move, row);
     }
     if (surface) dev_drop(surface);

@@ -214,7 +214,7 @@ rc bench_sram(bench_lab *l, json_t *o, bench_chart *c)
         if (e) e = err_while(e, "measuring %d channels", channels[i]);
     }
     say_knee(o, tiny, "predicted_ms", "knee_predicted_bytes");
-    say_knee(o, tiny, "ms", "knee_bytes");
+    if (l->caps.hardware) say_knee(o, tiny, "ms", "knee_bytes"); /* else the host's */
     json_decref(tiny);
     c->title = "sram: one product by its working set";
     c->x_label = "weights, input and output, bytes";

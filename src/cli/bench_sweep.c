@@ -168,6 +168,9 @@ static void print(const bench_lab *l, json_t *o)
     printf("%s on %s\n", json_string_value(json_object_get(o, "what")), l->caps.uri);
     print_figures(o, 2);
     cli_table("rows", json_object_get(o, "rows"));
+    if (!l->caps.hardware)
+        printf("ms are this machine's, as it stands in for the engine; predicted_ms are "
+               "the chip's\n");
     if (l->skipped)
         printf("rows without ms are too long for a software engine: predicted only\n");
 }
