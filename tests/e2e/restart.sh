@@ -3,40 +3,17 @@
 # process goes on with the same bits, nobody outside notices, no disk is written,
 # and a run is saved when asked.
 . tests/e2e/lib/common.sh
+. tests/e2e/lib/training.sh
 cd "$TMPDIR" || exit 1
 unset XDG_RUNTIME_DIR
 
-cat > tiny.conf <<'R'
-model.layers = 2
-model.dim = 64
-model.heads = 4
-model.kv_heads = 2
-model.seq = 64
-data.text = stories.txt
-train.steps = 20
-train.batch = 4
-train.warmup = 5
-train.lr = 3e-3
-train.eval_every = 10
-train.checkpoint_every = 10
-R
-"$ANNEAL" demo --embedded --stop-after 1 --show none >/dev/null 2>&1
-head -c 200000 runs/.data/stories.txt >stories.txt
-rm -rf runs
+small_recipe 20 'data.text = stories.txt' >tiny.conf
+stories 200000
 
-weights() { cksum <"runs/$1/step-00000020/model.safetensors"; }
 # Events without clocks and restarts.
 events() {
     grep -v '"kind":"restart"' "$1" |
         sed -E 's/"(t|ms|tok_s)":[0-9.e+-]+,?//g; s/"settings":.*//; s#runs/[a-z]+##g'
-}
-wait_for() { # FILE TEXT
-    local i
-    for i in $(seq 300); do
-        grep -q "$2" "$1" 2>/dev/null && return 0
-        sleep 0.05
-    done
-    return 1
 }
 # The most compiles that a step alone takes.
 loads=$("$ANNEAL" explain tiny.conf -d emu:m4 --json | sed -n 's/.*"loads":\([0-9]*\).*/\1/p')

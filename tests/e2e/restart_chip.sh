@@ -8,6 +8,7 @@ if [ "$(uname)" = Darwin ] || [ ! -f "$lib" ]; then
     skip "restarts on a chip's driver" "there is no fake framework here"
     exit 0
 fi
+. tests/e2e/lib/training.sh
 cd "$TMPDIR" || exit 1
 mkdir tmp
 export TMPDIR=$TMPDIR/tmp # where the driver stages programs
@@ -25,7 +26,6 @@ train.eval_every = 4
 train.restart_pause = 0.01
 R
 for i in $(seq 3000); do echo "line $i of a text"; done >text.txt
-weights() { cksum <"runs/$1/step-00000008/model.safetensors"; }
 check "a run on the software engine" "$ANNEAL" train tiny.conf -n soft --show none
 for route in client memory; do
     said=$("$ANNEAL" train tiny.conf -n $route -d "ane:$route,lib=$lib" --show json train.restart_every=3 2>&1)

@@ -9,22 +9,9 @@ field() { # JSON KEY: a number or text of a flat object
     printf '%s' "$1" | sed -n "s/.*\"$2\":\"\{0,1\}\([^,\"}]*\).*/\1/p"
 }
 
-cat > tiny.conf <<'R'
-model.layers = 2
-model.dim = 64
-model.heads = 4
-model.kv_heads = 2
-model.seq = 64
-train.steps = 30
-train.batch = 4
-train.warmup = 5
-train.lr = 3e-3
-train.eval_every = 10
-train.checkpoint_every = 10
-R
-"$ANNEAL" demo --embedded --stop-after 1 --show none >/dev/null 2>&1
-check "the built-in stories were written" test -s runs/.data/stories.txt
-head -c 300000 runs/.data/stories.txt >stories.txt
+. "$root"/tests/e2e/lib/training.sh
+small_recipe 30 >tiny.conf
+stories 300000
 text=stories.txt
 
 lines=$("$ANNEAL" train tiny.conf data.text=$text -n a --stop-after 12 --show json 2>/dev/null)
@@ -39,7 +26,7 @@ check "to the end" test -d runs/a/step-00000030
 check "a run's name goes on too" "$ANNEAL" train a --show none
 check "trained in one go" "$ANNEAL" train tiny.conf data.text=$text -n b --show none
 same "stopping and going on changes no bit" \
-    "$(cksum < runs/a/step-00000030/model.safetensors)" "$(cksum < runs/b/step-00000030/model.safetensors)"
+    "$(weights a)" "$(weights b)"
 check "with one thread" "$ANNEAL" train tiny.conf data.text=$text -n c --show none device.threads=1
 same "the number of threads changes no bit" \
     "$(cksum < runs/c/step-00000030/model.safetensors)" "$(cksum < runs/b/step-00000030/model.safetensors)"

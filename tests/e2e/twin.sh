@@ -11,8 +11,8 @@ fi
 root=$PWD
 cd "$TMPDIR" || exit 1
 
-"$ANNEAL" demo --embedded --stop-after 1 --show none >/dev/null 2>&1
-head -c 5000 runs/.data/stories.txt >stories.txt
+. "$root"/tests/e2e/lib/training.sh
+stories 5000
 check "the text is made tokens" "$ANNEAL" data stories.txt -o data
 # ten updates see the text more than once, so a second order of windows
 cat >tiny.conf <<'R'
