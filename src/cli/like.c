@@ -24,9 +24,17 @@ static rc find(const args *a, plan_like *like)
 static rc predict(const args *a, const model_config *m, bool layers_only, int64_t batch,
                   device *dev, plan_likeness *l)
 {
+    static const char *const not_with[] = {"svg", "save", "forward", "program"};
     plan_like like;
     dev_caps caps;
     TRY(find(a, &like));
+    for (size_t i = 0; i < sizeof not_with / sizeof *not_with; i++)
+        if (args_has(a, not_with[i]))
+            return err_fail(
+                E_USAGE,
+                "--%s is for our own plans; a published trainer's with --like "
+                "is figures alone",
+                not_with[i]);
     TRY(dev_caps_of(dev, &caps));
     if (!caps.profile)
         return err_hint(

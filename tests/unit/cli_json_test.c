@@ -306,6 +306,7 @@ static void answers_of_the_engine_have_their_keys(void **state)
     expect_part(o, "explain", "host");
     expect_part(o, "explain", "memory");
     expect_part(o, "explain", "timeline");
+    expect_part(o, "explain", "choices");
     assert_null(json_object_get(o, "counts"));
     json_decref(o);
     str_free(&out);
