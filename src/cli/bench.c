@@ -64,23 +64,13 @@ static rc fill(timed *t, const ir_graph *g, arena *mem)
     return exec_stage(t->x);
 }
 
-/* Runs before the first that counts, as bench_lab.c has it for programs: until the
- * least of one group is within 3 % of that of the group before. */
 static rc warm_up(timed *t, bool chip)
 {
-    enum { GROUP = 4 };
-    double before = INFINITY, start = clock_ms();
-    for (;;) {
-        double least = INFINITY;
-        for (int i = 0; i < GROUP; i++) {
-            exec_stats s;
-            TRY(exec_step(t->x, &s));
-            least = fmin(least, s.ms);
-            if (clock_ms() - start > (chip ? 2000 : 200)) return OK;
-        }
-        if (fabs(least - before) < 0.03 * before) return OK;
-        before = least;
-    }
+    bench_warm w = {0};
+    exec_stats s;
+    do TRY(exec_step(t->x, &s));
+    while (!bench_warmed(&w, s.ms, chip));
+    return OK;
 }
 
 static rc repeat_pass(timed *t, device *d, bool chip, int repeat, figures *f)

@@ -54,6 +54,16 @@ rc bench_load(device *dev, const bench_program *p, bool fill, bench_loaded *out)
 rc bench_run(const bench_loaded *r, uint64_t *ticket); /* queue it once */
 void bench_unload(bench_loaded *r);
 
+/* Runs before the first that counts: until the median of a group of them is within 3 %
+ * of that of the group before, or the time for it is over. Zeroed at first; told what
+ * each took. */
+enum { BENCH_GROUP = 4 };
+typedef struct {
+    double start, before, ms[BENCH_GROUP];
+    int n, runs;
+} bench_warm;
+bool bench_warmed(bench_warm *w, double ms, bool chip);
+
 /* Adds to a row: predicted_ms where there is a model; where the device computes and
  * the program is not too long for it, ms (median), low_ms and high_ms (first and
  * last tenth), min_ms, warm_runs; rates, and watts where a meter or a published

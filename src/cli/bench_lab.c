@@ -17,7 +17,7 @@
 #include "cli/bench.h"
 
 /* Work that a software engine is given at a time; a real one is given any. */
-enum { GROUP = 4, PAGE = 16384 };
+enum { PAGE = 16384 };
 static const double soft_flops = 1.2e10, soft_bytes = 4e7, settle_ms = 300,
                     settle_chip_ms = 2000;
 
@@ -106,24 +106,27 @@ static rc once(const bench_loaded *r, dev_stats *s)
     return dev_wait(r->dev, ticket, s);
 }
 
-/* Until a group of runs takes as long as the one before. */
+bool bench_warmed(bench_warm *w, double ms, bool chip)
+{
+    if (!w->runs++) w->start = clock_ms() - ms, w->before = INFINITY;
+    w->ms[w->n++] = ms;
+    if (clock_ms() - w->start > (chip ? settle_chip_ms : settle_ms)) return true;
+    if (w->n < BENCH_GROUP) return false;
+    double now = bench_part(w->ms, BENCH_GROUP, 0.5);
+    bool settled = fabs(now - w->before) < 0.03 * w->before;
+    w->before = now;
+    w->n = 0;
+    return settled;
+}
+
 static rc settle(const bench_lab *l, const bench_loaded *r, int *runs)
 {
-    double before = INFINITY, start = clock_ms(),
-           limit = l->caps.hardware ? settle_chip_ms : settle_ms;
-    for (*runs = 0;;) {
-        double ms[GROUP];
-        dev_stats s;
-        for (int i = 0; i < GROUP; i++) {
-            TRY(once(r, &s));
-            ms[i] = s.ms;
-            ++*runs;
-            if (clock_ms() - start > limit) return OK;
-        }
-        double now = bench_part(ms, GROUP, 0.5);
-        if (fabs(now - before) < 0.03 * before) return OK;
-        before = now;
-    }
+    bench_warm w = {0};
+    dev_stats s;
+    do TRY(once(r, &s));
+    while (!bench_warmed(&w, s.ms, l->caps.hardware));
+    *runs = w.runs;
+    return OK;
 }
 
 static void rates(const bench_lab *l, double flops, double ms, double predicted,

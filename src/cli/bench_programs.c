@@ -67,24 +67,33 @@ static int by_ms(const void *x, const void *y)
     return d < 0 ? -1 : d > 0;
 }
 
-/* The run before the first counts for nothing: caches and clocks are cold. */
-static rc time_runs(const solo *s, int repeat, dev_stats *runs)
+static rc run(const solo *s, dev_stats *out)
 {
     uint64_t ticket;
-    for (int i = -1; i < repeat; i++) {
-        TRY(dev_run(s->program, s->ports, s->n_in, s->ports + s->n_in, s->n_out,
-                    &ticket));
-        TRY(dev_wait(s->dev, ticket, i < 0 ? NULL : &runs[i]));
-    }
+    TRY(dev_run(s->program, s->ports, s->n_in, s->ports + s->n_in, s->n_out, &ticket));
+    return dev_wait(s->dev, ticket, out);
+}
+
+static rc time_runs(const solo *s, int repeat, dev_stats *runs)
+{
+    bench_warm w = {0};
+    dev_caps caps;
+    TRY(dev_caps_of(s->dev, &caps));
+    do TRY(run(s, runs));
+    while (!bench_warmed(&w, runs->ms, caps.hardware));
+    for (int i = 0; i < repeat; i++) TRY(run(s, &runs[i]));
     qsort(runs, (size_t)repeat, sizeof *runs, by_ms);
     return OK;
 }
 
-static json_t *row(const plan_program *q, const dev_stats *runs, int repeat)
+static json_t *row(const plan_program *q, const dev_stats *runs, int repeat, int number)
 {
     const dev_stats *median = &runs[repeat / 2];
-    json_t *o = json_pack("{s:s,s:i}", "name", q->name, "calls", q->calls);
+    json_t *o = json_pack("{s:s,s:i,s:i}", "name", q->name, "number", number, "calls",
+                          q->calls);
     cli_real(o, "ms", median->ms);
+    cli_real(o, "low_ms", runs[repeat / 10].ms);
+    cli_real(o, "high_ms", runs[repeat * 9 / 10].ms);
     cli_real(o, "min_ms", runs[0].ms);
     if (q->predicted_ms >= 0) cli_real(o, "predicted_ms", q->predicted_ms);
     cli_real(o, "flops", q->flops);
@@ -100,36 +109,39 @@ static rc time_program(const plan *p, int program, device *dev, int repeat, json
     dev_stats *runs = mem ? arena_array(mem, (size_t)repeat, sizeof *runs) : NULL;
     rc e = runs ? prepare(&s, p, program, mem) : E_MEMORY;
     if (!e) e = time_runs(&s, repeat, runs);
-    if (!e) json_array_append_new(rows, row(q, runs, repeat));
+    if (!e) json_array_append_new(rows, row(q, runs, repeat, program + 1));
     drop(&s);
     arena_free(mem);
     return e ? err_while(e, "timing program %s", q->name) : OK;
 }
 
-static void print(json_t *rows)
+static rc draw(const char *path, json_t *rows, device *dev)
 {
-    size_t i;
-    json_t *o;
-    printf("%-16s %6s %10s %10s %10s\n", "program", "calls", "ms", "least", "GFLOP/s");
-    json_array_foreach(rows, i, o)
-    {
-        printf("%-16s %6lld %10.3f %10.3f %10.1f\n",
-               json_string_value(json_object_get(o, "name")),
-               (long long)json_integer_value(json_object_get(o, "calls")),
-               json_number_value(json_object_get(o, "ms")),
-               json_number_value(json_object_get(o, "min_ms")),
-               json_number_value(json_object_get(o, "gflops")));
-    }
+    dev_caps caps;
+    TRY(dev_caps_of(dev, &caps));
+    bench_chart c = {.title = "programs of a step, each run alone",
+                     .note = caps.uri,
+                     .x_label = "program, in the order of the plan",
+                     .y_label = "ms",
+                     .x = "number",
+                     .log_y = true,
+                     .y = {"ms", "predicted_ms"},
+                     .y_name = {caps.hardware ? "measured" : "this machine, as emulator",
+                                "predicted on the chip"},
+                     .rule = NAN};
+    return bench_draw(&c, rows, path);
 }
 
 rc cli_bench_programs(const args *a, const plan *p, device *dev, int repeat)
 {
+    const char *path = args_text(a, "svg", NULL);
     json_t *rows = json_array();
     rc e = rows ? OK : E_MEMORY;
     for (int i = 0; !e && i < p->n_programs; i++)
         e = time_program(p, i, dev, repeat, rows);
+    if (!e && path) e = draw(path, rows, dev);
     if (!e && args_has(a, "json")) e = cli_put_json(json_pack("{s:O}", "rows", rows));
-    else if (!e) print(rows);
+    else if (!e) cli_table("programs", rows);
     json_decref(rows);
     return e;
 }

@@ -382,10 +382,11 @@ static void benchmarks_have_their_keys(void **state)
     expect_keys(o, promised("bench", "step"), "bench step");
     json_decref(o);
     o = answer("bench programs --dim 64 --hidden 128 --heads 2 --layers 1 "
-               "--seq 32 --vocab 300 --json",
+               "--seq 32 --vocab 300 --json --svg p.svg",
                promised("bench", "programs"));
     expect_part(o, "bench", "rows");
     json_decref(o);
+    assert_true(file_exists(test_path(dir, "p.svg")));
 }
 
 static double real(const json_t *o, const char *key)

@@ -208,21 +208,6 @@ static void windows_go_over_a_restart(void **state)
     expect_same(&want, &had);
 }
 
-/* What the engine holds of them is read before, and given back. */
-static void weights_that_stay_on_the_engine_go_over_a_restart(void **state)
-{
-    bench *b = *state;
-    train_result r;
-    b->t.job.plan.weights = PLAN_RESIDENT;
-    b->t.job.options.accum = 1;
-    ending want = straight(b);
-    b->t.job.options.restart_every = 3;
-    assert_ok(train(b, &r));
-    assert_int_equal(b->images, 7);
-    ending had = ended(b);
-    expect_same(&want, &had);
-}
-
 static int loads_of_a_step(bench *b)
 {
     train_result r;
@@ -612,7 +597,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUN(restarts_change_no_bit_and_no_event),
         RUN(windows_go_over_a_restart),
-        RUN(weights_that_stay_on_the_engine_go_over_a_restart),
         RUN(a_budget_that_holds_only_a_step_is_enough),
         RUN(baked_weights_go_on_when_the_compiles_are_used_up),
         RUN(who_cannot_restart_is_told_before_it_begins),
