@@ -37,18 +37,25 @@ static rc print_graph(const config *c, const model_config *m, model_form form)
     return e;
 }
 
-static rc print_mil(const args *a, const plan *p)
+/* All of a plan's programs, or the one that is wanted. */
+static bool print_programs(const plan *p, const char *want)
 {
-    const char *want = args_text(a, "program", NULL);
     bool any = false;
-    for (int i = 0; i < p->n_programs; i++) {
+    for (int i = 0; p && i < p->n_programs; i++) {
         const plan_program *q = &p->programs[i];
         if (want && strcmp(want, q->name)) continue;
         any = true;
         if (!want) printf("// %s: %d calls a step\n", q->name, q->calls);
         fwrite(q->mil, 1, q->mil_bytes, stdout);
     }
-    if (any) return OK;
+    return any;
+}
+
+static rc print_mil(const args *a, const plan *p)
+{
+    const char *want = args_text(a, "program", NULL);
+    bool any = print_programs(p, want);
+    if (print_programs(p->update, want) || any) return OK;
     err_fail(E_USAGE, "the plan has no program '%s'", want ? want : "");
     return err_hint(E_USAGE, "`anneal explain` without --program lists them");
 }

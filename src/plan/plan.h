@@ -42,6 +42,8 @@ typedef struct {
     int n_baked;
     const ir_binding *baked;
     int bake_every; /* PLAN_BAKED: passes that one set of programs serves; 0 = 1 */
+    /* Where surfaces have one size (sizes.c): at least this. For plan.update. */
+    size_t surface_bytes;
 } plan_options;
 
 /* A place for values. SURFACE: device memory, fp16. WEIGHT: a surface that

@@ -283,6 +283,8 @@ rc plan_resident_update(planner *b)
     dev_caps caps = p->caps;
     plan_options o = p->options;
     caps.compiles_max = caps.programs_max = 0; /* counted with the plan's own, */
+    for (int i = 0; i < p->n_buffers && plan_keeps_costly(p, RULE_uniform_surfaces); i++)
+        if (p->buffers[i].shape.rank) o.surface_bytes = p->buffers[i].bytes;
     o.weights = PLAN_STREAMED;
     o.window = PLAN_WINDOW_OFF;
     o.memory_limit_bytes = 0; /* and so is the memory */

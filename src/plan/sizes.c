@@ -5,7 +5,10 @@
  * without. It is dear: a norm's weight then takes as much memory as the
  * largest matrix beside it, and since an output of one program is an input of
  * the next, nearly all surfaces end up with one size. So it is kept where it
- * is undisputed or asked for, and its price is noted where it is not. */
+ * is undisputed or asked for, and its price is noted where it is not.
+ *
+ * Surfaces that two plans share (resident.c) must have one size in both: then it is
+ * that of the largest of all. */
 #include "plan/passes.h"
 
 /* Buffers that must have one size form a set; sets are trees of parents. */
@@ -23,6 +26,21 @@ static void join(int *parent, const int *list, int n)
     }
 }
 
+/* A set takes as much as its largest; of a plan that shares its surfaces, all. */
+static void grow(const plan *p, const int *parent, size_t *most)
+{
+    size_t all = p->options.surface_bytes;
+    for (int i = 0; i < p->n_buffers; i++) {
+        int r = root(parent, i);
+        if (p->buffers[i].bytes > most[r]) most[r] = p->buffers[i].bytes;
+    }
+    if (!all && p->options.weights != PLAN_RESIDENT) return;
+    for (int i = 0; i < p->n_buffers; i++)
+        if (p->buffers[i].shape.rank && p->buffers[i].bytes > all)
+            all = p->buffers[i].bytes;
+    for (int i = 0; i < p->n_buffers; i++) most[i] = all;
+}
+
 rc plan_sizes(planner *b)
 {
     plan *p = b->p;
@@ -37,10 +55,7 @@ rc plan_sizes(planner *b)
         join(parent, p->steps[i].in, p->steps[i].n_in);
         join(parent, p->steps[i].out, p->steps[i].n_out);
     }
-    for (int i = 0; i < p->n_buffers; i++) {
-        int r = root(parent, i);
-        if (p->buffers[i].bytes > most[r]) most[r] = p->buffers[i].bytes;
-    }
+    grow(p, parent, most);
     for (int i = 0; i < p->n_buffers; i++)
         if (p->buffers[i].shape.rank)
             more += (double)(most[root(parent, i)] - p->buffers[i].bytes);

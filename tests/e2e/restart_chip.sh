@@ -32,6 +32,13 @@ for route in client memory; do
     same "$route: a run that restarts" "$(printf '%s\n' "$said" | grep -c '"kind":"restart"')" 2
     same "$route: has the same weights" "$(weights $route)" "$(weights soft)"
 done
+check "weights that stay on the software engine" \
+    "$ANNEAL" train tiny.conf -n stay --show none plan.weights=resident
+for route in client memory; do # where all surfaces of a program have one size
+    check "$route: weights that stay on the chip, but for restarts" "$ANNEAL" train tiny.conf -n "stay-$route" \
+        -d "ane:$route,lib=$lib" --show none plan.weights=resident train.restart_every=3
+    same "$route: have the same bits" "$(weights "stay-$route")" "$(weights stay)"
+done
 at=$("$ANNEAL" train tiny.conf -n paced -d "ane:lib=$lib" --show json train.restart_every=4 train.restart_pause=0 |
     sed -n 's/.*"t":\([0-9]*\).*"kind":"step","step":5,.*/\1/p')
 check "two seconds and more are between two restarts of a chip" test "${at:-0}" -ge 2

@@ -48,6 +48,8 @@ for weights in streamed baked resident; do
     complains "one slot, $weights" 3 "programs, a process holds 1" \
         train tiny.conf data.text=long.txt plan.weights=$weights -d emu:m4,slots=1
 done
+check "AdamW on the engine is a program like others" \
+    "$ANNEAL" explain tiny.conf plan.weights=resident -d emu:m4 --stage mil --program update.layer.fwd
 complains "passes for weights that are not baked" 2 "plan.bake_every is 2, but plan.weights is streamed" \
     train tiny.conf data.text=long.txt plan.bake_every=2
 complains "gradients that do not stay where weights do" 2 "plan.dw=host, but plan.weights=resident" \

@@ -315,9 +315,11 @@ static void resident_plans_update_on_the_engine(void **state)
 {
     (void)state;
     static const char *const chips[] = {"m1", "m2pro", "m4", "m5"};
-    for (size_t i = 0; i < COUNT_OF(chips); i++) {
-        llama m = llama_new(run_small);
-        dev_caps caps = caps_of(chips[i]);
+    for (size_t i = 0; i < 2 * COUNT_OF(chips); i++) {
+        llama_shape config = run_small;
+        config.hidden = i & 1 ? 704 : config.hidden; /* not all of the least size */
+        llama m = llama_new(config);
+        dev_caps caps = caps_of(chips[i / 2]);
         plan_options o = {.weights = PLAN_RESIDENT, .rules_all = i & 1};
         plan *p;
         str text = {0};
