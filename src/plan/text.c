@@ -40,20 +40,56 @@ static const char *param_of(const plan *p, const plan_step *s)
     return q && q->home == PLAN_GRAD ? q->name : "";
 }
 
+/* Steps of the host that only differ in the param are one line. */
+static bool same_line(const plan_step *x, const plan_step *y)
+{
+    return !x->engine && !y->engine && x->host == y->host &&
+           x->background == y->background && x->node->op == y->node->op &&
+           strcmp(x->scope, y->scope) == 0 && strcmp(x->cause, y->cause) == 0 &&
+           x->n_wait == y->n_wait &&
+           (!x->n_wait ||
+            memcmp(x->wait, y->wait, (size_t)x->n_wait * sizeof *x->wait) == 0);
+}
+
+/* "model.layers.0." of a and b: what ends in a point and is in both. */
+static size_t common_stem(const char *a, const char *b)
+{
+    size_t stem = 0;
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+        if (a[i] == '.') stem = i + 1;
+    return stem;
+}
+
+/* How the host does steps [begin, end), and for which params. */
+static void print_how(const plan *p, int begin, int end, str *out)
+{
+    const char *first = param_of(p, &p->steps[begin]);
+    size_t stem = strlen(first);
+    str_addf(out, " (%s", host_words[p->steps[begin].host]);
+    for (int j = begin + 1; j < end; j++) {
+        size_t n = common_stem(first, param_of(p, &p->steps[j]));
+        if (n < stem) stem = n;
+    }
+    if (*first) str_addf(out, " of %s", first);
+    for (int j = begin + 1; *first && j < end; j++)
+        str_addf(out, ", %s", param_of(p, &p->steps[j]) + stem);
+    str_addc(out, ')');
+}
+
 /* "beside": runs while the engine does; "after": the steps it waits for. */
 static void print_steps(const plan *p, str *out)
 {
     str_add(out, "steps:\n");
-    for (int i = 0; i < p->n_steps; i++) {
+    for (int i = 0, end; i < p->n_steps; i = end) {
         const plan_step *s = &p->steps[i];
+        for (end = i + 1; end < p->n_steps && same_line(s, &p->steps[end]);) end++;
         str_addf(out, "  %3d %s %s", i,
                  s->engine       ? "engine"
                  : s->background ? "beside"
                                  : "host  ",
                  what(p, s));
-        if (!s->engine)
-            str_addf(out, " (%s%s%s)", host_words[s->host], *param_of(p, s) ? " of " : "",
-                     param_of(p, s));
+        if (end - i > 1) str_addf(out, " x%d", end - i);
+        if (!s->engine) print_how(p, i, end, out);
         if (*s->scope) str_addf(out, " of %s", s->scope);
         for (int j = 0; j < s->n_wait; j++)
             str_addf(out, "%s%d", j ? "," : " after ", s->wait[j]);

@@ -86,6 +86,35 @@ static void what_the_user_says_is_not_weighed(void **state)
     ir_free(m.g);
 }
 
+/* A layer's weight gradients are one line, which counts them and names each. */
+static void steps_that_only_differ_in_the_param_are_one_line(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_on("null:m4");
+    plan *p;
+    str text = {0};
+    int lines = 0, steps = 0;
+    assert_ok(plan_build(m.g, &caps, &(plan_options){.dw = PLAN_DW_HOST}, &p));
+    assert_ok(plan_print(p, &text));
+    const char *end = strstr(text.p, "timeline:");
+    for (char *at = strstr(text.p, "steps:\n") + 7; at < end; lines++) {
+        char *next = strchr(at, '\n'), *many, *name = at;
+        *next = 0;
+        assert_int_equal(atoi(at), steps);
+        many = strstr(at, " x");
+        steps += many ? atoi(many + 2) : 1;
+        for (int i = 1; many && i < atoi(many + 2); i++)
+            assert_non_null(name = strstr(name + 1, ", "));
+        at = next + 1;
+    }
+    assert_int_equal(steps, p->n_steps);
+    assert_true(lines < steps - 6);
+    str_free(&text);
+    plan_free(p);
+    ir_free(m.g);
+}
+
 /* Six small layers cost six launches, or one, without a program more to load. */
 static void forward_plans_hold_several_layers_where_launches_count(void **state)
 {
@@ -168,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weight_gradients_go_where_a_pass_takes_less_time),
         cmocka_unit_test(what_the_user_says_is_not_weighed),
+        cmocka_unit_test(steps_that_only_differ_in_the_param_are_one_line),
         cmocka_unit_test(forward_plans_hold_several_layers_where_launches_count),
         cmocka_unit_test(training_plans_keep_a_program_a_layer),
         cmocka_unit_test(layers_are_joined_only_as_far_as_programs_hold_them),
