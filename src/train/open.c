@@ -266,8 +266,9 @@ void run_close(run *r)
 {
     window_free(r->window);
     session_close(&r->held);
-    session_close(&r->step);
+    session_unload(&r->step); /* the plan outlives what stays by it */
     resident_close(r->resident);
+    session_close(&r->step);
     if (r->data) dataset_close(r->data);
     if (r->arrays.fd >= 0) {
         r->mo->weights = r->m = r->v = r->rest = NULL;

@@ -128,7 +128,7 @@ rc resident_open(run *r)
     return open_all(t);
 }
 
-/* After the execs that it has put its surfaces into. */
+/* After the exec that it has put its surfaces into, before that one's plan. */
 void resident_close(resident *t)
 {
     if (!t) return;

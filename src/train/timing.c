@@ -95,8 +95,9 @@ rc train_time(const model_config *c, int batch, int repeat, const plan_options *
         e = measure(&r, repeat, each, out);
     }
     window_free(r.window);
-    session_close(&r.step);
+    session_unload(&r.step);
     resident_close(r.resident);
+    session_close(&r.step);
     mem_drop(r.rest);
     mem_drop(r.m);
     mem_drop(r.v);
