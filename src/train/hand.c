@@ -57,6 +57,7 @@ static const counter counters[] = {
     COUNTER(INT, overflows),    COUNTER(INT, hopeless),       COUNTER(REAL, tokens),
     COUNTER(REAL, step_ms),     COUNTER(TRUTH, in_round),     COUNTER(INT, restarts),
     COUNTER(INT, stuck),        COUNTER(INT64, lost_lines),   COUNTER(TRUTH, anew),
+    COUNTER(INT64, found_step),
 };
 enum { N_COUNTERS = sizeof counters / sizeof *counters };
 

@@ -96,7 +96,8 @@ struct run {
     bool hold; /* events wait in `kept`: memory_only */
     str kept;  /* lines that are not in the file yet */
     int64_t lost_lines;
-    bool anew; /* the folder is still to be emptied */
+    int64_t found_step; /* newest checkpoint in the folder when `hold` began; -1 = none */
+    bool anew;          /* the folder is still to be emptied */
     event event;
     err_saved log_error; /* first event that could not be written */
     dataset *data;

@@ -98,12 +98,43 @@ static rc lock_folder(run *r, str *path)
                     "wait for it, stop it, or give this one another name: -n NAME");
 }
 
+static rc newest_step(const char *dir, int64_t *out)
+{
+    int64_t *steps;
+    size_t n = 0;
+    arena *mem = arena_new();
+    rc bad = mem ? OK : E_MEMORY;
+    if (bad == OK && file_is_dir(dir)) bad = checkpoint_list(mem, dir, &steps, &n);
+    *out = bad == OK && n ? steps[n - 1] : -1;
+    arena_free(mem);
+    return bad;
+}
+
+/* A run in memory holds no lock until it is first saved: another of its name may
+ * have been, and is neither mixed with nor pruned. */
+static rc check_ours(run *r)
+{
+    int64_t newest;
+    if (!r->hold || r->anew) return OK;
+    TRY(newest_step(r->job->run_dir, &newest));
+    if (newest == r->found_step) return OK;
+    err_fail(E_BUSY, "%s holds another run: step %lld was not there when this one began",
+             r->job->run_dir, (long long)newest);
+    return err_hint(E_BUSY, "move that folder away, and ask again");
+}
+
 static rc fill_folder(run *r, str *path)
 {
     const char *dir = r->job->run_dir;
     if (!r->locked) {
         TRY(file_make_dirs(dir));
         TRY(lock_folder(r, path));
+        rc bad = check_ours(r);
+        if (bad != OK) {
+            file_unlock(&r->lock);
+            r->locked = false;
+            return bad;
+        }
         if (r->anew) TRY(forget_run(dir));
         r->anew = false;
         str_clear(path);
@@ -221,7 +252,7 @@ static rc restore(run *r)
     if (!r->hold) {
         TRY(run_folder(r));
         TRY(checkpoint_prune(r->job->run_dir, 0, 0, -1)); /* of a killed save */
-    }
+    } else TRY(newest_step(r->job->run_dir, &r->found_step));
     TRY(run_restore(r));
     r->began_step = r->image_step = r->s.step;
     return OK;
@@ -235,6 +266,7 @@ rc run_open(const train_job *job, run *r)
                .anew = job->anew,
                .hold = job->options.memory_only,
                .saved_step = -1,
+               .found_step = -1,
                .good_step = -1,
                .lock = {-1},
                .arrays = {.fd = -1},

@@ -509,6 +509,43 @@ static void a_run_in_memory_is_saved_when_asked(void **state)
     free(want.said);
 }
 
+/* At step 7 another run of that name has been made, on the disk. */
+static bool asked_after_another(void *ctx)
+{
+    asker *a = ctx;
+    train_result r;
+    if (!asked(ctx)) return false;
+    train_job other = a->b->t.job;
+    other.options.memory_only = false;
+    other.options.steps = 2;
+    other.options.restart_every = 0;
+    other.ask = NULL;
+    other.sink = (event_sink){0};
+    assert_ok(kern_open(1, NULL, &other.k));
+    assert_ok(dev_open("emu:m4", other.k, &other.dev));
+    assert_ok(train_run(&other, &r));
+    dev_close(other.dev);
+    kern_close(other.k);
+    return true;
+}
+
+static void a_run_in_memory_leaves_another_of_its_name_alone(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    asker a = {.b = b, .after = "\"step\":7,\"loss\""};
+    train_ask ask = {asked_after_another, told, &a};
+    b->t.job.options.memory_only = true;
+    b->t.job.options.restart_every = 3;
+    b->t.job.ask = &ask;
+    assert_ok(train(b, &r));
+    assert_true(r.finished && a.bad == E_BUSY);
+    assert_text_has(str_text(&a.answers), "holds another run: step 2");
+    assert_ok(checkpoint_verify(test_path(b->t.run, "step-00000002"), NULL));
+    assert_false(file_exists(test_path(b->t.run, "step-00000007")));
+    str_free(&a.answers);
+}
+
 static void a_run_in_memory_may_keep_its_end(void **state)
 {
     bench *b = *state;
@@ -613,6 +650,7 @@ int main(void)
         RUN(a_stop_is_heeded_instead_of_a_restart),
         RUN(a_run_in_memory_writes_nothing),
         RUN(a_run_in_memory_is_saved_when_asked),
+        RUN(a_run_in_memory_leaves_another_of_its_name_alone),
         RUN(a_run_in_memory_may_keep_its_end),
         RUN(a_save_that_fails_does_not_end_the_run),
         RUN(state_on_the_engine_goes_over_a_restart),
