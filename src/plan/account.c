@@ -58,11 +58,12 @@ static void count_buffers(planner *b)
 }
 
 /* Between updates: the optimizer, and staging of what it made. What stays on the
- * engine is updated there; the host reads its gradients. */
+ * engine is updated there; the host reads its gradients. Of an update for several
+ * passes each has its share; bake_every is 1 but for PLAN_BAKED. */
 static void predict_update(planner *b)
 {
     plan *p = b->p;
-    double stays = 0;
+    double stays = 0, passes = p->options.bake_every > 1 ? p->options.bake_every : 1;
     if (!(p->memory.moments > 0)) return;
     for (int i = 0; i < p->n_buffers; i++) {
         const plan_buffer *q = &p->buffers[i];
@@ -74,7 +75,8 @@ static void predict_update(planner *b)
         p->staged_bytes += (double)q->bytes;
         p->staging_ms += plan_cost_host(b, DEV_HOST_COPY, (double)q->bytes);
     }
-    p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4 - stays);
+    p->staging_ms /= passes;
+    p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4 - stays) / passes;
     if (!p->update) return;
     p->optimizer_ms += plan_cost_host(b, DEV_HOST_CAST, 4 * stays);
     p->optimizer_ms += p->update->engine_ms;

@@ -109,9 +109,11 @@ static void print_memory(const plan *p, str *out)
              str_bytes(t[2], m->gradients), str_bytes(t[3], m->surfaces),
              str_bytes(t[4], m->activations), str_bytes(t[5], m->host));
     str_addf(out,
-             "predicted: %.3f ms a step (engine %.3f, host %.3f, staging %.3f, optimizer "
+             "predicted: %.3f ms %s (engine %.3f, host %.3f, staging %.3f, optimizer "
              "%.3f)",
-             p->step_ms, p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
+             p->step_ms,
+             p->options.bake_every > 1 ? "a pass with its share of an update" : "a step",
+             p->engine_ms, p->host_ms, p->staging_ms, p->optimizer_ms);
     if (p->caps.profile)
         str_addf(out, " on %s, within %.0f %% as a rule", p->caps.profile->name,
                  100 * plan_error_band(p->caps.profile));
@@ -125,8 +127,9 @@ static void print_memory(const plan *p, str *out)
     if (p->rebakes)
         str_addf(out,
                  "weights are baked: %d programs compiled again for each update of %d "
-                 "passes, %.3f ms a pass\n",
-                 p->rebakes, p->options.bake_every, p->compile_ms);
+                 "pass%s, %.3f ms a pass\n",
+                 p->rebakes, p->options.bake_every, p->options.bake_every > 1 ? "es" : "",
+                 p->compile_ms);
 }
 
 static void print_choices(const plan *p, str *out)

@@ -79,6 +79,7 @@ static double optimizer_floor(const plan *p)
 {
     double bytes = PLAN_OPTIMIZER_BYTES * p->memory.weights / 4;
     if (!p->caps.profile || !(p->memory.moments > 0)) return 0;
+    if (p->options.bake_every > 1) bytes /= p->options.bake_every;
     return dev_host_ms(p->caps.profile, NULL, DEV_HOST_MEMORY, bytes);
 }
 

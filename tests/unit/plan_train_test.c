@@ -1,5 +1,6 @@
 /* plan_train_test.c - a small transformer, planned and carried out, gives the
  * loss and the gradients that the oracle gives for the graph it was made of. */
+#include "plan/timeline.h"
 #include "small_run.h"
 
 /* fp16 values between programs: relative error 2^-11 each, and no more than a
@@ -294,6 +295,8 @@ static void baked_plans_need_no_values_and_say_what_they_compile(void **state)
     assert_near(p->staged_bytes, 0, 0);
     assert_near(p->step_ms - p->compile_ms, streamed->step_ms - streamed->staging_ms,
                 0.5 * streamed->step_ms);
+    assert_near(p->optimizer_ms, streamed->optimizer_ms / 4, 1e-9); /* a pass's share */
+    assert_near(plan_times_of(p).floor, plan_times_of(streamed).floor / 4, 1e-9);
     assert_ok(plan_print(p, &text));
     assert_text_has(str_text(&text), "6 programs compiled again for each update of 4");
     arena *mem = arena_new();
