@@ -90,6 +90,7 @@ same "it is for iPadOS" "$(platform "$out/ios/src/base/str.o")" "ios 16.0"
 # its thread-local variables and its bindings, without a Mac. Every library of
 # Apple's that it opens is tests/fake, so `ane` is a device there.
 . tests/e2e/lib/arm64.sh
+. tests/e2e/lib/training.sh
 why=$(arm64_lacks)
 if [ -n "$why" ]; then
     skip "running the program for macOS" "$why"
@@ -149,9 +150,9 @@ has "and that a method is gone, which one" \
 # taken in another order, which changes the last bits of an fp32 sum, and shows
 # where that tips a rounding to fp16 to the next number, 2^-11 away at most. A
 # loss is a mean over many such numbers, so it must agree to one part in 2^11.
-cat "$root"/docs/*.md | head -c 40000 >words.txt
+stories 40000
 cat >tiny.conf <<'R'
-data.text = words.txt
+data.text = stories.txt
 model.layers = 2
 model.dim = 32
 model.heads = 2
