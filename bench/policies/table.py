@@ -34,7 +34,7 @@ def main(out):
     print("| part | run | updates | passes an update | held out | in fp32 | "
           "last losses | images | compiles in steps |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for part in ["whole", "fast", "exact"]:
+    for part in ["whole", "fast", "exact", "long"]:
         for name in ORDER:
             run = read(os.path.join(out, part), name)
             if not run:
