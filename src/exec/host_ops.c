@@ -196,18 +196,14 @@ static rc multiply(exec *x, const plan_step *s)
 }
 
 /* GRAD[at...] += each part of a stored value. */
-static rc accumulate(exec *x, const plan_step *s, host_work *w)
+static rc accumulate(exec *x, const plan_step *s)
 {
     void *p;
     TRY(exec_memory(x, s->out[0], &p));
-    float *grad = (float *)p + s->at, undo = undo_of(x, s);
+    float *grad = (float *)p + s->at, undo = s->form ? undo_of(x, s) : 1;
     for (int j = 0; j < s->n_in; j++) {
-        size_t n = (size_t)ir_count(x->p->buffers[s->in[j]].logical);
-        TRY(exec_read(x, s->in[j], w->floats));
-        if (s->form)
-            kern_binary(x->k, KERN_MUL, KERN_F32, n, w->floats, 1, &undo, 0, w->floats);
-        kern_binary(x->k, KERN_ADD, KERN_F32, n, grad, 1, w->floats, 1, grad);
-        grad += n;
+        TRY(exec_add(x, s->in[j], undo, grad));
+        grad += ir_count(x->p->buffers[s->in[j]].logical);
     }
     return OK;
 }
@@ -250,7 +246,7 @@ rc exec_host_run(exec *x, int step)
     case PLAN_HOST_MATMUL:
         return multiply(x, s);
     case PLAN_HOST_ADD:
-        return accumulate(x, s, &x->work[step]);
+        return accumulate(x, s);
     case PLAN_HOST_EVAL:
         return evaluate(x, s, &x->work[step]);
     }
@@ -268,7 +264,7 @@ rc exec_host_prepare(exec *x, int step)
         size_t n = (size_t)ir_count(x->p->buffers[buffer].logical);
         if (n > most) most = n;
     }
-    if (s->host == PLAN_HOST_ADD || s->host == PLAN_HOST_EVAL)
+    if (s->host == PLAN_HOST_EVAL)
         if (!(w->floats = arena_array(x->mem, most, sizeof *w->floats))) return E_MEMORY;
     if (s->host == PLAN_HOST_MATMUL) {
         size_t m, n, k;

@@ -21,9 +21,8 @@ typedef struct {
 typedef struct {
     arena *mem;       /* EVAL: reset each time */
     ir_binding *bind; /* EVAL */
-    float *floats;
-    size_t n_floats; /* EVAL: to convert operands */
-    double *loss;    /* LOSS: by column */
+    float *floats;    /* EVAL: an operand */
+    double *loss;     /* LOSS: by column */
     kern_ce_part *parts;
     void **map; /* LOSS */
 } host_work;
@@ -98,6 +97,8 @@ rc exec_run_host(exec *x, int step);
 /* io.c: a buffer's elements, row-major without padding, as fp32 and back. */
 rc exec_read(exec *x, int buffer, float *out);
 rc exec_write(exec *x, int buffer, const float *in);
+/* out += elements times the factor. */
+rc exec_add(exec *x, int buffer, float factor, float *out);
 rc exec_memory(exec *x, int buffer, void **out); /* host homes only */
 
 /* window.c */

@@ -56,20 +56,44 @@ typedef struct {
     const float *in;
     size_t rows; /* of one task */
     size_t n_rows;
-    float factor; /* of what is written; 1 = none */
+    float factor; /* of what is written or added; 1 = none */
+    bool adds;    /* to `out` */
 } transfer;
+
+enum { SMALL = 256 }; /* elements that are worked on in the first cache */
+
+/* to += values times the factor. */
+static void add(const transfer *t, size_t n, float *values, float *to)
+{
+    if (t->factor != 1)
+        kern_binary(t->x->k, KERN_MUL, KERN_F32, n, values, 1, &t->factor, 0, values);
+    kern_binary(t->x->k, KERN_ADD, KERN_F32, n, to, 1, values, 1, to);
+}
+
+static void widen(const transfer *t, size_t n, const half *from, float *to)
+{
+    float piece[SMALL];
+    if (!t->adds) {
+        kern_convert(t->x->k, KERN_F16, KERN_F32, n, from, to);
+        return;
+    }
+    for (size_t i = 0; i < n; i += SMALL) {
+        size_t m = n - i < SMALL ? n - i : SMALL;
+        kern_convert(t->x->k, KERN_F16, KERN_F32, m, from + i, piece);
+        add(t, m, piece, to + i);
+    }
+}
 
 /* fp32 to fp16 times a power of two: one rounding, as without it. */
 static void narrow(const transfer *t, size_t n, const float *from, half *to)
 {
-    float piece[256];
-    const size_t most = sizeof piece / sizeof *piece;
+    float piece[SMALL];
     if (t->factor == 1) {
         kern_convert(t->x->k, KERN_F32, KERN_F16, n, from, to);
         return;
     }
-    for (size_t i = 0; i < n; i += most) {
-        size_t m = n - i < most ? n - i : most;
+    for (size_t i = 0; i < n; i += SMALL) {
+        size_t m = n - i < SMALL ? n - i : SMALL;
         kern_binary(t->x->k, KERN_MUL, KERN_F32, m, from + i, 1, &t->factor, 0, piece);
         kern_convert(t->x->k, KERN_F32, KERN_F16, m, piece, to + i);
     }
@@ -85,7 +109,7 @@ static void move_rows(void *ctx, size_t task)
     for (size_t r = from; r < to; r += step) {
         half *s = t->surface + r * stride;
         if (t->out) {
-            kern_convert(t->x->k, KERN_F16, KERN_F32, row * step, s, t->out + r * row);
+            widen(t, row * step, s, t->out + r * row);
         } else {
             narrow(t, row * step, t->in + r * row, s);
             if (step == 1 && stride > row) memset(s + row, 0, (stride - row) * sizeof *s);
@@ -93,19 +117,42 @@ static void move_rows(void *ctx, size_t task)
     }
 }
 
-/* Rows in tasks of about PIECE elements; `out` or `in` is NULL. */
-static rc move(exec *x, int buffer, float *out, const float *in, float factor)
+/* Rows in tasks of about PIECE elements. */
+static rc carry(exec *x, int buffer, transfer t)
 {
     const plan_buffer *q = &x->p->buffers[buffer];
-    size_t n = (size_t)ir_count(q->logical), row = (size_t)q->row;
-    transfer t = {
-        .x = x, .q = q, .out = out, .in = in, .n_rows = n / row, .factor = factor};
+    size_t row = (size_t)q->row;
     void *p;
+    t.x = x;
+    t.q = q;
+    t.n_rows = (size_t)ir_count(q->logical) / row;
     t.rows = row < PIECE ? PIECE / row : 1;
     TRY(exec_map(x, buffer, &p));
     t.surface = p;
     kern_for(x->k, (t.n_rows + t.rows - 1) / t.rows, move_rows, &t);
     return exec_unmap(x, buffer);
+}
+
+/* `out` or `in` is NULL. */
+static rc move(exec *x, int buffer, float *out, const float *in, float factor)
+{
+    return carry(x, buffer, (transfer){.out = out, .in = in, .factor = factor});
+}
+
+rc exec_add(exec *x, int buffer, float factor, float *out)
+{
+    transfer t = {.x = x, .out = out, .factor = factor, .adds = true};
+    size_t n = (size_t)ir_count(x->p->buffers[buffer].logical);
+    float piece[SMALL];
+    void *p;
+    if (x->surfaces[buffer]) return carry(x, buffer, t);
+    TRY(exec_memory(x, buffer, &p));
+    for (size_t i = 0; i < n; i += SMALL) {
+        size_t m = n - i < SMALL ? n - i : SMALL;
+        memcpy(piece, (float *)p + i, m * sizeof *piece);
+        add(&t, m, piece, out + i);
+    }
+    return OK;
 }
 
 rc exec_read(exec *x, int buffer, float *out)

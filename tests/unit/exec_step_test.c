@@ -1,5 +1,6 @@
 /* exec_step_test.c - carrying out a plan: no allocation, the same bits however
  * it is run, failures that say where, nothing that bypasses MIL. */
+#include "exec/internal.h"
 #include "small_run.h"
 
 static void a_step_allocates_nothing(void **state)
@@ -25,6 +26,25 @@ static void gradients_add_up(void **state)
     assert_ok(exec_step(r.x, NULL));
     assert_float_equal(r.g[3][5], 2 * once, 0);
     run_close(&r);
+}
+
+/* What the engine made is added where it lies, not to a copy of each gradient. */
+static void gradients_of_the_engine_take_no_memory_of_their_own(void **state)
+{
+    (void)state;
+    size_t bytes[2], gradients = 0;
+    for (int engine = 0; engine < 2; engine++) {
+        plan_options o = {.dw = engine ? PLAN_DW_ENGINE : PLAN_DW_HOST};
+        llama_shape s = run_small;
+        s.dim = 128, s.hidden = 384, s.head_dim = 64;
+        run r = run_open(s, "emu:m4", &o);
+        run_start(&r);
+        bytes[engine] = arena_bytes(r.x->mem);
+        gradients = (size_t)r.p->memory.gradients;
+        run_close(&r);
+    }
+    assert_true(gradients > 1 << 20);
+    assert_true(bytes[1] < bytes[0] + gradients / 4);
 }
 
 static void threads_do_not_change_a_bit(void **state)
@@ -305,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_allocates_nothing),
         cmocka_unit_test(gradients_add_up),
+        cmocka_unit_test(gradients_of_the_engine_take_no_memory_of_their_own),
         cmocka_unit_test(threads_do_not_change_a_bit),
         cmocka_unit_test(a_failed_run_says_where_and_the_next_step_is_whole),
         cmocka_unit_test(a_token_beyond_the_vocabulary_is_refused),
