@@ -46,6 +46,7 @@ void dev_cost_matmul(dev_cost *c, double batch, double m, double k, double n);
 /* An elementwise operation, or a pass of a reduction, over n elements with
  * `operands` values (constants of a channel are none). */
 void dev_cost_each(dev_cost *c, double n, int operands);
+enum { DEV_SOFTMAX_PASSES = 4 }; /* largest; difference and exp; sum; quotient */
 /* n elements put elsewhere: transpose, slice, concat. */
 void dev_cost_move(dev_cost *c, double n);
 /* Surfaces read and written by the launch. */

@@ -39,7 +39,7 @@ static void add_each(dev_cost *cost, const dev_code *c, const dev_op *o)
     dev_cost_each(cost, count, operands ? operands : 1);
 }
 
-enum { SOFTMAX_PASSES = 4, NORM_PASSES = 7 };
+enum { NORM_PASSES = 7 };
 
 static void add_op(dev_cost *cost, const dev_code *c, const dev_op *o)
 {
@@ -71,7 +71,7 @@ static void add_op(dev_cost *cost, const dev_code *c, const dev_op *o)
         dev_cost_move(cost, count);
         return;
     case DEV_SOFTMAX:
-        passes = SOFTMAX_PASSES;
+        passes = DEV_SOFTMAX_PASSES;
         break;
     case DEV_NORM:
         passes = NORM_PASSES;

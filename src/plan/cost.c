@@ -47,8 +47,6 @@ static void add_each(dev_cost *c, const ir_node *n)
     dev_cost_each(c, (double)count, operands ? operands : 1);
 }
 
-enum { SOFTMAX_PASSES = 4 }; /* largest; difference and exp; sum; quotient */
-
 void plan_cost_node(dev_cost *c, const ir_node *n, bool params)
 {
     double count = (double)ir_count(n->shape);
@@ -65,7 +63,7 @@ void plan_cost_node(dev_cost *c, const ir_node *n, bool params)
         add_conv(c, n, params);
         return;
     case IR_softmax:
-        for (int i = 0; i < SOFTMAX_PASSES; i++) dev_cost_each(c, count, 1);
+        for (int i = 0; i < DEV_SOFTMAX_PASSES; i++) dev_cost_each(c, count, 1);
         return;
     case IR_reduce_sum:
     case IR_reduce_mean:

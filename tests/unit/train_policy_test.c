@@ -91,6 +91,27 @@ static void baking_less_often_is_accumulation(void **state)
     unload_step(&baked);
 }
 
+/* Frees what the straight run left. */
+static void expect_the_same_end(bench *b, loaded *whole)
+{
+    loaded parts = load_step(&b->t, 10);
+    expect_same_bits(whole, &parts);
+    unload_step(whole);
+    unload_step(&parts);
+}
+
+static void in_three_parts(bench *b)
+{
+    loaded whole = straight(b);
+    assert_ok(file_remove_tree(b->t.run));
+    train_result r;
+    for (int i = 0; i < 3; i++) {
+        b->t.job.stop_after = 4;
+        assert_ok(train(b, &r));
+    }
+    expect_the_same_end(b, &whole);
+}
+
 /* Every process compiles as much as the budget allows, saves, and the next goes
  * on; 2 programs evaluate, 6 train: 4 updates' worth in 26. */
 static void a_budget_that_runs_out_costs_no_bits(void **state)
@@ -111,27 +132,14 @@ static void a_budget_that_runs_out_costs_no_bits(void **state)
     }
     assert_ok(e);
     assert_int_equal(processes, 2);
-    loaded parts = load_step(&b->t, 10);
-    expect_same_bits(&whole, &parts);
-    unload_step(&whole);
-    unload_step(&parts);
+    expect_the_same_end(b, &whole);
 }
 
 static void stopping_and_going_on_costs_no_bits(void **state)
 {
     bench *b = *state;
     b->t.job.plan.weights = PLAN_BAKED;
-    loaded whole = straight(b);
-    assert_ok(file_remove_tree(b->t.run));
-    train_result r;
-    for (int i = 0; i < 3; i++) {
-        b->t.job.stop_after = 4;
-        assert_ok(train(b, &r));
-    }
-    loaded parts = load_step(&b->t, 10);
-    expect_same_bits(&whole, &parts);
-    unload_step(&whole);
-    unload_step(&parts);
+    in_three_parts(b);
 }
 
 /* The masters are fp32 under either policy, so a run may change it on the way. */
@@ -146,10 +154,7 @@ static void a_run_may_change_its_policy(void **state)
     b->t.job.plan.weights = PLAN_BAKED;
     assert_ok(train(b, &r));
     assert_text_has(b->t.said.p, "plan.weights was streamed and is now baked");
-    loaded parts = load_step(&b->t, 10);
-    expect_same_bits(&whole, &parts);
-    unload_step(&whole);
-    unload_step(&parts);
+    expect_the_same_end(b, &whole);
 }
 
 /* ---- resident ---- */
@@ -367,32 +372,19 @@ static void gradients_near_nothing_make_no_infinity(void **state)
     unload_step(&l);
 }
 
-static void saved_to_the_bit(bench *b)
-{
-    b->t.job.plan.weights = PLAN_RESIDENT;
-    loaded whole = straight(b);
-    assert_ok(file_remove_tree(b->t.run));
-    train_result r;
-    for (int i = 0; i < 3; i++) {
-        b->t.job.stop_after = 4;
-        assert_ok(train(b, &r));
-    }
-    loaded parts = load_step(&b->t, 10);
-    expect_same_bits(&whole, &parts);
-    unload_step(&whole);
-    unload_step(&parts);
-}
-
 static void state_on_the_engine_is_saved_to_the_bit(void **state)
 {
-    saved_to_the_bit(*state);
+    bench *b = *state;
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    in_three_parts(b);
 }
 
 static void also_on_the_chips_accumulator(void **state)
 {
     bench *b = *state;
     b->uri = "emu:m4,exact";
-    saved_to_the_bit(b);
+    b->t.job.plan.weights = PLAN_RESIDENT;
+    in_three_parts(b);
 }
 
 /* Whichever run of a step fails, one that updates too, the state is that of the
