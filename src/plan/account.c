@@ -75,7 +75,6 @@ static void predict_update(planner *b)
         p->staged_bytes += (double)q->bytes;
         p->staging_ms += plan_cost_host(b, DEV_HOST_COPY, (double)q->bytes);
     }
-    p->staging_ms /= passes;
     p->optimizer_ms = plan_cost_optimizer(b, p->memory.weights / 4 - stays) / passes;
     if (!p->update) return;
     p->optimizer_ms += plan_cost_host(b, DEV_HOST_CAST, 4 * stays);

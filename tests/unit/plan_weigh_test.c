@@ -1,5 +1,7 @@
 /* plan_weigh_test.c - what is decided by predicted time is decided by that of whole
  * plans, and the plan says so. */
+#include <math.h>
+
 #include "plan/passes.h"
 #include "plan/timeline.h"
 #include "small_run.h"
@@ -83,6 +85,39 @@ static void what_the_user_says_is_not_weighed(void **state)
                         dw == PLAN_DW_HOST ? "plan.dw says host" : "plan.dw says engine");
         plan_free(p);
     }
+    ir_free(m.g);
+}
+
+/* A step begins when what it waits for and what is before it in its lane are done,
+ * and the longest of it is the time that plans are weighed by. */
+static void a_step_begins_when_what_it_waits_for_is_done(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_on("null:m4");
+    plan *p;
+    plan_block *all;
+    int n;
+    double end, last = 0;
+    arena *mem = arena_new();
+    assert_ok(plan_build(m.g, &caps, &(plan_options){.dw = PLAN_DW_HOST}, &p));
+    assert_ok(plan_blocks(p, mem, &all, &n, &end));
+    for (int i = 0; i < p->n_steps; i++) {
+        double ready = 0;
+        for (int j = 0; j < i; j++)
+            if (all[j].lane == all[i].lane)
+                ready = fmax(ready, all[j].from_ms + all[j].ms);
+        for (int j = 0; j < p->steps[i].n_wait; j++) {
+            const plan_block *w = &all[p->steps[i].wait[j]];
+            ready = fmax(ready, w->from_ms + w->ms);
+        }
+        assert_near(all[i].from_ms, ready, 1e-9);
+        last = fmax(last, all[i].from_ms + all[i].ms);
+    }
+    assert_near(plan_times_of(p).pass, last, 1e-9);
+    assert_near(p->step_ms, end, 1e-9);
+    arena_free(mem);
+    plan_free(p);
     ir_free(m.g);
 }
 
@@ -197,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weight_gradients_go_where_a_pass_takes_less_time),
         cmocka_unit_test(what_the_user_says_is_not_weighed),
+        cmocka_unit_test(a_step_begins_when_what_it_waits_for_is_done),
         cmocka_unit_test(steps_that_only_differ_in_the_param_are_one_line),
         cmocka_unit_test(forward_plans_hold_several_layers_where_launches_count),
         cmocka_unit_test(training_plans_keep_a_program_a_layer),
