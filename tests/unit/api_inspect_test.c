@@ -215,6 +215,10 @@ static void tensors_and_arrays_are_read(void **state)
     assert_near(json_real_value(json_object_get(o, "elements")), 6, 0);
     assert_near(json_real_value(json_object_get(row(o, "tensors", 0), "least")), -4, 0);
     json_decref(o);
+    static const char cut[] = "\270\017\0\0\0\0\0\0{\"__metadata__\":{";
+    o = look_at("cut.safetensors", cut, sizeof cut - 1, "safetensors");
+    assert_text_has(problem(o), "the header would be 4024 bytes, the file has 17");
+    json_decref(o);
     path = test_path(dir, "x.npy");
     int64_t shape[1] = {6};
     assert_ok(npy_write(path, "<f4", 1, shape, x));
