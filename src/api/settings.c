@@ -78,6 +78,7 @@ void config_plan(const config *c, plan_options *out)
     const char *weights = config_text(c, OPT_plan_weights);
     const char *dw = config_text(c, OPT_plan_dw);
     const char *window = config_text(c, OPT_plan_window);
+    const char *again = config_text(c, OPT_plan_recompute);
     double limit = config_real(c, OPT_plan_memory_gb) * 1e9;
     *out = (plan_options){
         .weights = !strcmp(weights, "baked")      ? PLAN_BAKED
@@ -87,6 +88,10 @@ void config_plan(const config *c, plan_options *out)
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE
                                       : PLAN_DW_AUTO,
+        .recompute = !strcmp(again, "none")       ? PLAN_RECOMPUTE_NONE
+                     : !strcmp(again, "elements") ? PLAN_RECOMPUTE_ELEMENTS
+                     : !strcmp(again, "layers")   ? PLAN_RECOMPUTE_LAYERS
+                                                  : PLAN_RECOMPUTE_AUTO,
         .window = !strcmp(window, "on")    ? PLAN_WINDOW_ON
                   : !strcmp(window, "off") ? PLAN_WINDOW_OFF
                                            : PLAN_WINDOW_AUTO,

@@ -91,8 +91,9 @@ typedef struct {
 
 /* One of the plans that are weighed (weigh.c). */
 typedef struct {
-    plan_dw dw; /* never AUTO */
-    int layers; /* a program; 1 ... */
+    plan_dw dw;               /* never AUTO */
+    int layers;               /* a program; 1 ... */
+    plan_recompute recompute; /* AUTO: NONE */
 } plan_variant;
 
 typedef struct {
@@ -130,6 +131,8 @@ bool plan_loss_fits(const planner *b, const ir_node *n);
 /* Weight gradients, and how they reach the gradients (gradients.c). */
 rc plan_place_gradients(planner *b);
 bool plan_is_gradient(const char *output); /* "grad:NAME" */
+/* ---- recompute: at the end of place ---- */
+rc plan_place_again(planner *b);
 /* ---- products: what each of b->g is to the model ---- */
 rc plan_name_products(planner *b);
 /* Those of item go to the program made of it, or found equal. */

@@ -248,5 +248,5 @@ rc plan_place(planner *b)
     TRY(plan_place_gradients(b));
     place_joins(b);
     place_losses(b);
-    return OK;
+    return plan_place_again(b);
 }

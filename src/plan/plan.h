@@ -29,9 +29,18 @@ typedef enum {
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
 /* AUTO: for training, where the device drops products. */
 typedef enum { PLAN_WINDOW_OFF, PLAN_WINDOW_ON, PLAN_WINDOW_AUTO } plan_windows;
+/* Values of the forward pass that the backward pass reads are stored, or made again:
+ * results of elementwise ops, or all of a layer (recompute.c). */
+typedef enum {
+    PLAN_RECOMPUTE_AUTO,
+    PLAN_RECOMPUTE_NONE,
+    PLAN_RECOMPUTE_ELEMENTS,
+    PLAN_RECOMPUTE_LAYERS
+} plan_recompute;
 typedef struct {
     plan_weights weights;
-    plan_dw dw;                /* where weight gradients are computed */
+    plan_dw dw; /* where weight gradients are computed */
+    plan_recompute recompute;
     bool rules_all;            /* also keep disputed rules that cost something */
     double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
     plan_windows window;       /* exponent windows (below); streamed weights only */

@@ -138,8 +138,11 @@ static void print_choices(const plan *p, str *out)
         str_add(out, "weighed: predicted ms of a pass, forward and backward\n");
     for (int i = 0; i < p->n_choices; i++) {
         const plan_choice *c = &p->choices[i];
-        str_addf(out, "  %s: %s %.3f, %s %.3f: %s\n", c->what, c->taken, c->ms, c->other,
-                 c->other_ms, c->why);
+        bool more = i + 1 < p->n_choices && strcmp(c->what, c[1].what) == 0;
+        if (i == 0 || strcmp(c->what, c[-1].what) != 0)
+            str_addf(out, "  %s: %s %.3f", c->what, c->taken, c->ms);
+        str_addf(out, ", %s %.3f", c->other, c->other_ms);
+        if (!more) str_addf(out, ": %s\n", c->why);
     }
 }
 

@@ -22,6 +22,8 @@ typedef struct {
     const plan_options *o;
     plan *best;
     plan_variant v; /* best's */
+    bool fitted;    /* the usual plan was refused, and best is what was not */
+    char refused[200];
     int n_made, cap_made;
     plan_choice *made;
     arena *mem; /* of made, until a plan is kept */
@@ -29,10 +31,11 @@ typedef struct {
 
 /* `ways` are those of the field of a variant that set() writes, the usual first;
  * count() is how many of them can be asked about for this plan (below 2: none). */
+enum { WAYS = 4 };
 typedef struct {
     const char *what, *why;
     double least;
-    const char *ways[4];
+    const char *ways[WAYS];
     int (*count)(const task *t);
     void (*set)(plan_variant *v, int way);
 } decision;
@@ -45,12 +48,26 @@ static double pass_of(const plan *p)
 /* ---- what is asked ---- */
 static int count_gradients(const task *t)
 {
-    return (!t->o || t->o->dw == PLAN_DW_AUTO) && t->best->dw_cause ? 2 : 0;
+    bool open = !t->o || t->o->dw == PLAN_DW_AUTO;
+    return open && !t->fitted && t->best->dw_cause ? 2 : 0;
 }
 
 static void set_gradients(plan_variant *v, int way)
 {
     v->dw = way ? PLAN_DW_ENGINE : PLAN_DW_HOST;
+}
+
+static int count_recompute(const task *t)
+{
+    bool open = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
+    return open && !t->fitted && t->best->memory.moments > 0 ? 3 : 0;
+}
+
+static void set_recompute(plan_variant *v, int way)
+{
+    v->recompute = way == 1   ? PLAN_RECOMPUTE_ELEMENTS
+                   : way == 2 ? PLAN_RECOMPUTE_LAYERS
+                              : PLAN_RECOMPUTE_NONE;
 }
 
 static const decision decisions[] = {
@@ -60,16 +77,28 @@ static const decision decisions[] = {
      {"host", "engine"},
      count_gradients,
      set_gradients},
+    {"values of the forward pass",
+     "made again they take less memory; a gain of 1 % is one",
+     0.01,
+     {"kept", "elements made again", "layers made again"},
+     count_recompute,
+     set_recompute},
 };
 
 /* ---- asking ---- */
+/* Not a failure of ours, but a plan that may not be. */
+static bool refuses(const task *t, rc r)
+{
+    bool limit = t->o && t->o->memory_limit_bytes > 0;
+    return r == E_RULE || r == E_BUDGET || (r == E_MEMORY && limit);
+}
+
 /* Another plan that no rule forbids; *out NULL if one does. */
 static rc build_other(const task *t, plan_variant v, plan **out)
 {
     *out = NULL;
     rc r = plan_build_one(t->given, t->caps, t->o, v, out);
-    bool limit = t->o && t->o->memory_limit_bytes > 0;
-    if (r != E_RULE && r != E_BUDGET && !(r == E_MEMORY && limit)) return r;
+    if (!refuses(t, r)) return r;
     err_clear();
     return OK;
 }
@@ -87,26 +116,28 @@ static rc add_choice(task *t, plan_choice c)
     return OK;
 }
 
-/* Each further way has to be better than the best so far by the least gain. */
+/* Each further way has to be better than the best so far by the least gain. Those
+ * not taken are told, each with the time of its own plan. */
 static rc decide(task *t, const decision *d)
 {
-    int n = d->count(t), taken = 0, next = -1;
-    double next_ms = INFINITY;
+    int n = d->count(t), taken = 0;
+    double ms[WAYS] = {pass_of(t->best)};
     for (int way = 1; way < n; way++) {
         plan *other;
         plan_variant v = t->v;
         d->set(&v, way);
         TRY(build_other(t, v, &other));
+        ms[way] = other ? pass_of(other) : NAN;
         if (!other) continue;
-        double had = pass_of(t->best), ms = pass_of(other);
-        bool take = ms < (1 - d->least) * had;
+        bool take = ms[way] < (1 - d->least) * ms[taken];
         keep(t, other, v, take);
-        if (take || ms < next_ms) next = take ? taken : way, next_ms = take ? had : ms;
         if (take) taken = way;
     }
-    if (next < 0) return OK;
-    return add_choice(t, (plan_choice){d->what, d->ways[taken], d->ways[next],
-                                       pass_of(t->best), next_ms, d->why});
+    for (int way = 0; way < n; way++)
+        if (way != taken && !isnan(ms[way]))
+            TRY(add_choice(t, (plan_choice){d->what, d->ways[taken], d->ways[way],
+                                            ms[taken], ms[way], d->why}));
+    return OK;
 }
 
 /* ---- layers ---- */
@@ -176,6 +207,25 @@ static void say_gradients(plan *p, const plan_choice *c)
              host ? c->ms : c->other_ms, host ? c->other_ms : c->ms);
 }
 
+/* Why it is not the usual plan. */
+static rc tell_fitted(task *t)
+{
+    plan *p = t->best;
+    static const char *const again[] = {"", "", "; elementwise results are made again",
+                                        "; layers are made again"};
+    planner b = {.p = p, .mem = p->mem};
+    const char **had = p->notes;
+    int n = p->n_notes;
+    if (!t->fitted) return OK;
+    p->notes = arena_array(p->mem, (size_t)n + 1, sizeof *p->notes);
+    if (!p->notes) return E_MEMORY;
+    for (int i = 0; i < n; i++) p->notes[i] = had[i];
+    b.cap_notes = n + 1;
+    return plan_note(&b, "the usual plan was refused (%s): weight gradients on the %s%s",
+                     t->refused, t->v.dw == PLAN_DW_HOST ? "host" : "engine",
+                     again[t->v.recompute]);
+}
+
 /* The plan that was kept says what it was chosen by. */
 static rc tell(task *t)
 {
@@ -191,7 +241,7 @@ static rc tell(task *t)
         if (strcmp(c->what, decisions[0].what) == 0) say_gradients(p, c);
     }
     p->n_choices = t->n_made;
-    return OK;
+    return tell_fitted(t);
 }
 
 static rc weigh(task *t)
@@ -201,14 +251,39 @@ static rc weigh(task *t)
     return weigh_layers(t);
 }
 
+/* What the usual plan is, and, should a rule or the memory refuse it, what takes
+ * less: weight gradients on the engine read no values of the forward pass that have
+ * to be stored for the host, and those made again are not stored at all. */
+static rc build_first(task *t)
+{
+    bool dw = !t->o || t->o->dw == PLAN_DW_AUTO;
+    bool again = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
+    t->v.layers = 1;
+    t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
+    t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
+    plan_variant usual = t->v;
+    rc r = plan_build_one(t->given, t->caps, t->o, usual, &t->best);
+    if (r == OK || !refuses(t, r) || !(dw || again)) return r;
+    snprintf(t->refused, sizeof t->refused, "%s", err_text());
+    err_clear();
+    if (dw) {
+        t->v.dw = PLAN_DW_ENGINE;
+        TRY(build_other(t, t->v, &t->best));
+    }
+    for (int k = PLAN_RECOMPUTE_ELEMENTS; again && !t->best && k <= PLAN_RECOMPUTE_LAYERS;
+         k++) {
+        t->v.recompute = (plan_recompute)k;
+        TRY(build_other(t, t->v, &t->best));
+    }
+    t->fitted = t->best && (t->v.dw != usual.dw || t->v.recompute != usual.recompute);
+    return t->best ? OK : plan_build_one(t->given, t->caps, t->o, usual, &t->best);
+}
+
 rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
               plan **out)
 {
-    plan_dw dw = o && o->dw != PLAN_DW_AUTO ? o->dw : PLAN_DW_HOST;
-    task t = {.given = given, .caps = caps, .o = o, .v = {.dw = dw, .layers = 1}};
-    TRY(plan_build_one(given, caps, o, t.v, &t.best));
-    t.mem = arena_new();
-    rc r = t.mem ? OK : E_MEMORY;
+    task t = {.given = given, .caps = caps, .o = o, .mem = arena_new()};
+    rc r = t.mem ? build_first(&t) : E_MEMORY;
     if (r == OK && caps->profile) r = weigh(&t);
     if (r == OK) r = tell(&t);
     arena_free(t.mem);
