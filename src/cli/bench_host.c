@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cli/bench.h"
+#include "plan/cost.h"
 
 enum { PROGRAMS = 8, TICKETS = 64 };
 
@@ -137,9 +138,37 @@ static rc compile_row(bench_lab *l, int depth, int channels, json_t *row)
     for (int i = 0; !e && i < AGAIN; i++) e = compiled(l, &p, &again[i], &unload);
     bench_program_free(&p);
     if (e) return err_while(e, "compiling %d layers of %d channels", depth, channels);
+    if (l->caps.profile)
+        cli_real(row, "predicted_ms", plan_compile_of(l->caps.profile)->ms);
     cli_real(row, "first_ms", first);
     say_spread(row, again, AGAIN);
     cli_real(row, "unload_ms", unload);
+    return OK;
+}
+
+/* The model of time knows no sizes here: nobody has published how a compile grows.
+ * Its band is what was published of the very chip, and absent for others. */
+static rc say_predicted(const bench_lab *l, json_t *o)
+{
+    const dev_profile *chip = l->caps.profile;
+    if (!chip) return OK;
+    const plan_compile *t = plan_compile_of(chip);
+    bool own = !strcmp(t->chip, chip->name);
+    const char *how = arena_printf(
+        l->a->mem, "a program compiled as new on %s, %s%s (%s)", chip->name,
+        own ? "as published of it" : "of which nothing is published: as on ",
+        own ? "" : t->chip, t->source);
+    json_t *p = json_object();
+    if (!how || !p) return E_MEMORY;
+    json_object_set_new(p, "how", json_string(how));
+    json_object_set_new(p, "profile", json_string(chip->name));
+    cli_real(p, "predicted_ms", t->ms);
+    if (own) {
+        cli_real(p, "low_ms", t->low);
+        cli_real(p, "high_ms", t->high);
+    }
+    json_object_set_new(o, "predicted", p);
+    json_object_del(o, "error_band"); /* of launches */
     return OK;
 }
 
@@ -148,6 +177,7 @@ rc bench_compile(bench_lab *l, json_t *o, bench_chart *c)
     static const int size[][2] = {{1, 64}, {1, 512}, {16, 64}, {16, 512}, {64, 512}};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         TRY(compile_row(l, size[i][0], size[i][1], new_row(o)));
+    TRY(say_predicted(l, o));
     c->title = "compile: from text and weights to a loaded program";
     c->x_label = "bytes of weights";
     c->y_label = "ms";
@@ -157,6 +187,8 @@ rc bench_compile(bench_lab *l, json_t *o, bench_chart *c)
     c->y_name[0] = "first";
     c->y[1] = "ms";
     c->y_name[1] = "again";
+    c->y[2] = "predicted_ms";
+    c->y_name[2] = "predicted on the chip";
     c->note = "; measured by the clock";
     return OK;
 }

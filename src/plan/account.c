@@ -96,7 +96,7 @@ static rc predict(planner *b)
     predict_update(b);
     /* The first programs of a pass run while the later ones compile, but all
      * have been compiled by its end: a compile takes longer than a program. */
-    p->compile_ms = plan_cost_compile(p->rebakes) /
+    p->compile_ms = plan_cost_compile(b, p->rebakes) /
                     (p->options.bake_every > 1 ? p->options.bake_every : 1);
     return plan_blocks(p, b->mem, &blocks, &n, &p->step_ms);
 }

@@ -3,6 +3,7 @@
 #include "plan/cost.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- programs ---- */
 /* Known when a program is compiled, also turned or cut. Params of a program's own
@@ -90,11 +91,23 @@ double plan_cost_program(const planner *b, const ir_graph *g, double bytes)
     return dev_cost_ms(&c);
 }
 
-/* 60 programs of a trained model's size in 3.3 to 3.7 s on an M4 (maderix/ANE
- * 1.7); 30 to 80 ms and a load of 30 each (Orion). */
-double plan_cost_compile(int programs)
+/* The first stands in for chips that have no row. */
+static const plan_compile compiles[] = {
+    {"m4", 58, 55, 62, "60 programs in 3.3 to 3.7 s; maderix/ANE 1.7"},
+    {"m1", 129, 117, 142, "60 programs in 7 to 8.5 s; maderix/ANE 1.7"},
+    {"m4max", 55, 30, 80, "30 to 80 ms, and a load of 30 each; Orion"},
+};
+
+const plan_compile *plan_compile_of(const dev_profile *chip)
 {
-    return 58.0 * programs;
+    for (size_t i = 0; i < sizeof compiles / sizeof *compiles; i++)
+        if (!strcmp(compiles[i].chip, chip->name)) return &compiles[i];
+    return compiles;
+}
+
+double plan_cost_compile(const planner *b, int programs)
+{
+    return b->chip ? plan_compile_of(b->chip)->ms * programs : 0;
 }
 
 /* ---- the host ---- */

@@ -10,7 +10,16 @@
 void plan_cost_node(dev_cost *c, const ir_node *n, bool params);
 /* A launch of a program; bytes: of its surfaces. */
 double plan_cost_program(const planner *b, const ir_graph *g, double bytes);
-double plan_cost_compile(int programs);
+/* What a program of a trained model's size takes that is compiled as new, in ms:
+ * the middle, least and most of what was published of `chip`. */
+typedef struct {
+    const char *chip;
+    double ms, low, high;
+    const char *source;
+} plan_compile;
+/* Of another chip nothing is: then an M4's (chip is not its name). */
+const plan_compile *plan_compile_of(const dev_profile *chip);
+double plan_cost_compile(const planner *b, int programs);
 
 double plan_cost_host(const planner *b, dev_host_work w, double n);
 /* A weight gradient on the host. */

@@ -492,6 +492,34 @@ static void sweeps_have_their_keys_and_are_drawn(void **state)
     str_free(&out);
 }
 
+/* A compile's prediction has the chip's own band, and none where none is published. */
+static void a_compile_is_predicted_as_published_of_the_chip(void **state)
+{
+    json_t *o = answer("bench compile -d null:m4 --json", "predicted:o rows:a"), *row;
+    size_t i;
+    json_t *p = json_object_get(o, "predicted");
+    expect_keys(p, promised("bench", "predicted of compile"), "predicted");
+    assert_string_equal(json_string_value(json_object_get(p, "profile")), "m4");
+    double ms = json_number_value(json_object_get(p, "predicted_ms"));
+    assert_true(json_number_value(json_object_get(p, "low_ms")) < ms &&
+                ms < json_number_value(json_object_get(p, "high_ms")));
+    json_array_foreach(json_object_get(o, "rows"), i, row)
+        assert_true(json_number_value(json_object_get(row, "predicted_ms")) == ms);
+    json_decref(o);
+    o = answer("bench compile -d null:m5 --json", "predicted:o rows:a");
+    p = json_object_get(o, "predicted");
+    expect_keys(p, "how:s profile:s predicted_ms:n", "predicted for m5");
+    assert_text_has(json_string_value(json_object_get(p, "how")), "nothing is published");
+    assert_null(json_object_get(p, "low_ms"));
+    assert_null(json_object_get(p, "high_ms"));
+    assert_null(json_object_get(o, "error_band")); /* that is of launches */
+    json_decref(o);
+    str out = {0};
+    ask("bench compile -d null:m4", &out);
+    assert_text_has(str_text(&out), "predicted: a program compiled as new on m4");
+    str_free(&out);
+}
+
 /* A command that gains --json says here what it holds. */
 static void every_command_with_json_promises_keys(void **state)
 {
@@ -523,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_step_in_parts_is_the_same_to_bench_and_to_explain),
         cmocka_unit_test(watts_are_those_of_a_load_or_absent),
         cmocka_unit_test(sweeps_have_their_keys_and_are_drawn),
+        cmocka_unit_test(a_compile_is_predicted_as_published_of_the_chip),
         cmocka_unit_test(every_command_with_json_promises_keys),
     };
     return cmocka_run_group_tests_name("cli json", tests, setup, teardown);

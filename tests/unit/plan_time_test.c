@@ -2,6 +2,7 @@
  * was aimed at, and it has no free hand. */
 #include "../../tools/fit.h"
 #include "base/sha256.h"
+#include "dev/cost.h"
 #include "model/model.h"
 #include "plan/like.h"
 #include "plan/plan.h"
@@ -107,6 +108,51 @@ static void the_steps_of_the_hardware_show(void **state)
     assert_true(conv_ms(1024, 1024, 1, 16) - conv_ms(512, 512, 1, 16) > 0.03);
     /* 8192 channels: 4 a core and pass, twice as many passes as of 4096 */
     assert_true(conv_ms(8192, 4096, 4096, 16) > 3 * conv_ms(4096, 4096, 4096, 16));
+}
+
+/* A launch of what `last` makes of x, by each reader of it: the planner of its own
+ * graph, and a device of the MIL text. */
+static void timed(ir_graph *g, ir_node *last, double *planned, double *read)
+{
+    device *d;
+    dev_caps caps;
+    plan *p;
+    dev_code *code;
+    ir_output(g, "y", last);
+    assert_ok(ir_rc(g));
+    assert_ok(dev_open("null:m4", NULL, &d));
+    assert_ok(dev_caps_of(d, &caps));
+    assert_ok(plan_build(g, &caps, NULL, &p));
+    assert_int_equal(p->n_programs, 1);
+    const plan_program *q = &p->programs[0];
+    dev_source source = {.name = q->name, .mil = q->mil, .mil_bytes = q->mil_bytes};
+    assert_ok(dev_code_new(&source, &code));
+    *planned = q->predicted_ms;
+    *read = dev_cost_code(caps.profile, code);
+    dev_code_free(code);
+    plan_free(p);
+    ir_free(g);
+    dev_close(d);
+}
+
+/* A softmax reads and writes its values four times: for the largest of a row; for
+ * the difference from it and the exponential, which are one pass; for their sum; and
+ * for the quotient. So it takes as long as four operations of one value in its
+ * place, whoever counts. */
+static void a_softmax_is_four_passes_to_all_that_count_them(void **state)
+{
+    static const ir_op one_each[] = {IR_tanh, IR_exp, IR_sigmoid, IR_abs};
+    double softmax[2], passes[2];
+    ir_graph *g = ir_new();
+    ir_node *x = ir_input(g, "x", IR_FP16, ir_s4(1, 8, 64, 512));
+    timed(g, ir_softmax(g, x, 3), &softmax[0], &softmax[1]);
+    g = ir_new();
+    x = ir_input(g, "x", IR_FP16, ir_s4(1, 8, 64, 512));
+    for (size_t i = 0; i < COUNT_OF(one_each); i++) x = ir_unary(g, one_each[i], x);
+    timed(g, x, &passes[0], &passes[1]);
+    assert_rel(softmax[0], passes[0], 1e-12); /* sums of the same numbers */
+    assert_rel(softmax[1], passes[1], 1e-12);
+    assert_rel(softmax[0], softmax[1], 1e-12);
 }
 
 static void published_steps_have_their_launches(void **state)
@@ -215,6 +261,7 @@ int main(void)
         cmocka_unit_test(training_steps_are_predicted),
         cmocka_unit_test(every_chip_has_a_host_a_launch_and_a_band),
         cmocka_unit_test(the_steps_of_the_hardware_show),
+        cmocka_unit_test(a_softmax_is_four_passes_to_all_that_count_them),
         cmocka_unit_test(published_steps_have_their_launches),
         cmocka_unit_test(our_plans_beat_the_published_steps),
     };
