@@ -51,23 +51,24 @@ rc file_fail(const char *verb, const char *path, int error)
                     tolower((unsigned char)why[0]), why + 1);
 }
 
-static rc open_for_writing(const char *path, int how, file **out)
+/* name: what messages call it. */
+static rc open_for_writing(const char *path, const char *name, int how, file **out)
 {
-    size_t n = strlen(path) + 1;
+    size_t n = strlen(name) + 1;
     file *f = mem_take(sizeof *f);
     char *copy = f ? mem_take(n) : NULL;
     if (!copy) {
         mem_drop(f);
         return E_MEMORY;
     }
-    memcpy(copy, path, n);
+    memcpy(copy, name, n);
     f->path = copy;
     f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
     if (f->fd < 0) {
         int error = errno;
         mem_drop(copy);
         mem_drop(f);
-        return file_fail("write", path, error);
+        return file_fail("write", name, error);
     }
     *out = f;
     return OK;
@@ -75,12 +76,12 @@ static rc open_for_writing(const char *path, int how, file **out)
 
 rc file_create(const char *path, file **out)
 {
-    return open_for_writing(path, O_TRUNC, out);
+    return open_for_writing(path, path, O_TRUNC, out);
 }
 
 rc file_append(const char *path, file **out)
 {
-    return open_for_writing(path, O_APPEND, out);
+    return open_for_writing(path, path, O_APPEND, out);
 }
 
 static rc write_all(file *f, const char *p, size_t n)
@@ -153,10 +154,11 @@ uint64_t file_written(const file *f)
     return f->written;
 }
 
-static rc write_whole(const char *path, const void *bytes, size_t n, bool sync)
+static rc write_whole(const char *path, const char *name, const void *bytes, size_t n,
+                      bool sync)
 {
     file *f;
-    TRY(file_create(path, &f));
+    TRY(open_for_writing(path, name, O_TRUNC, &f));
     rc r = file_write(f, bytes, n);
     if (r == OK && sync) r = file_sync(f);
     if (r == OK) return file_close(f);
@@ -180,16 +182,24 @@ static bool no_plain_file(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
+static int rename_error(const char *from, const char *to)
+{
+    return must_fail() ? ENOSPC : rename(from, to) ? errno : 0;
+}
+
+/* A message names the file that was asked for, not the one in between. */
 rc file_replace(const char *path, const void *bytes, size_t n)
 {
-    if (no_plain_file(path)) return write_whole(path, bytes, n, false);
+    if (no_plain_file(path)) return write_whole(path, path, bytes, n, false);
     str tmp = {0}, dir = {0};
+    int error;
     str_addf(&tmp, "%s.tmp", path);
     rc r = str_done(&tmp);
     if (r == OK) r = folder_of(path, &dir);
     if (r == OK) {
-        r = write_whole(tmp.p, bytes, n, true);
-        if (r == OK) r = file_rename(tmp.p, path);
+        r = write_whole(tmp.p, path, bytes, n, true);
+        if (r == OK && (error = rename_error(tmp.p, path)))
+            r = file_fail("write", path, error);
         if (r != OK) unlink(tmp.p);
         else r = file_sync_dir(dir.p);
     }
@@ -300,7 +310,7 @@ void file_unmap(file_map_ *m)
 
 rc file_rename(const char *from, const char *to)
 {
-    int error = must_fail() ? ENOSPC : rename(from, to) ? errno : 0;
+    int error = rename_error(from, to);
     if (!error) return OK;
     file_fail("rename", from, error);
     return err_while(E_IO, "giving it the name %s", to);

@@ -26,7 +26,7 @@ rc file_close(file *f);
 void file_drop(file *f);
 uint64_t file_written(const file *f);
 /* Write text to path.tmp, sync, rename over path: complete or absent. What is there
- * and no plain file (/dev/stdout) is written to instead. */
+ * and no plain file (/dev/stdout) is written to instead. Messages name path. */
 rc file_replace(const char *path, const void *bytes, size_t n);
 
 /* Reading. file_read gives a NUL-terminated copy (the NUL is not counted);
@@ -48,6 +48,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 rc file_size(const char *path, uint64_t *out);
 rc file_make_dirs(const char *path); /* like mkdir -p */
+/* A folder that stands for `name` until it is renamed: messages call it that. */
+rc file_make_dirs_for(const char *path, const char *name);
 rc file_rename(const char *from, const char *to);
 rc file_sync_dir(const char *path);
 rc file_remove(const char *path); /* one file or empty folder */

@@ -31,13 +31,18 @@ rc file_size(const char *path, uint64_t *out)
 
 /* Another process may make the same folder meanwhile, so "exists" is only
  * looked at after mkdir refused. */
-static rc make_dir(const char *path)
+static rc make_dir(const char *path, const char *name)
 {
     if (mkdir(path, 0777) == 0 || file_is_dir(path)) return OK;
-    return file_fail("make folder", path, errno);
+    return file_fail("make folder", name, errno);
 }
 
 rc file_make_dirs(const char *path)
+{
+    return file_make_dirs_for(path, path);
+}
+
+rc file_make_dirs_for(const char *path, const char *name)
 {
     str s = {0};
     str_add(&s, path);
@@ -45,10 +50,10 @@ rc file_make_dirs(const char *path)
     for (char *p = s.p; r == OK && *p; p++) {
         if (*p != '/' || p == s.p) continue;
         *p = 0;
-        r = make_dir(s.p);
+        r = make_dir(s.p, s.p);
         *p = '/';
     }
-    if (r == OK) r = make_dir(s.p);
+    if (r == OK) r = make_dir(s.p, name);
     str_free(&s);
     return r;
 }

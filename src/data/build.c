@@ -150,7 +150,7 @@ static rc claim(build *b, file_lock_ *lock)
                         b->dir);
     }
     if (!(path = file_join(b->mem, b->tmp, "lock"))) return E_MEMORY;
-    TRY(file_make_dirs(b->tmp));
+    TRY(file_make_dirs_for(b->tmp, b->dir));
     return file_lock(path, lock);
 }
 

@@ -218,9 +218,11 @@ rc source_scan(source *s)
     for (size_t i = 0; i < s->n_files; i++) binary |= s->file[i].binary;
     const char *first = s->file[0].path,
                *more = s->n_files > 1 ? " and what follows" : "";
-    if (binary) return err_fail(E_FORMAT, "no text: %s%s is not text", first, more);
-    return err_fail(E_FORMAT, "text is empty: %s%s has nothing but white space", first,
-                    more);
+    if (binary) err_fail(E_FORMAT, "no text: %s%s is not text", first, more);
+    else
+        err_fail(E_FORMAT, "text is empty: %s%s has nothing but white space", first,
+                 more);
+    return err_hint(E_FORMAT, "name a file, or a folder of files, with plain text in it");
 }
 
 void source_reader_start(source_reader *r, const source *s)

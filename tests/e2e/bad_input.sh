@@ -57,15 +57,19 @@ printf 'hello\0world' >binary.txt
 echo "too short" >short.txt
 ln -s nothing dangling.txt
 mkdir nothing_in && printf 'a\0b' >only_binary && mkdir binaries && cp only_binary binaries/
-complains "empty text" 1 "text is empty: empty.txt" -- train tiny.conf data.text=empty.txt
-complains "blank text" 1 "text is empty: blank.txt" -- train tiny.conf data.text=blank.txt
+complains "empty text" 1 "text is empty: empty.txt" "hint: name a file, or a folder" -- train tiny.conf data.text=empty.txt
+complains "blank text" 1 "text is empty: blank.txt" "hint: name a file, or a folder" -- train tiny.conf data.text=blank.txt
 complains "binary text" 1 "binary.txt is not text: byte 5 is zero" "hint: wanted plain text" -- \
     train tiny.conf data.text=binary.txt
 complains "text shorter than a window" 2 "one window wants 65" "hint: give more text, or a shorter model.seq" -- \
     train tiny.conf data.text=short.txt
 complains "unreadable text" 1 "cannot read dangling.txt" -- train tiny.conf data.text=dangling.txt
 complains "folder without text" 1 "nothing_in" -- train tiny.conf data.text=nothing_in
-complains "folder of binaries" 1 "binaries/only_binary is not text" -- train tiny.conf data.text=binaries
+complains "folder of binaries" 1 "binaries/only_binary is not text" "hint: name a file, or a folder" -- train tiny.conf data.text=binaries
+long=$(printf '%0400d' 0) # no system takes a name as long
+complains "dataset where none can be" 1 "cannot make folder $long: " -- data good.txt -o "$long"
+complains "picture where none can be" 1 "cannot write $long: " -- \
+    explain tiny.conf model.vocab=257 --svg "$long"
 complains "loss scale beyond fp16" 2 "train.loss_scale is 131072, wanted above 0, at most 65536" -- \
     train tiny.conf data.text=good.txt train.loss_scale=131072
 complains "data.dir that is none" 1 "nothing_in is not a dataset" "hint: anneal data PATH -o DIR" -- \

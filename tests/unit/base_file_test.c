@@ -298,9 +298,30 @@ static void what_is_no_plain_file_stays_what_it_is(void **state)
     arena_free(a);
 }
 
+/* What is written in between is nobody's: an error names what was asked for. A name
+ * longer than any system takes cannot be made, whoever runs this. */
+static void an_error_names_the_file_that_was_asked_for(void **state)
+{
+    (void)state;
+    arena *a = arena_new();
+    char name[400], *dir = test_mkdir(), *taken = arena_printf(a, "%s/y", dir);
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = 0;
+    assert_ok(file_make_dirs(taken));
+    assert_fails(file_replace(taken, "x", 1), E_IO, taken); /* a folder has that name */
+    assert_null(strstr(err_text(), ".tmp"));
+    assert_fails(file_replace(name, "x", 1), E_IO,
+                 arena_printf(a, "cannot write %s:", name));
+    assert_fails(file_make_dirs_for(arena_printf(a, "%s.tmp", name), name), E_IO,
+                 arena_printf(a, "cannot make folder %s:", name));
+    test_rmdir(dir);
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_error_names_the_file_that_was_asked_for),
         cmocka_unit_test(what_is_no_plain_file_stays_what_it_is),
         IN_DIR(written_bytes_are_read_back),
         IN_DIR(reading_keeps_to_the_limit),

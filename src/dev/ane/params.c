@@ -48,7 +48,7 @@ static rc take_word(const char *word, ane_params *p)
         if (near) return err_hint(r, "did you mean '%s'?", near);
         return err_hint(r, "words: memory, client, staging=ram|FOLDER, "
                            "weights=pairs|files, cache=off|MB, "
-                           "rules=all|none, compiles=N");
+                           "rules=all|none, compiles=N|none");
     }
     return OK;
 }
