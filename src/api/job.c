@@ -44,6 +44,7 @@ static rc fill_run(session_job *j, const session_run *r)
     t->k = j->box.k;
     t->still_writes = j->box.still_writes;
     t->sink = r->sink;
+    t->progress = r->progress;
     t->stop_after = r->stop_after;
     t->stop_minutes = r->stop_minutes;
     t->stop = r->stop;

@@ -32,6 +32,7 @@ typedef struct {
     bool own_recipe; /* what is not set comes from the run's recipe.conf */
     bool anew;       /* start over: what the run holds is dropped */
     event_sink sink;
+    train_progress progress;
     int64_t stop_after;
     double stop_minutes;
     const atomic_int *stop;

@@ -123,6 +123,12 @@ static void put(void *ctx, const char *line, size_t n)
     view.put(view.ctx, line, n);
 }
 
+static void evaluating(void *ctx, int64_t step, uint64_t done, uint64_t of)
+{
+    show_resize(ctx, cli_columns(2));
+    show_evaluating(ctx, step, done, of);
+}
+
 rc cli_train(const args *a, const config *c, session_run *r, train_result *out)
 {
     show_mode mode = SHOW_AUTO;
@@ -132,11 +138,13 @@ rc cli_train(const args *a, const config *c, session_run *r, train_result *out)
     TRY(args_real(a, "minutes", 0, 1e9, 0, &r->stop_minutes));
     TRY(show_new(mode, may_redraw(), cli_columns(2), stderr, stdout, &s));
     r->sink = (event_sink){put, s};
+    r->progress = (train_progress){evaluating, s};
     r->stop = &cli_stop;
     cli_catch_interrupt();
     rc e = cli_again_train(a->mem, c, r, out);
     show_free(s);
     if (e != E_RESTART) return e;
     r->sink = (event_sink){0};
+    r->progress = (train_progress){0};
     return cli_again_start(a->mem, r, out);
 }

@@ -42,9 +42,16 @@ static rc fill(const session *s, dataset *data, const spread *w, uint64_t first,
     return OK;
 }
 
-rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *stop,
-             int32_t *ids, int32_t *targets, eval_result *out)
+static void say_how_far(const run *r, uint64_t done, uint64_t of)
 {
+    if (!r || !r->job->progress.put) return;
+    r->job->progress.put(r->job->progress.ctx, r->s.step, done < of ? done : of, of);
+}
+
+rc held_loss(session *s, dataset *data, int64_t max_windows, const run *r, int32_t *ids,
+             int32_t *targets, eval_result *out)
+{
+    const atomic_int *stop = r ? r->job->stop : NULL;
     spread w = {.total = dataset_held_windows(data, s->seq)};
     size_t columns = (size_t)s->batch * (size_t)s->seq;
     double sum = 0, loss;
@@ -59,6 +66,7 @@ rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *s
         TRY(session_step(s, ids, targets, 0, &loss, NULL));
         sum += loss * (double)counted;
         out->tokens += (uint64_t)counted;
+        say_how_far(r, i + (uint64_t)s->batch, w.n);
     }
     if (!out->tokens) return OK;
     out->held_out = sum / (double)out->tokens;
@@ -117,7 +125,7 @@ rc run_evaluate(run *r)
     TRY(window_lend(r->window, r->held.plan, r->held.exec));
     /* The number a finished run is judged by is over all that was held out. */
     int64_t windows = r->s.step < r->o.steps ? r->o.eval_windows : 0;
-    TRY(held_loss(&r->held, r->data, windows, r->job->stop, r->ids, r->targets, &e));
+    TRY(held_loss(&r->held, r->data, windows, r, r->ids, r->targets, &e));
     r->s.held_out = e.held_out;
     r->s.nats_per_byte = e.nats_per_byte;
     r->s.held_out_step = r->s.step;

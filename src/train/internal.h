@@ -207,8 +207,9 @@ void counts_report(event *e, const run *r);
 rc run_saved_is_good(run *r);
 
 /* held.c */
-rc held_loss(session *s, dataset *data, int64_t max_windows, const atomic_int *stop,
-             int32_t *ids, int32_t *targets, eval_result *out);
+/* r: whose evaluation it is, to stop it and to say how far it is; or NULL. */
+rc held_loss(session *s, dataset *data, int64_t max_windows, const run *r, int32_t *ids,
+             int32_t *targets, eval_result *out);
 rc run_evaluate(run *r);
 rc held_layout(run *r, const model_config *c); /* r->held's plan, after r->step's */
 /* A held-out number that is not there is NaN in r->s. */

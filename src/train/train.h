@@ -72,6 +72,13 @@ typedef struct {
     void *ctx;
 } train_ask;
 
+/* How far an evaluation is, after each batch: windows done, of all of it. Said to who
+ * watches, and no event: nothing of it is kept. */
+typedef struct {
+    void (*put)(void *ctx, int64_t step, uint64_t done, uint64_t of); /* may be NULL */
+    void *ctx;
+} train_progress;
+
 /* What the caller resolved: everything a run needs. Borrowed while it runs. */
 typedef struct {
     train_options options;
@@ -88,6 +95,7 @@ typedef struct {
     const char *still_writes; /* what the device writes of a run that writes nothing,
                                  or NULL: a note says so */
     event_sink sink;          /* also written to events.jsonl */
+    train_progress progress;
     int64_t stop_after;
     double stop_minutes;     /* this invocation only; 0 = none */
     const atomic_int *stop;  /* set non-zero to stop cleanly */

@@ -108,48 +108,65 @@ static void add_figures(const show *s, json_t *o, bool rate_too, str *out)
 
 /* One line that never wraps: a wrapped line cannot be drawn over. In a narrow
  * terminal the rate goes first, then the bar, then what does not fit. */
-static void draw_bar(show *s, json_t *o, double part)
+static void draw_bar(show *s, const char *word, double part, const str *all,
+                     const str *few)
 {
-    str line = {0}, all = {0}, few = {0};
-    add_figures(s, o, true, &all);
-    add_figures(s, o, false, &few);
-    int room = s->columns - 1, cells = room - HEAD_CELLS - (int)all.n;
-    const str *figures = &all;
+    str line = {0};
+    int room = s->columns - 1, cells = room - HEAD_CELLS - (int)all->n;
+    const str *figures = all;
     if (cells < CELLS_MIN) {
-        figures = &few;
-        cells = room - HEAD_CELLS - (int)few.n;
+        figures = few;
+        cells = room - HEAD_CELLS - (int)few->n;
     }
     str_add(&line, "\r\033[K");
     if (cells >= CELLS_MIN) {
-        str_addf(&line, "train %3.0f%% ", floor(100 * part));
+        str_addf(&line, "%-5s %3.0f%% ", word, floor(100 * part));
         bar(&line, part, cells > CELLS_MAX ? CELLS_MAX : cells);
         str_addf(&line, "| %s", str_text(figures));
     } else str_addf(&line, "%.*s", room, str_text(figures));
     fputs(str_text(&line), s->talk);
     s->drawn = true;
     str_free(&line);
-    str_free(&all);
-    str_free(&few);
 }
 
-static void draw_line(show *s, json_t *o)
+static void draw(show *s, const char *word, double part, const str *all, const str *few)
 {
-    str figures = {0};
-    add_figures(s, o, true, &figures);
-    fprintf(s->talk, "step    %s\n", str_text(&figures));
-    str_free(&figures);
+    if (s->mode == SHOW_BAR)
+        draw_bar(s, !strcmp(word, "step") ? "train" : word, part, all, few);
+    else fprintf(s->talk, "%-7s %s\n", word, str_text(all));
+    fflush(s->talk);
+}
+
+/* Has it been long enough since something was drawn? */
+static bool due(show *s, bool always)
+{
+    double now = clock_ms();
+    if (!always && now - s->last_ms < (s->mode == SHOW_BAR ? 100 : 2000)) return false;
+    s->last_ms = now;
+    return true;
 }
 
 static void on_step(show *s, json_t *o)
 {
-    double now = clock_ms(), step = number(o, "step"), rate = number(o, "tok_s");
+    double step = number(o, "step"), rate = number(o, "tok_s");
+    str all = {0}, few = {0};
     if (isfinite(rate)) s->rate = isnan(s->rate) ? rate : 0.9 * s->rate + 0.1 * rate;
-    bool last = step >= s->steps;
-    if (!last && now - s->last_ms < (s->mode == SHOW_BAR ? 100 : 2000)) return;
-    s->last_ms = now;
-    if (s->mode == SHOW_BAR) draw_bar(s, o, s->steps > 0 ? fmin(1, step / s->steps) : 0);
-    else draw_line(s, o);
-    fflush(s->talk);
+    if (!due(s, step >= s->steps)) return;
+    add_figures(s, o, true, &all);
+    add_figures(s, o, false, &few);
+    draw(s, "step", s->steps > 0 ? fmin(1, step / s->steps) : 0, &all, &few);
+    str_free(&all);
+    str_free(&few);
+}
+
+void show_evaluating(show *s, int64_t step, uint64_t done, uint64_t of)
+{
+    str text = {0};
+    if (s->mode == SHOW_NONE || s->mode == SHOW_JSON || !of || !due(s, false)) return;
+    str_addf(&text, "step %lld  %llu/%llu held-out windows", (long long)step,
+             (unsigned long long)done, (unsigned long long)of);
+    draw(s, "eval", (double)done / (double)of, &text, &text);
+    str_free(&text);
 }
 
 static void on_start(show *s, json_t *o)

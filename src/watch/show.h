@@ -20,6 +20,8 @@ rc show_new(show_mode mode, bool terminal, int columns, FILE *talk, FILE *produc
 /* The terminal has changed its width; 0 = unknown, then 80. */
 void show_resize(show *s, int columns);
 event_sink show_sink(show *s);
+/* An evaluation goes on, `done` windows of `of`: as steps are shown, and no event. */
+void show_evaluating(show *s, int64_t step, uint64_t done, uint64_t of);
 /* Leaves the terminal on a fresh line. */
 void show_free(show *s);
 /* "bar", "lines", "json", "none"; E_USAGE otherwise. */

@@ -117,6 +117,32 @@ static void it_learns_and_says_so(void **state)
     assert_null(strstr(b->t.said.p, "\"kind\":\"step\""));
 }
 
+typedef struct {
+    int64_t step;
+    uint64_t done, of, most;
+} told;
+
+static void how_far(void *ctx, int64_t step, uint64_t done, uint64_t of)
+{
+    told *t = ctx;
+    if (step == t->step) assert_true(done > t->done && of == t->of);
+    assert_true(done <= of);
+    *t = (told){step, done, of, of > t->most ? of : t->most};
+}
+
+/* Nothing that happens is told of an evaluation before its number; how far it is, is. */
+static void evaluations_tell_how_far_they_are(void **state)
+{
+    bench *b = *state;
+    train_result r;
+    told t = {.step = -1};
+    b->t.job.progress = (train_progress){how_far, &t};
+    assert_ok(train(b, 2, &r));
+    assert_int_equal(t.step, 20);
+    assert_true(t.done == t.of);
+    assert_true(t.of == t.most && t.of > 5); /* the last: all windows */
+}
+
 static void stopping_and_going_on_changes_no_bit(void **state)
 {
     bench *b = *state;
@@ -400,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RUN(it_learns_and_says_so),
+        RUN(evaluations_tell_how_far_they_are),
         RUN(stopping_and_going_on_changes_no_bit),
         RUN(a_killed_run_goes_on_from_its_last_checkpoint),
         RUN(a_damaged_checkpoint_is_passed_over),

@@ -78,6 +78,39 @@ static void a_lasting_line_clears_the_bar_first(void **state)
     close_view(&v);
 }
 
+/* The last evaluation takes as long as many steps do. */
+static void an_evaluation_shows_how_far_it_is(void **state)
+{
+    static const struct {
+        show_mode mode;
+        bool terminal;
+        const char *text;
+    } rows[] = {{SHOW_AUTO, true, "\r\033[Keval   25% "},
+                {SHOW_AUTO, false, "eval    step 200  128/512 held-out windows\n"},
+                {SHOW_NONE, true, ""},
+                {SHOW_JSON, true, ""}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[4096], product[4096];
+        view v = open_view(rows[i].mode, rows[i].terminal);
+        show_evaluating(v.s, 200, 128, 512);
+        written(v.talk, text);
+        if (*rows[i].text) assert_text_has(text, rows[i].text);
+        else assert_string_equal(text, "");
+        show_evaluating(v.s, 200, 129, 512); /* at once: too soon to be drawn */
+        assert_null(strstr(written(v.talk, text), "129"));
+        assert_string_equal(written(v.product, product), "");
+        if (!rows[i].terminal) assert_null(strpbrk(text, "\r\033"));
+        close_view(&v);
+    }
+    char text[4096];
+    view v = open_view(SHOW_BAR, true);
+    show_evaluating(v.s, 200, 128, 512);
+    say(&v, "{\"t\":3,\"kind\":\"eval\",\"step\":200,\"held_out\":1.5}");
+    assert_text_has(written(v.talk, text),
+                    "held-out windows\r\033[Keval    step 200  held");
+    close_view(&v);
+}
+
 static void a_pipe_never_sees_a_bar(void **state)
 {
     char text[4096];
@@ -200,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_terminal_gets_one_bar_redrawn),
         cmocka_unit_test(a_lasting_line_clears_the_bar_first),
+        cmocka_unit_test(an_evaluation_shows_how_far_it_is),
         cmocka_unit_test(a_pipe_never_sees_a_bar),
         cmocka_unit_test(power_is_shown_where_it_is_known),
         cmocka_unit_test(json_lines_pass_unchanged_to_the_product),
