@@ -94,6 +94,7 @@ typedef struct {
     plan_dw dw;               /* never AUTO */
     int layers;               /* a program; 1 ... */
     plan_recompute recompute; /* AUTO: NONE */
+    bool scale_operands; /* exponent windows: also where a weight or the loss could */
 } plan_variant;
 
 typedef struct {

@@ -70,6 +70,16 @@ static void set_recompute(plan_variant *v, int way)
                               : PLAN_RECOMPUTE_NONE;
 }
 
+static int count_windows(const task *t)
+{
+    return t->best->window ? 2 : 0;
+}
+
+static void set_windows(plan_variant *v, int way)
+{
+    v->scale_operands = way == 1;
+}
+
 static const decision decisions[] = {
     {"weight gradients",
      "the host sums in fp32, so the engine has to gain 5 % of a pass",
@@ -83,6 +93,12 @@ static const decision decisions[] = {
      {"kept", "elements made again", "layers made again"},
      count_recompute,
      set_recompute},
+    {"factors of exponent windows",
+     "on a weight or the loss they cost the engine nothing",
+     0.01,
+     {"on weights and the loss", "on operands"},
+     count_windows,
+     set_windows},
 };
 
 /* ---- asking ---- */

@@ -131,6 +131,7 @@ static bool averages(const ir_node *n)
 static rc take_weight(window *s, const ir_node *param, int *factor)
 {
     *factor = -1;
+    if (s->b->variant.scale_operands) return OK;
     if (!param || s->weight[param->id] != WEIGHT_READ) return OK;
     if (s->weight_factor[param->id] < 0)
         TRY(window_factor(s, PLAN_ON_WEIGHT, param->name, param->name,
@@ -351,7 +352,8 @@ static rc host_node(window *s, const ir_node *n, ir_node **in, int *f, int *form
     bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
     if (loss && plan_loss_fits(s->b, n)) f[0] = 0; /* it takes out what they carry */
     TRY(plain(s, n, in, f));
-    if (n->op != IR_cross_entropy_dx || n->type != IR_FP16 || !plan_loss_fits(s->b, n))
+    if (s->b->variant.scale_operands || n->op != IR_cross_entropy_dx ||
+        n->type != IR_FP16 || !plan_loss_fits(s->b, n))
         return OK;
     int factor;
     TRY(window_factor(s, PLAN_ON_LOSS, "loss", NULL,

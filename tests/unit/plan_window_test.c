@@ -29,6 +29,27 @@ static void set_factors(run *r, uint64_t seed, int least, int span)
     free(k);
 }
 
+/* The loss is the same, and gradients but for units of 2^-24. */
+static void equal_steps(run *off, run *on)
+{
+    float loss[2];
+    run_step(off, NULL);
+    run_step(on, NULL);
+    assert_ok(exec_output(off->x, "loss", &loss[0], 1));
+    assert_ok(exec_output(on->x, "loss", &loss[1], 1));
+    assert_true(loss[0] == loss[1]);
+    for (int i = 0; i < off->m.n; i++) {
+        size_t n = (size_t)ir_count(off->m.param[i]->shape);
+        double most = 0, size = 0;
+        for (size_t j = 0; j < n; j++) {
+            most = fmax(most, fabs((double)off->g[i][j] - (double)on->g[i][j]));
+            size = fmax(size, fabs((double)off->g[i][j]));
+        }
+        if (!(most <= 1e-6 * size))
+            fail_msg("%s: off by %.3g of %.3g", off->m.param[i]->name, most, size);
+    }
+}
+
 /* fp32 tensors: a power of two costs no bit. Between programs values lie on
  * fp16 surfaces, where a gradient below 2^-14 loses bits that 2^k saves: units
  * of 2^-24, against elements of 10 and more. */
@@ -37,28 +58,34 @@ static void powers_of_two_cost_nothing_where_tensors_are_wide(void **state)
     (void)state;
     for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
         run off, on;
-        float loss[2];
         llama_shape s = run_small;
         s.tied = dw == PLAN_DW_HOST;
         open_window(&off, s, "emu:m4,wide", (plan_dw)dw, false);
         open_window(&on, s, "emu:m4,wide", (plan_dw)dw, true);
         set_factors(&on, 7, 0, 4); /* a gradient carries three: 2^9 times 81 is in fp16 */
-        run_step(&off, NULL);
-        run_step(&on, NULL);
-        assert_ok(exec_output(off.x, "loss", &loss[0], 1));
-        assert_ok(exec_output(on.x, "loss", &loss[1], 1));
-        assert_true(loss[0] == loss[1]);
-        for (int i = 0; i < off.m.n; i++) {
-            size_t n = (size_t)ir_count(off.m.param[i]->shape);
-            double most = 0, size = 0;
-            for (size_t j = 0; j < n; j++) {
-                most = fmax(most, fabs((double)off.g[i][j] - (double)on.g[i][j]));
-                size = fmax(size, fabs((double)off.g[i][j]));
-            }
-            if (!(most <= 1e-6 * size))
-                fail_msg("dw %d, %s: off by %.3g of %.3g", dw, off.m.param[i]->name, most,
-                         size);
-        }
+        equal_steps(&off, &on);
+        run_close(&off);
+        run_close(&on);
+    }
+}
+
+/* Where a factor is put is the planner's to weigh: on operands alone it moves the
+ * same products, and takes more multiplications. */
+static void factors_on_operands_are_taken_out_again(void **state)
+{
+    (void)state;
+    for (int dw = PLAN_DW_HOST; dw <= PLAN_DW_ENGINE; dw++) {
+        plan_options o = {.dw = (plan_dw)dw, .window = PLAN_WINDOW_ON};
+        run off, on = run_open(run_small, "emu:m4,wide", &o);
+        int usual = on.p->window->n_muls;
+        open_window(&off, run_small, "emu:m4,wide", (plan_dw)dw, false);
+        run_replan(&on, &o, (plan_variant){(plan_dw)dw, 1, .scale_operands = true});
+        assert_true(on.p->window->n_muls > usual);
+        for (int i = 0; i < on.p->window->n_factors; i++)
+            assert_int_equal(on.p->window->factors[i].at, PLAN_ON_VALUE);
+        run_start(&on);
+        set_factors(&on, 7, 0, 4);
+        equal_steps(&off, &on);
         run_close(&off);
         run_close(&on);
     }
@@ -312,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(powers_of_two_cost_nothing_where_tensors_are_wide),
+        cmocka_unit_test(factors_on_operands_are_taken_out_again),
         cmocka_unit_test(gradients_equal_the_oracles_whatever_the_factors),
         cmocka_unit_test(equal_layers_stay_one_program_and_no_launch_is_added),
         cmocka_unit_test(every_product_is_in_the_plan),

@@ -5,6 +5,7 @@
 
 #include "exec/exec.h"
 #include "oracle_device.h"
+#include "plan/passes.h"
 #include "small_llama.h"
 
 typedef struct {
@@ -39,6 +40,15 @@ static inline run run_open_threads(llama_shape s, const char *where,
 static inline run run_open(llama_shape s, const char *where, const plan_options *o)
 {
     return run_open_threads(s, where, o, 2);
+}
+
+/* The plan of one variant, before run_start. */
+static inline void run_replan(run *r, const plan_options *o, plan_variant v)
+{
+    dev_caps caps = r->p->caps;
+    plan_free(r->p);
+    assert_ok(plan_build_one(r->m.g, &caps, o, v, &r->p));
+    r->dev.p = r->p;
 }
 
 static inline void run_start(run *r)
