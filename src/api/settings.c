@@ -83,7 +83,9 @@ void config_plan(const config *c, plan_options *out)
     *out = (plan_options){
         .weights = !strcmp(weights, "baked")      ? PLAN_BAKED
                    : !strcmp(weights, "resident") ? PLAN_RESIDENT
-                                                  : PLAN_STREAMED,
+                   : !strcmp(weights, "streamed") ? PLAN_STREAMED
+                                                  : PLAN_WEIGHTS_AUTO,
+        .accumulates = config_int(c, OPT_train_accum) > 1,
         .bake_every = (int)config_int(c, OPT_plan_bake_every),
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE

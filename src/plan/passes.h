@@ -118,6 +118,11 @@ typedef struct {
 /* One plan, without weighing it against others. */
 rc plan_build_one(const ir_graph *given, const dev_caps *caps, const plan_options *o,
                   plan_variant v, plan **out);
+/* Not a failure of ours, but a plan that may not be: then the text of the error. */
+bool plan_refused(const plan_options *o, rc r);
+/* The best of one weight policy (weigh.c), which is not AUTO. */
+rc plan_weigh(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+              plan **out);
 /* "layer.3" -> 3; -1 for other scopes. */
 int plan_layer_of(const char *scope);
 /* ---- legal ---- */

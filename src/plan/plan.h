@@ -23,9 +23,11 @@
 typedef enum {
     PLAN_STREAMED,
     PLAN_BAKED,
-    PLAN_RESIDENT
-} plan_weights; /* inputs of a program, constants in it, or inputs that are
-                   outputs of the update before */
+    PLAN_RESIDENT,
+    PLAN_WEIGHTS_AUTO
+} plan_weights; /* inputs of a program, constants in it, inputs that are outputs of
+                   the update before; or what a step is predicted to take least time
+                   with (weights.c), which a plan's own options then say */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
 /* AUTO: for training, where the device drops products. */
 typedef enum { PLAN_WINDOW_OFF, PLAN_WINDOW_ON, PLAN_WINDOW_AUTO } plan_windows;
@@ -50,7 +52,8 @@ typedef struct {
      * with baked params has no files until plan_bake has made them. */
     int n_baked;
     const ir_binding *baked;
-    int bake_every; /* PLAN_BAKED: passes that one set of programs serves; 0 = 1 */
+    bool accumulates; /* several passes make an update: resident weights cannot */
+    int bake_every;   /* PLAN_BAKED: passes that one set of programs serves; 0 = 1 */
     /* Where surfaces have one size (sizes.c): at least this. For plan.update. */
     size_t surface_bytes;
 } plan_options;
@@ -239,11 +242,13 @@ int plan_form_value(const plan_window *w, int form, const int *k);
 int plan_window_misfit(const plan_window *w, const int *k, int *by);
 
 /* A decision by predicted time (weigh.c): what was taken and what not, a pass
- * (forward and backward) with each in ms, and what else counts. */
+ * (forward and backward) or step with each in ms, and what else counts; or, where
+ * other_ms is NAN, why there is no such plan. */
 typedef struct {
     const char *what, *taken, *other;
     double ms, other_ms;
     const char *why;
+    bool of_step;
 } plan_choice;
 enum { PLAN_CAUSE_MAX = 160 };
 

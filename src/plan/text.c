@@ -2,6 +2,7 @@
 #include "plan/anchors.h"
 #include "plan/timeline.h"
 
+#include <math.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,15 +135,20 @@ static void print_memory(const plan *p, str *out)
 
 static void print_choices(const plan *p, str *out)
 {
+    const char *why = NULL;
     if (p->n_choices)
         str_add(out, "weighed: predicted ms of a pass, forward and backward\n");
     for (int i = 0; i < p->n_choices; i++) {
         const plan_choice *c = &p->choices[i];
         bool more = i + 1 < p->n_choices && strcmp(c->what, c[1].what) == 0;
-        if (i == 0 || strcmp(c->what, c[-1].what) != 0)
-            str_addf(out, "  %s: %s %.3f", c->what, c->taken, c->ms);
-        str_addf(out, ", %s %.3f", c->other, c->other_ms);
-        if (!more) str_addf(out, ": %s\n", c->why);
+        if (i == 0 || strcmp(c->what, c[-1].what) != 0) {
+            why = NULL;
+            str_addf(out, "  %s: %s %.3f%s", c->what, c->taken, c->ms,
+                     c->of_step ? " a step" : "");
+        }
+        if (isnan(c->other_ms)) str_addf(out, ", %s refused", c->other);
+        else str_addf(out, ", %s %.3f", c->other, c->other_ms), why = c->why;
+        if (!more) str_addf(out, ": %s\n", why ? why : c->why);
     }
 }
 
@@ -292,10 +298,12 @@ static json_t *json_choices(const plan *p)
     json_t *all = json_array();
     for (int i = 0; i < p->n_choices; i++) {
         const plan_choice *c = &p->choices[i];
-        json_array_append_new(all, json_pack("{s:s, s:s, s:f, s:s, s:f, s:s}", "what",
-                                             c->what, "taken", c->taken, "pass_ms", c->ms,
-                                             "other", c->other, "other_pass_ms",
-                                             c->other_ms, "cause", c->why));
+        json_t *row = json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "what", c->what, "of",
+                                c->of_step ? "step" : "pass", "taken", c->taken, "ms",
+                                c->ms, "other", c->other, "cause", c->why);
+        if (!isnan(c->other_ms))
+            json_object_set_new(row, "other_ms", json_real(c->other_ms));
+        json_array_append_new(all, row);
     }
     return all;
 }

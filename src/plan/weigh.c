@@ -21,9 +21,9 @@ typedef struct {
     const dev_caps *caps;
     const plan_options *o;
     plan *best;
-    plan_variant v; /* best's */
-    bool fitted;    /* the usual plan was refused, and best is what was not */
-    char refused[200];
+    plan_variant v;      /* best's */
+    bool fitted;         /* the usual plan was refused, and best is what was not */
+    const char *refused; /* why */
     int n_made, cap_made;
     plan_choice *made;
     arena *mem; /* of made, until a plan is kept */
@@ -102,21 +102,22 @@ static const decision decisions[] = {
 };
 
 /* ---- asking ---- */
-/* Not a failure of ours, but a plan that may not be. */
-static bool refuses(const task *t, rc r)
+bool plan_refused(const plan_options *o, rc r)
 {
-    bool limit = t->o && t->o->memory_limit_bytes > 0;
+    bool limit = o && o->memory_limit_bytes > 0;
     return r == E_RULE || r == E_BUDGET || (r == E_MEMORY && limit);
 }
 
-/* Another plan that no rule forbids; *out NULL if one does. */
-static rc build_other(const task *t, plan_variant v, plan **out)
+/* Another plan; *out NULL, and *why, if it may not be. */
+static rc build_other(const task *t, plan_variant v, plan **out, const char **why)
 {
     *out = NULL;
+    *why = "";
     rc r = plan_build_one(t->given, t->caps, t->o, v, out);
-    if (!refuses(t, r)) return r;
+    if (!plan_refused(t->o, r)) return r;
+    *why = arena_text(t->mem, err_text());
     err_clear();
-    return OK;
+    return *why ? OK : E_MEMORY;
 }
 
 static void keep(task *t, plan *other, plan_variant v, bool take)
@@ -138,11 +139,12 @@ static rc decide(task *t, const decision *d)
 {
     int n = d->count(t), taken = 0;
     double ms[WAYS] = {pass_of(t->best)};
+    const char *why[WAYS];
     for (int way = 1; way < n; way++) {
         plan *other;
         plan_variant v = t->v;
         d->set(&v, way);
-        TRY(build_other(t, v, &other));
+        TRY(build_other(t, v, &other, &why[way]));
         ms[way] = other ? pass_of(other) : NAN;
         if (!other) continue;
         bool take = ms[way] < (1 - d->least) * ms[taken];
@@ -150,9 +152,10 @@ static rc decide(task *t, const decision *d)
         if (take) taken = way;
     }
     for (int way = 0; way < n; way++)
-        if (way != taken && !isnan(ms[way]))
+        if (way != taken)
             TRY(add_choice(t, (plan_choice){d->what, d->ways[taken], d->ways[way],
-                                            ms[taken], ms[way], d->why}));
+                                            ms[taken], ms[way],
+                                            isnan(ms[way]) ? why[way] : d->why, false}));
     return OK;
 }
 
@@ -177,6 +180,7 @@ static rc weigh_layers(task *t)
 {
     const plan *p = t->best;
     int n = layers_of(p->legal), next = 0;
+    const char *why;
     if (n < 2 || p->options.weights != PLAN_STREAMED) return OK;
     dev_cost launch = dev_cost_launch(t->caps->profile, NULL);
     double single = pass_of(p), next_ms = INFINITY;
@@ -187,7 +191,7 @@ static rc weigh_layers(task *t)
         plan_variant v = t->v;
         v.layers = k;
         if (n % k) continue;
-        TRY(build_other(t, v, &other));
+        TRY(build_other(t, v, &other, &why));
         if (!other) break;
         double ms = pass_of(other);
         bool fits = other->loads <= t->best->loads;
@@ -210,7 +214,8 @@ static rc weigh_layers(task *t)
                training ? "while training one, so that an infinity is told by its layer"
                : one && !next
                    ? "the launches that could be saved are not 5 % of a pass"
-                   : "each step to more has to gain 5 % of a pass, and no more loads"});
+                   : "each step to more has to gain 5 % of a pass, and no more loads",
+               false});
 }
 
 /* ---- telling ---- */
@@ -253,7 +258,8 @@ static rc tell(task *t)
         *c = t->made[i];
         c->taken = arena_text(p->mem, c->taken);
         c->other = arena_text(p->mem, c->other);
-        if (!c->taken || !c->other) return E_MEMORY;
+        c->why = arena_text(p->mem, c->why);
+        if (!c->taken || !c->other || !c->why) return E_MEMORY;
         if (strcmp(c->what, decisions[0].what) == 0) say_gradients(p, c);
     }
     p->n_choices = t->n_made;
@@ -278,24 +284,23 @@ static rc build_first(task *t)
     t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
     t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
     plan_variant usual = t->v;
-    rc r = plan_build_one(t->given, t->caps, t->o, usual, &t->best);
-    if (r == OK || !refuses(t, r) || !(dw || again)) return r;
-    snprintf(t->refused, sizeof t->refused, "%s", err_text());
-    err_clear();
+    TRY(build_other(t, usual, &t->best, &t->refused));
+    if (t->best) return OK;
+    const char *why;
     if (dw) {
         t->v.dw = PLAN_DW_ENGINE;
-        TRY(build_other(t, t->v, &t->best));
+        TRY(build_other(t, t->v, &t->best, &why));
     }
     for (int k = PLAN_RECOMPUTE_ELEMENTS; again && !t->best && k <= PLAN_RECOMPUTE_LAYERS;
          k++) {
         t->v.recompute = (plan_recompute)k;
-        TRY(build_other(t, t->v, &t->best));
+        TRY(build_other(t, t->v, &t->best, &why));
     }
-    t->fitted = t->best && (t->v.dw != usual.dw || t->v.recompute != usual.recompute);
+    t->fitted = t->best != NULL;
     return t->best ? OK : plan_build_one(t->given, t->caps, t->o, usual, &t->best);
 }
 
-rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
+rc plan_weigh(const ir_graph *given, const dev_caps *caps, const plan_options *o,
               plan **out)
 {
     task t = {.given = given, .caps = caps, .o = o, .mem = arena_new()};

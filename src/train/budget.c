@@ -44,7 +44,7 @@ static bool evaluates(const run *r)
 static rc both_fit(run *r)
 {
     int max = r->caps.compiles_max, loads = r->step.plan->loads;
-    if (r->job->plan.weights == PLAN_BAKED) {
+    if (policy_of(r) == PLAN_BAKED) {
         TRY(held_layout(r, &r->mo->config));
         return policy_fits(&r->step, &r->held);
     }
@@ -158,7 +158,7 @@ rc budget_step(run *r)
     if (!r->grads) return E_MEMORY;
     /* Baked weights use up the compiles: what evaluates is compiled before, where
      * no other image will have any. */
-    if (r->job->plan.weights == PLAN_BAKED && !r->job->may_restart && r->held.plan)
+    if (policy_of(r) == PLAN_BAKED && !r->job->may_restart && r->held.plan)
         TRY(budget_held(r));
     rc bad = load(r, &r->step, &r->held, r->grads, "a step");
     if (bad == OK && policy_rest(r)) bad = resident_open(r);

@@ -51,6 +51,7 @@ rc policy_check(const plan_options *p, train_options *o);
  * held NULL: of the first. */
 rc policy_fits(const session *step, const session *held);
 typedef struct run run;
+plan_weights policy_of(const run *r); /* as planned: never AUTO */
 bool policy_rest(const run *r); /* it has r->rest */
 
 /* ---- schedule.c ---- */

@@ -15,12 +15,18 @@ enum { PASSES_MAX = 1 << 20 };
 
 const char *policy_name(plan_weights w)
 {
-    return w == PLAN_BAKED ? "baked" : w == PLAN_RESIDENT ? "resident" : "streamed";
+    static const char *const names[] = {"streamed", "baked", "resident", "auto"};
+    return names[w];
+}
+
+plan_weights policy_of(const run *r)
+{
+    return r->step.plan->options.weights;
 }
 
 bool policy_rest(const run *r)
 {
-    return r->job->plan.weights == PLAN_RESIDENT;
+    return policy_of(r) == PLAN_RESIDENT;
 }
 
 rc policy_check(const plan_options *p, train_options *o)

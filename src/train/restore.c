@@ -61,8 +61,8 @@ static rc check_going_on(run *r, const char *dir, const train_state *s)
     TRY(model_config_load(dir, &had));
     TRY(same_model(&had, &r->mo->config));
     TRY(same("train.batch", s->batch, r->o.batch));
-    TRY(same(r->job->plan.weights == PLAN_BAKED ? "train.accum times plan.bake_every"
-                                                : "train.accum",
+    TRY(same(policy_of(r) == PLAN_BAKED ? "train.accum times plan.bake_every"
+                                        : "train.accum",
              s->accum, r->o.accum));
     TRY(same("train.seed", (int64_t)s->seed, (int64_t)r->o.seed));
     if (s->data_checksum == dataset_checksum(r->data)) return OK;
@@ -81,7 +81,7 @@ static rc describe_device(run *r)
     const char *blas = kern_blas(r->job->k);
     snprintf(r->s.blas, sizeof r->s.blas, "%s", blas ? blas : "");
     r->s.threads = kern_threads(r->job->k);
-    plan_weights w = r->job->plan.weights;
+    plan_weights w = policy_of(r);
     snprintf(r->s.weights, sizeof r->s.weights, "%s",
              w == PLAN_STREAMED ? "" : policy_name(w));
     r->s.steps = r->o.steps;

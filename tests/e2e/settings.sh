@@ -50,7 +50,7 @@ for weights in streamed baked resident; do
 done
 check "AdamW on the engine is a program like others" \
     "$ANNEAL" explain tiny.conf plan.weights=resident -d emu:m4 --stage mil --program update.layer.fwd
-complains "passes for weights that are not baked" 2 "plan.bake_every is 2, but plan.weights is streamed" \
+complains "passes for weights that are not baked" 2 "plan.bake_every is 2, but plan.weights is auto" \
     train tiny.conf data.text=long.txt plan.bake_every=2
 complains "gradients that do not stay where weights do" 2 "plan.dw=host, but plan.weights=resident" \
     train tiny.conf data.text=long.txt plan.weights=resident plan.dw=host

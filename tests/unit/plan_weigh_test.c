@@ -55,8 +55,9 @@ static void weight_gradients_go_where_a_pass_takes_less_time(void **state)
         const ir_graph *g = m.g;
         dev_caps caps = caps_on(rows[i].uri);
         plan *p;
-        double host = pass_of(g, &caps, (plan_variant){PLAN_DW_HOST, 1});
-        double engine = pass_of(g, &caps, (plan_variant){PLAN_DW_ENGINE, 1});
+        double host = pass_of(g, &caps, (plan_variant){.dw = PLAN_DW_HOST, .layers = 1});
+        double engine = pass_of(g, &caps,
+                                (plan_variant){.dw = PLAN_DW_ENGINE, .layers = 1});
         assert_ok(plan_build(g, &caps, NULL, &p));
         const plan_choice *w = choice(p, "weight gradients");
         bool on_engine = engine < 0.95 * host;
@@ -85,6 +86,88 @@ static void what_the_user_says_is_not_weighed(void **state)
                         dw == PLAN_DW_HOST ? "plan.dw says host" : "plan.dw says engine");
         plan_free(p);
     }
+    ir_free(m.g);
+}
+
+static double step_of(const ir_graph *g, const dev_caps *caps, plan_options o,
+                      plan_weights w)
+{
+    plan *p;
+    o.weights = w;
+    assert_ok(plan_build(g, caps, &o, &p));
+    double ms = p->step_ms;
+    plan_free(p);
+    return ms;
+}
+
+static const plan_choice *of_weights(const plan *p, const char *other)
+{
+    for (int i = 0; i < p->n_choices; i++)
+        if (p->choices[i].of_step && !strcmp(p->choices[i].other, other))
+            return &p->choices[i];
+    return NULL;
+}
+
+/* Policies are compared by whole steps; baked weights that serve enough passes do
+ * gain, since their products are faster ones. */
+static void weights_are_of_the_policy_whose_step_takes_least(void **state)
+{
+    (void)state;
+    llama_shape s = run_small;
+    dev_caps caps = caps_on("null:m4,compiles=none");
+    s.dim = 512, s.hidden = 1536, s.head_dim = 32, s.heads = s.kv_heads = 16;
+    s.layers = 2, s.seq = 256, s.vocab = 512;
+    llama m = llama_new(s);
+    plan *p;
+    plan_options o = {.weights = PLAN_WEIGHTS_AUTO};
+    double streamed = step_of(m.g, &caps, o, PLAN_STREAMED);
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    assert_int_equal(p->options.weights, PLAN_STREAMED);
+    assert_near(of_weights(p, "resident")->ms, streamed, 1e-9);
+    assert_near(of_weights(p, "resident")->other_ms,
+                step_of(m.g, &caps, o, PLAN_RESIDENT), 1e-9);
+    double bound = of_weights(p, "baked over")->other_ms;
+    assert_true(bound > streamed && bound <= step_of(m.g, &caps, o, PLAN_BAKED));
+    plan_free(p);
+    o.bake_every = 60000;
+    streamed = step_of(m.g, &caps, o, PLAN_STREAMED); /* of the same passes, too */
+    double baked = step_of(m.g, &caps, o, PLAN_BAKED);
+    assert_true(baked < 0.95 * streamed);
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    assert_int_equal(p->options.weights, PLAN_BAKED);
+    assert_near(p->step_ms, baked, 1e-9);
+    assert_near(of_weights(p, "streamed")->other_ms, streamed, 1e-9);
+    plan_free(p);
+    ir_free(m.g);
+}
+
+static void a_policy_that_may_not_be_says_why(void **state)
+{
+    (void)state;
+    llama m = llama_new(run_small);
+    dev_caps caps = caps_on("null:m4");
+    plan *p;
+    plan_options o = {.weights = PLAN_WEIGHTS_AUTO, .accumulates = true};
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    const plan_choice *c = of_weights(p, "resident");
+    assert_true(isnan(c->other_ms));
+    assert_text_has(c->why, "several passes make an update");
+    plan_free(p);
+    o = (plan_options){.weights = PLAN_WEIGHTS_AUTO, .dw = PLAN_DW_HOST};
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    assert_text_has(of_weights(p, "resident")->why, "plan.dw says host");
+    plan_free(p);
+    ir_free(m.g);
+    caps = caps_on("null:m4,compiles=4");
+    m = llama_new(run_small);
+    o = (plan_options){.weights = PLAN_WEIGHTS_AUTO};
+    assert_ok(plan_build(m.g, &caps, &o, &p));
+    assert_text_has(of_weights(p, "resident")->why, "compile_budget");
+    str text = {0};
+    assert_ok(plan_print(p, &text));
+    assert_text_has(text.p, ", resident refused: what is not streamed has to gain");
+    str_free(&text);
+    plan_free(p);
     ir_free(m.g);
 }
 
@@ -170,8 +253,8 @@ static void forward_plans_hold_several_layers_where_launches_count(void **state)
             assert_true(c->ms < 0.95 * c->other_ms);
         } else {
             dev_caps caps = r.p->caps;
-            assert_ok(
-                plan_build_one(r.m.g, &caps, NULL, (plan_variant){PLAN_DW_HOST, 1}, &p));
+            assert_ok(plan_build_one(
+                r.m.g, &caps, NULL, (plan_variant){.dw = PLAN_DW_HOST, .layers = 1}, &p));
             plan_free(r.p);
             r.p = p;
             assert_int_equal(p->launches, LAYERS + 1);
@@ -232,6 +315,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weight_gradients_go_where_a_pass_takes_less_time),
         cmocka_unit_test(what_the_user_says_is_not_weighed),
+        cmocka_unit_test(weights_are_of_the_policy_whose_step_takes_least),
+        cmocka_unit_test(a_policy_that_may_not_be_says_why),
         cmocka_unit_test(a_step_begins_when_what_it_waits_for_is_done),
         cmocka_unit_test(steps_that_only_differ_in_the_param_are_one_line),
         cmocka_unit_test(forward_plans_hold_several_layers_where_launches_count),
