@@ -30,7 +30,7 @@ static double compiling(const plan *p)
         programs += reads;
     }
     int every = p->options.bake_every;
-    return plan_cost_compile(programs) / (every > 1 ? every : 1);
+    return plan_compile_of(p->caps.profile)->ms * programs / (every > 1 ? every : 1);
 }
 
 static const char *const names[] = {

@@ -52,7 +52,7 @@ rc policy_check(const plan_options *p, train_options *o);
 rc policy_fits(const session *step, const session *held);
 typedef struct run run;
 plan_weights policy_of(const run *r); /* as planned: never AUTO */
-bool policy_rest(const run *r); /* it has r->rest */
+bool policy_rest(const run *r);       /* it has r->rest */
 
 /* ---- schedule.c ---- */
 enum { SCALE_START = 1024, SCALE_MIN = 1, SCALE_MAX = 65536, SCALE_PATIENCE = 200 };
