@@ -40,7 +40,7 @@ one() {
 }
 
 whole() {
-    one whole streamed && one whole resident plan.weights=resident &&
+    one whole streamed plan.weights=streamed && one whole resident plan.weights=resident &&
         one whole baked plan.weights=baked
 }
 
@@ -48,14 +48,14 @@ short='data.held_out=0.02 train.eval_every=0'
 three() { # PART SETTING...
     local part=$1
     shift
-    one "$part" streamed $short "$@" plan.window=off &&
+    one "$part" streamed $short "$@" plan.window=off plan.weights=streamed &&
         one "$part" resident $short "$@" plan.weights=resident &&
         one "$part" baked $short "$@" plan.weights=baked
 }
 first200='train.steps=200 train.checkpoint_every=50'
 fast() {
     local steps='train.steps=20 train.warmup=6 train.checkpoint_every=5'
-    three fast $first200 && one fast streamed-10 $short $steps train.accum=10 &&
+    three fast $first200 && one fast streamed-10 $short $steps train.accum=10 plan.weights=streamed &&
         one fast baked-10 $short $steps plan.weights=baked plan.bake_every=10
 }
 exact() { three exact $first200; }
