@@ -90,6 +90,7 @@ void config_plan(const config *c, plan_options *out)
         .dw = !strcmp(dw, "host")     ? PLAN_DW_HOST
               : !strcmp(dw, "engine") ? PLAN_DW_ENGINE
                                       : PLAN_DW_AUTO,
+        .tiles = (int)config_int(c, OPT_plan_tiles),
         .recompute = !strcmp(again, "none")       ? PLAN_RECOMPUTE_NONE
                      : !strcmp(again, "elements") ? PLAN_RECOMPUTE_ELEMENTS
                      : !strcmp(again, "layers")   ? PLAN_RECOMPUTE_LAYERS

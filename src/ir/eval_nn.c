@@ -110,37 +110,86 @@ rc ir_eval_rope(const ir_node *n, const double *const *in, double *out)
 }
 
 /* ---- attention ---- */
-/* One query column: channels q0.. of column j over keys k0.. of columns
- * first..j. p holds seq weights. */
-static void attend(const ir_node *n, const double *const *in, double *out, double *p,
-                   int64_t q0, int64_t k0, int64_t first, int64_t j)
+/* A query column j of head channels q0.., and its keys: channels k0.. of columns
+ * first..j. */
+typedef struct {
+    int64_t q0, k0, first, j;
+} query;
+
+/* p: a weight a key. */
+static void look(const ir_node *n, const double *const *in, query a, double *p)
 {
-    const int64_t t = n->shape.d[3], hd = n->attr.head_dim, seen = j - first + 1;
+    const int64_t t = n->shape.d[3], hd = n->attr.head_dim, seen = a.j - a.first + 1;
     double most = -INFINITY, sum = 0;
     for (int64_t i = 0; i < seen; i++) {
         double dot = 0;
         for (int64_t c = 0; c < hd; c++)
-            dot += in[0][(q0 + c) * t + j] * in[1][(k0 + c) * t + first + i];
+            dot += in[0][(a.q0 + c) * t + a.j] * in[1][(a.k0 + c) * t + a.first + i];
         p[i] = dot * n->attr.scale;
         most = fmax(most, p[i]);
     }
     for (int64_t i = 0; i < seen; i++) sum += p[i] = exp(p[i] - most);
+    for (int64_t i = 0; i < seen; i++) p[i] /= sum;
+}
+
+static void attend(const ir_node *n, const double *const *in, query a, double *p,
+                   double *out)
+{
+    const int64_t t = n->shape.d[3], hd = n->attr.head_dim, seen = a.j - a.first + 1;
+    look(n, in, a, p);
     for (int64_t c = 0; c < hd; c++)
         for (int64_t i = 0; i < seen; i++)
-            out[(q0 + c) * t + j] += p[i] / sum * in[2][(k0 + c) * t + first + i];
+            out[(a.q0 + c) * t + a.j] += p[i] * in[2][(a.k0 + c) * t + a.first + i];
+}
+
+/* With dp = dy.v: d score = p (dp - sum of p dp). p has room for two rows. */
+static void attend_dx(const ir_node *n, const double *const *in, query a, double *p,
+                      double *out)
+{
+    const double *q = in[0], *k = in[1], *v = in[2], *dy = in[3];
+    const int64_t t = n->shape.d[3], hd = n->attr.head_dim, seen = a.j - a.first + 1;
+    double *ds = p + seen, along = 0;
+    look(n, in, a, p);
+    for (int64_t i = 0; i < seen; i++) {
+        ds[i] = 0;
+        for (int64_t c = 0; c < hd; c++)
+            ds[i] += dy[(a.q0 + c) * t + a.j] * v[(a.k0 + c) * t + a.first + i];
+        along += p[i] * ds[i];
+    }
+    for (int64_t i = 0; i < seen; i++) ds[i] = p[i] * (ds[i] - along) * n->attr.scale;
+    for (int64_t c = 0; c < hd; c++)
+        for (int64_t i = 0; i < seen; i++) {
+            const int64_t here = (a.q0 + c) * t + a.j, key = (a.k0 + c) * t + a.first + i;
+            if (n->attr.index == 0) out[here] += ds[i] * k[key];
+            if (n->attr.index == 1) out[key] += ds[i] * q[here];
+            if (n->attr.index == 2) out[key] += p[i] * dy[here];
+        }
+}
+
+static rc each_query(const ir_node *n, const double *const *in, double *out,
+                     void (*one)(const ir_node *, const double *const *, query, double *,
+                                 double *))
+{
+    const ir_attr *a = &n->attr;
+    const int64_t t = n->shape.d[3], seq = t / a->batch, r = a->heads / a->kv_heads;
+    double *p = mem_take(mem_mul((size_t)seq, 2 * sizeof *p));
+    if (!p) return E_MEMORY;
+    for (int64_t h = 0; h < a->heads; h++)
+        for (int64_t j = 0; j < t; j++)
+            one(n, in, (query){h * a->head_dim, h / r * a->head_dim, j - j % seq, j}, p,
+                out);
+    mem_drop(p);
+    return OK;
 }
 
 rc ir_eval_attention(const ir_node *n, const double *const *in, double *out)
 {
-    const ir_attr *a = &n->attr;
-    const int64_t t = n->shape.d[3], seq = t / a->batch, r = a->heads / a->kv_heads;
-    double *p = mem_take((size_t)seq * sizeof *p);
-    if (!p) return E_MEMORY;
-    for (int64_t h = 0; h < a->heads; h++)
-        for (int64_t j = 0; j < t; j++)
-            attend(n, in, out, p, h * a->head_dim, h / r * a->head_dim, j - j % seq, j);
-    mem_drop(p);
-    return OK;
+    return each_query(n, in, out, attend);
+}
+
+rc ir_eval_attention_dx(const ir_node *n, const double *const *in, double *out)
+{
+    return each_query(n, in, out, attend_dx);
 }
 
 /* ---- embedding and loss ---- */

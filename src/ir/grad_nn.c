@@ -142,37 +142,18 @@ void ir_grad_rope(ir_back *b)
                     a->interleaved, !a->inverse));
 }
 
-/* ---- attention ----
- * S = q^T k (q scaled), P = softmax(S + mask), O = v P^T, per head:
- *   dv = dO P        dP = dO^T v        dS = P (dP - D)
- *   dq = k dS^T      dk = q dS          D = row sums of P dP = sum_c dO O
- * D is taken from dO and O because they are hd high where P is seq wide; as a
- * product with ones it accumulates wide. Source of D: Dao et al., 2022. */
+/* Ops of their own until a planner takes them apart together with the forward op
+ * (parts.c has the formulas). */
 void ir_grad_attention(ir_back *b)
 {
-    ir_graph *g = b->g;
-    const ir_attr *a = &b->n->attr;
-    ir_heads h;
-    if (!ir_attention_heads(g, b->n->in[0], b->n->in[1], b->n->in[2], a, &h)) return;
-    ir_node *d = ir_to_heads(g, b->dy, a, a->heads);
-    if (ir_wants(b, 2)) {
-        ir_node *dv = ir_matmul(g, d, h.probs, false, false);
-        ir_give(b, 2, ir_from_heads(g, dv, a, a->kv_heads));
-    }
-    if (!ir_wants(b, 0) && !ir_wants(b, 1)) return;
-    const ir_shape s = h.out->shape; /* [B, Hkv, hd, r*S] */
-    ir_node *ones = ir_fill(g, h.out->type, ir_s4(s.d[0], s.d[1], 1, s.d[2]), 1);
-    ir_node *rows = ir_matmul(g, ones, ir_mul(g, d, h.out), false, false);
-    rows = ir_reshape(g, rows, ir_s4(s.d[0], s.d[1], s.d[3], 1));
-    ir_node *dp = ir_matmul(g, d, h.v, true, false);
-    ir_node *ds = ir_mul(g, h.probs, ir_sub(g, dp, rows));
-    if (ir_wants(b, 0)) {
-        ir_node *dq = ir_from_heads(g, ir_matmul(g, h.k, ds, false, true), a, a->heads);
-        ir_give(b, 0, ir_scaled(g, dq, a->scale));
-    }
-    if (ir_wants(b, 1)) {
-        ir_node *dk = ir_matmul(g, h.q, ds, false, false);
-        ir_give(b, 1, ir_from_heads(g, dk, a, a->kv_heads));
+    ir_node *in[] = {b->n->in[0], b->n->in[1], b->n->in[2], b->dy};
+    static const int order[] = {2, 0, 1}; /* dS comes after what needs none */
+    for (int i = 0; i < 3; i++) {
+        ir_attr a = b->n->attr;
+        a.index = order[i];
+        if (ir_wants(b, a.index))
+            ir_give(b, a.index,
+                    ir_make(b->g, IR_attention_dx, 4, in, IR_FP16, (ir_shape){0}, &a));
     }
 }
 

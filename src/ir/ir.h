@@ -59,9 +59,9 @@ typedef struct {
     bool keep;                 /* reductions keep the axis as 1 */
     bool tx, ty;               /* matmul */
     int perm[IR_RANK];         /* transpose */
-    int64_t begin[IR_RANK], size[IR_RANK];      /* slice */
-    int64_t reps[IR_RANK];                      /* tile */
-    int index, parts;                           /* split */
+    int64_t begin[IR_RANK], size[IR_RANK]; /* slice */
+    int64_t reps[IR_RANK];                 /* tile */
+    int index, parts;                      /* split; index: attention_dx, the operand */
     int stride[2], pad[4], dilation[2], groups; /* conv: pad top bottom left right */
     int64_t in_shape[4]; /* conv_dx: shape of x; conv_dw: of the weight */
     double eps;          /* norms */
@@ -167,11 +167,14 @@ ir_node *ir_make(ir_graph *g, ir_op op, int n_in, ir_node *const *in, ir_type t,
 /* linear layer: w [O,I] (param), x [1,I,1,T] -> [1,O,1,T] */
 ir_node *ir_linear(ir_graph *g, ir_node *w, ir_node *x);
 
-/* Attention in primitive ops of the device dialect; out[0] = result, probs in
- * *probs (for saving). Used by the gradient and by plan/legal, so that common
- * subexpressions meet. No broadcasting of matmul batches, rank <= 5. */
-ir_node *ir_attention_parts(ir_graph *g, ir_node *q, ir_node *k, ir_node *v,
-                            const ir_attr *a, ir_node **probs);
+/* attention (q, k, v), and attention_dx (q, k, v, dy), in primitive ops of the
+ * device dialect. Expanded with equal arguments their common parts are equal, and
+ * meet in ir_simplify. No broadcasting of matmul batches, rank <= 5. `width` > 0:
+ * in tiles of so many queries a sequence, which leave out keys none of them sees. */
+ir_node *ir_attention_parts(ir_graph *g, ir_node *const in[3], const ir_attr *a,
+                            int64_t width);
+ir_node *ir_attention_dx_parts(ir_graph *g, ir_node *const in[4], const ir_attr *a,
+                               int64_t width);
 
 /* ---- gradients (grad.c) ----
  * d(sum(y * seed))/d(each of wrt), appended to g. seed NULL = 1, else a node of

@@ -213,6 +213,20 @@ rc ir_rule_attention(ir_draft *d)
     return OK;
 }
 
+rc ir_rule_attention_dx(ir_draft *d)
+{
+    char s[64], t[64];
+    TRY(need_real(d, 4));
+    TRY(ir_rule_attention(d));
+    if (!ir_shape_eq(d->in[3]->shape, d->shape))
+        return ir_bad(d, "dy must be %s as q, got %s", ir_shape_text(s, d->shape),
+                      ir_shape_text(t, d->in[3]->shape));
+    if (d->attr.index < 0 || d->attr.index > 2)
+        return ir_bad(d, "index must be 0, 1 or 2, got %d", d->attr.index);
+    d->shape = d->in[d->attr.index]->shape;
+    return OK;
+}
+
 rc ir_rule_embedding(ir_draft *d)
 {
     ir_shape table = d->in[0]->shape;

@@ -67,6 +67,7 @@ enum {
     AT_rope = AT(heads) | AT(head_dim) | AT(batch) | AT(theta) | AT(interleaved) |
               AT(inverse),
     AT_attention = AT(heads) | AT(kv_heads) | AT(head_dim) | AT(batch) | AT(scale),
+    AT_attention_d = AT_attention | AT(index),
     AT_vocab = AT(vocab)
 };
 
@@ -149,13 +150,6 @@ rc ir_rename(ir_graph *g);
 const char *ir_scope_text(ir_graph *g, const char *scope);
 
 /* ---- attention in parts (parts.c) ---- */
-/* q scaled; shapes as the head of parts.c says. */
-typedef struct {
-    ir_node *q, *k, *v, *probs, *out;
-} ir_heads;
-/* false when the graph has failed. */
-bool ir_attention_heads(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, const ir_attr *a,
-                        ir_heads *out);
 /* [1, heads*hd, 1, B*S] <-> [B, kv_heads, hd, r*S] */
 ir_node *ir_to_heads(ir_graph *g, ir_node *x, const ir_attr *a, int heads);
 ir_node *ir_from_heads(ir_graph *g, ir_node *x, const ir_attr *a, int heads);

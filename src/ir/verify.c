@@ -123,6 +123,9 @@ double ir_flops(const ir_node *n)
         return 2 * (double)ir_count(n->in[1]->shape) * out / (double)n->shape.d[0];
     case IR_attention: /* q.k and p.v, both seq x seq for every channel */
         return 4 * out * (double)n->shape.d[3] / a->batch;
+    case IR_attention_dx: /* by itself: scores, dy.v unless to v, and the product */
+        return (a->index == 2 ? 4 : 6) * (double)ir_count(n->in[0]->shape) *
+               (double)n->shape.d[3] / a->batch;
     default:
         return 0;
     }

@@ -26,15 +26,11 @@ ir_node *legal_copy(legal *l, const ir_node *n, ir_node *const *in)
 
 /* ---- the two rounds; an op without a row stays as it is ---- */
 static const legal_rule layers[IR_OPS] = {
-    [IR_attention] = legal_attention,
-    [IR_rope] = legal_rope,
-    [IR_rms_scale] = legal_rms_scale,
-    [IR_rms_norm] = legal_rms_norm,
-    [IR_layer_norm] = legal_layer_norm,
-    [IR_gelu] = legal_gelu,
-    [IR_rsqrt] = legal_rsqrt,
-    [IR_split] = legal_split,
-    [IR_conv] = legal_conv,
+    [IR_attention] = legal_attention, [IR_attention_dx] = legal_attention_dx,
+    [IR_rope] = legal_rope,           [IR_rms_scale] = legal_rms_scale,
+    [IR_rms_norm] = legal_rms_norm,   [IR_layer_norm] = legal_layer_norm,
+    [IR_gelu] = legal_gelu,           [IR_rsqrt] = legal_rsqrt,
+    [IR_split] = legal_split,         [IR_conv] = legal_conv,
 };
 
 static const legal_rule primitives[IR_OPS] = {

@@ -17,6 +17,7 @@ ir_node *legal_copy(legal *l, const ir_node *n, ir_node *const *in);
 
 /* First round: layers into primitive ops. */
 ir_node *legal_attention(legal *l, const ir_node *n, ir_node *const *in);
+ir_node *legal_attention_dx(legal *l, const ir_node *n, ir_node *const *in);
 ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in);
 ir_node *legal_rms_scale(legal *l, const ir_node *n, ir_node *const *in);
 ir_node *legal_rms_norm(legal *l, const ir_node *n, ir_node *const *in);

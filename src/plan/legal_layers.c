@@ -6,9 +6,23 @@
 
 #include <math.h>
 
+/* Queries of a tile: rows of scores are multiples of 32, as those of surfaces. */
+static int64_t tile_width(const legal *l, const ir_node *n)
+{
+    enum { ROW = 32 };
+    int64_t tiles = l->b->variant.tiles, seq = n->shape.d[3] / n->attr.batch;
+    if (tiles <= 1) return 0;
+    return ((seq + tiles - 1) / tiles + ROW - 1) / ROW * ROW;
+}
+
 ir_node *legal_attention(legal *l, const ir_node *n, ir_node *const *in)
 {
-    return ir_attention_parts(l->to, in[0], in[1], in[2], &n->attr, NULL);
+    return ir_attention_parts(l->to, in, &n->attr, tile_width(l, n));
+}
+
+ir_node *legal_attention_dx(legal *l, const ir_node *n, ir_node *const *in)
+{
+    return ir_attention_dx_parts(l->to, in, &n->attr, tile_width(l, n));
 }
 
 /* cos or signed sin of every (row of a head, column): [1,1,head_dim,T]. The

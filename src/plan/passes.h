@@ -93,6 +93,7 @@ typedef struct {
 typedef struct {
     plan_dw dw;               /* never AUTO */
     int layers;               /* a program; 1 ... */
+    int tiles;                /* of queries, of each attention; 0, 1: whole */
     plan_recompute recompute; /* AUTO: NONE */
     bool scale_operands; /* exponent windows: also where a weight or the loss could */
 } plan_variant;

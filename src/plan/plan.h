@@ -43,6 +43,7 @@ typedef struct {
     plan_weights weights;
     plan_dw dw; /* where weight gradients are computed */
     plan_recompute recompute;
+    int tiles;                 /* of the queries of attention; 0 = weighed */
     bool rules_all;            /* also keep disputed rules that cost something */
     double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
     plan_windows window;       /* exponent windows (below); streamed weights only */

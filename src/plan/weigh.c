@@ -57,6 +57,24 @@ static void set_gradients(plan_variant *v, int way)
     v->dw = way ? PLAN_DW_ENGINE : PLAN_DW_HOST;
 }
 
+/* Of as many queries as surfaces have in a row, or more. */
+static int count_tiles(const task *t)
+{
+    const ir_graph *g = t->given;
+    int64_t most = 0;
+    for (int i = 0; i < g->n_nodes && (!t->o || !t->o->tiles); i++) {
+        const ir_node *n = g->nodes[i];
+        int64_t seq = n->op == IR_attention ? n->shape.d[3] / n->attr.batch : 0;
+        if (seq > most) most = seq;
+    }
+    return most > 128 ? 4 : most > 64 ? 3 : most > 32 ? 2 : 0;
+}
+
+static void set_tiles(plan_variant *v, int way)
+{
+    v->tiles = 1 << way;
+}
+
 static int count_recompute(const task *t)
 {
     bool open = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
@@ -87,6 +105,12 @@ static const decision decisions[] = {
      {"host", "engine"},
      count_gradients,
      set_gradients},
+    {"query tiles",
+     "each step to more has to gain 1 % of a pass",
+     0.01,
+     {"1", "2", "4", "8"},
+     count_tiles,
+     set_tiles},
     {"values of the forward pass",
      "made again they take less memory; a gain of 1 % is one",
      0.01,
@@ -281,6 +305,7 @@ static rc build_first(task *t)
     bool dw = !t->o || t->o->dw == PLAN_DW_AUTO;
     bool again = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
     t->v.layers = 1;
+    t->v.tiles = t->o ? t->o->tiles : 0;
     t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
     t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
     plan_variant usual = t->v;

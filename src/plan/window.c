@@ -81,7 +81,8 @@ static void find_weights(window *s)
 
 static const ir_node *under(const ir_node *n)
 {
-    while (n->op == IR_reshape || n->op == IR_transpose) n = n->in[0];
+    while (n->op == IR_reshape || n->op == IR_transpose || n->op == IR_slice)
+        n = n->in[0];
     return n;
 }
 
@@ -327,11 +328,14 @@ static rc engine_node(window *s, const ir_node *n, ir_node **in, int *f, ir_node
         *form = 0;
         return OK;
     }
-    case IR_concat:
-        for (int j = 1; j < n->n_in; j++)
-            if (f[j] != f[0]) return plain(s, n, in, f);
-        *form = f[0];
+    case IR_concat: {
+        int of = 0;
+        while (of + 1 < n->n_in && is_zero(n->in[of])) of++;
+        for (int j = 0; j < n->n_in; j++)
+            if (f[j] != f[of] && !is_zero(n->in[j])) return plain(s, n, in, f);
+        *form = f[of];
         return OK;
+    }
     default:
         return plain(s, n, in, f);
     }

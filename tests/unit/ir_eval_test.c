@@ -268,7 +268,8 @@ static void rope_turns_pairs_by_position(void **state)
     tear_down(&b);
 }
 
-/* For every way heads are grouped and sequences batched. */
+/* For every way heads are grouped and sequences batched; whole, and in tiles of
+ * every width, of which the last may be narrower. So do the gradients. */
 static void attention_equals_its_parts(void **state)
 {
     static const int shapes[][5] = {
@@ -286,17 +287,64 @@ static void attention_equals_its_parts(void **state)
                      .scale = 0.6};
         bench b;
         set_up(&b);
-        ir_node *q = random_value(&b, "q", ir_s4(1, s[0] * s[2], 1, s[3] * s[4]));
-        ir_node *k = random_value(&b, "k", ir_s4(1, s[1] * s[2], 1, s[3] * s[4]));
-        ir_node *v = random_value(&b, "v", ir_s4(1, s[1] * s[2], 1, s[3] * s[4])), *probs;
-        ir_node *parts = ir_attention_parts(b.g, q, k, v, &a, &probs);
-        equal(&b, ir_attention(b.g, q, k, v, s[0], s[1], s[2], s[3], 0.6), parts);
-        assert_true(
-            ir_shape_eq(probs->shape, ir_s4(s[3], s[1], s[0] / s[1] * s[4], s[4])));
-        for (int n = 0; n < parts->id; n++)
-            assert_true(ir_op_in_dialect(b.g->nodes[n]->op));
+        ir_node *in[] = {
+            random_value(&b, "q", ir_s4(1, s[0] * s[2], 1, s[3] * s[4])),
+            random_value(&b, "k", ir_s4(1, s[1] * s[2], 1, s[3] * s[4])),
+            random_value(&b, "v", ir_s4(1, s[1] * s[2], 1, s[3] * s[4])),
+            random_value(&b, "dy", ir_s4(1, s[0] * s[2], 1, s[3] * s[4])),
+        };
+        ir_node *y = ir_attention(b.g, in[0], in[1], in[2], s[0], s[1], s[2], s[3], 0.6);
+        for (int width = 0; width <= s[4] + 1; width++) {
+            int before = b.g->n_nodes;
+            ir_node *parts = ir_attention_parts(b.g, in, &a, width);
+            for (int n = before; n < parts->id; n++)
+                assert_true(ir_op_in_dialect(b.g->nodes[n]->op));
+            equal(&b, y, parts);
+        }
+        for (a.index = 0; a.index < 3; a.index++) {
+            ir_node *dx = ir_make(b.g, IR_attention_dx, 4, in, IR_FP16, (ir_shape){0},
+                                  &a);
+            assert_true(ir_shape_eq(dx->shape, in[a.index]->shape));
+            for (int width = 0; width <= s[4] + 1; width++) {
+                int before = b.g->n_nodes;
+                ir_node *parts = ir_attention_dx_parts(b.g, in, &a, width);
+                for (int n = before; n < parts->id; n++)
+                    assert_true(ir_op_in_dialect(b.g->nodes[n]->op));
+                equal(&b, dx, parts);
+            }
+        }
         tear_down(&b);
     }
+}
+
+/* What tiles are for: scores of keys that no query of a tile sees are not made. */
+static void tiles_leave_out_what_is_masked(void **state)
+{
+    static const int groups[] = {1, 2};
+    bench b;
+    (void)state;
+    set_up(&b);
+    ir_node *x = random_value(&b, "x", ir_s4(1, 4, 1, 24));
+    for (int batch = 1; batch <= 2; batch++)
+        for (size_t r = 0; r < 2; r++)
+            for (int tiles = 1; tiles <= 4; tiles++) {
+                int seq = 24 / batch, width = seq / tiles, before = b.g->n_nodes;
+                ir_attr a = {.heads = 2,
+                             .kv_heads = 2 / groups[r],
+                             .head_dim = 2,
+                             .batch = batch,
+                             .scale = 1};
+                ir_node *kv = ir_slice(b.g, x, (int64_t[]){0, 0, 0, 0},
+                                       (int64_t[]){1, 2 * a.kv_heads, 1, 24});
+                ir_attention_parts(b.g, (ir_node *[]){x, kv, kv}, &a, width);
+                int64_t scores = 0;
+                for (int i = before; i < b.g->n_nodes; i++)
+                    if (b.g->nodes[i]->op == IR_softmax)
+                        scores += ir_count(b.g->nodes[i]->shape);
+                assert_int_equal(scores,
+                                 2 * batch * width * width * tiles * (tiles + 1) / 2);
+            }
+    tear_down(&b);
 }
 
 /* By hand: two positions, one head of size 1. */
@@ -401,9 +449,14 @@ static void flops_count_multiply_adds_twice(void **state)
     ir_attr a = {.heads = 4, .kv_heads = 2, .head_dim = 3, .batch = 2, .scale = 1};
     int before = b.g->n_nodes;
     double sum = 0;
-    ir_attention_parts(b.g, q, k, k, &a, NULL);
+    ir_node *in[] = {q, k, k, q};
+    ir_attention_parts(b.g, in, &a, 0);
     for (int i = before; i < b.g->n_nodes; i++) sum += ir_flops(b.g->nodes[i]);
     assert_float_equal(ir_flops(ir_attention(b.g, q, k, k, 4, 2, 3, 2, 1)), sum, 0);
+    for (a.index = 0; a.index < 3; a.index++) /* scores, dy.v unless to v, a product */
+        assert_float_equal(
+            ir_flops(ir_make(b.g, IR_attention_dx, 4, in, IR_FP16, (ir_shape){0}, &a)),
+            (a.index == 2 ? 2 : 3) * sum / 2, 0);
     tear_down(&b);
 }
 
@@ -419,6 +472,7 @@ int main(void)
         cmocka_unit_test(norms_equal_their_definitions),
         cmocka_unit_test(rope_turns_pairs_by_position),
         cmocka_unit_test(attention_equals_its_parts),
+        cmocka_unit_test(tiles_leave_out_what_is_masked),
         cmocka_unit_test(attention_is_causal),
         cmocka_unit_test(embedding_and_loss),
         cmocka_unit_test(an_unknown_id_is_refused),

@@ -191,8 +191,8 @@ static void constants_a_device_cannot_hold_do_not_fold(void **state)
 }
 
 /* ---- a transformer block, as training sees it ---- */
-/* Copy g, attention expanded, as a planner would. */
-static ir_graph *expanded(const ir_graph *g)
+/* Copy g, attention expanded in tiles of so many queries, as a planner would. */
+static ir_graph *expanded(const ir_graph *g, int64_t width)
 {
     ir_graph *out = ir_new();
     ir_node *map[400], *in[8];
@@ -207,7 +207,9 @@ static ir_graph *expanded(const ir_graph *g)
             map[i] = ir_fill(out, n->type, n->shape, n->data[0]);
         else if (n->op == IR_constant) map[i] = ir_const(out, n->type, n->shape, n->data);
         else if (n->op == IR_attention)
-            map[i] = ir_attention_parts(out, in[0], in[1], in[2], &n->attr, NULL);
+            map[i] = ir_attention_parts(out, in, &n->attr, width);
+        else if (n->op == IR_attention_dx)
+            map[i] = ir_attention_dx_parts(out, in, &n->attr, width);
         else map[i] = ir_make(out, n->op, n->n_in, in, n->type, n->shape, &n->attr);
     }
     for (int i = 0; i < g->n_outputs; i++)
@@ -273,20 +275,21 @@ static ir_graph *training(int layers, int batch, int *n_w)
 
 static void the_gradient_reads_the_forward_probabilities(void **state)
 {
+    static const struct {
+        int batch, width, tiles, masks; /* a single last query sees all: no mask */
+    } rows[] = {{1, 0, 1, 1}, {1, 3, 2, 2}, {1, 2, 3, 3}, {2, 0, 1, 1}, {2, 2, 2, 1}};
     (void)state;
-    for (int batch = 1; batch <= 2; batch++) {
-        int n_w;
-        ir_graph *g = training(2, batch, &n_w), *parts = expanded(g),
-                 *out = simple(parts);
-        assert_int_equal(count(parts, IR_softmax), 4);
-        assert_int_equal(count(out, IR_softmax), 2); /* one a layer */
-        int masks = 0;
-        for (int i = 0; i < out->n_nodes; i++)
-            masks += out->nodes[i]->op == IR_constant &&
-                     ir_count(out->nodes[i]->shape) >= 18 && !out->nodes[i]->uniform;
-        assert_int_equal(masks, 1);
-        for (int i = 0; i < out->n_nodes; i++) /* and they are forward nodes */
-            if (out->nodes[i]->op == IR_softmax) assert_false(out->nodes[i]->backward);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int n_w, masks = 0;
+        ir_graph *g = training(2, rows[i].batch, &n_w),
+                 *parts = expanded(g, rows[i].width), *out = simple(parts);
+        assert_true(count(parts, IR_softmax) > count(out, IR_softmax));
+        assert_int_equal(count(out, IR_softmax), 2 * rows[i].tiles); /* 2 layers */
+        for (int k = 0; k < out->n_nodes; k++)
+            masks += out->nodes[k]->op == IR_constant && !out->nodes[k]->uniform;
+        assert_int_equal(masks, rows[i].masks);
+        for (int k = 0; k < out->n_nodes; k++) /* and they are forward nodes */
+            if (out->nodes[k]->op == IR_softmax) assert_false(out->nodes[k]->backward);
         ir_free(g);
         ir_free(parts);
         ir_free(out);
@@ -317,7 +320,7 @@ static void a_simplified_training_step_means_the_same(void **state)
 {
     (void)state;
     int n_w;
-    ir_graph *g = training(2, 2, &n_w), *parts = expanded(g), *out = simple(parts);
+    ir_graph *g = training(2, 2, &n_w), *parts = expanded(g, 0), *out = simple(parts);
     arena *mem = arena_new();
     assert_true(out->n_nodes < parts->n_nodes);
     for (int o = 0; o < g->n_outputs; o++) {

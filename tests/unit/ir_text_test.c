@@ -62,7 +62,8 @@ static ir_graph *every_op(void)
     ir_layer_norm(g, x, c, c, 1, 0);
     ir_rope(g, x, 2, 4, 3, 1e6, true, true);
     ir_node *kv = ir_slice(g, x, (int64_t[]){0, 0, 0, 0}, (int64_t[]){1, 4, 1, 6});
-    ir_attention(g, x, kv, kv, 4, 2, 2, 3, 0.70710678118654757);
+    ir_node *a = ir_attention(g, x, kv, kv, 4, 2, 2, 3, 0.70710678118654757), *dkv;
+    assert_ok(ir_grad(g, a, NULL, 1, &kv, &dkv));
     ir_node *table = ir_param(g, "table", ir_s2(9, 8));
     ir_node *d,
         *loss = ir_cross_entropy(g, ir_linear(g, w, ir_embedding(g, table, ids)), ids);

@@ -91,6 +91,51 @@ static void odd_sizes_are_right(void **state)
             }
 }
 
+/* Elements of softmaxes in all programs. */
+static int64_t scores_of(const plan *p)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < p->n_programs; i++)
+        for (int k = 0; k < p->programs[i].graph->n_nodes; k++) {
+            const ir_node *n = p->programs[i].graph->nodes[k];
+            sum += n->op == IR_softmax ? ir_count(n->shape) : 0;
+        }
+    return sum;
+}
+
+/* Tiles of queries leave out what is masked: the rest is as it was, with grouped
+ * heads, in batches, and where the last tile is narrower or there is but one. */
+static void queries_may_be_in_tiles(void **state)
+{
+    static const struct {
+        int kv_heads, batch, seq, tiles;
+        int scores; /* of a head and sequence */
+    } rows[] = {{4, 1, 64, 2, 32 * 32 + 32 * 64},
+                {2, 2, 128, 4, 32 * (32 + 64 + 96 + 128)},
+                {1, 3, 96, 2, 64 * 64 + 32 * 96},
+                {2, 1, 70, 2, 64 * 64 + 6 * 70},
+                {4, 2, 100, 8, 32 * (32 + 64 + 96) + 4 * 100},
+                {2, 2, 32, 2, 32 * 32}};
+    const char *where[] = {"m1",        "m4",    "emu:m1", "emu:m1,rules=all",
+                           "emu:m2pro", "emu:m4"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (size_t w = 0; w < COUNT_OF(where); w++) {
+            llama_shape s = run_small;
+            s.layers = 1, s.kv_heads = rows[i].kv_heads;
+            s.batch = rows[i].batch, s.seq = rows[i].seq;
+            plan_variant v = {.dw = w % 2 ? PLAN_DW_HOST : PLAN_DW_ENGINE,
+                              .layers = 1,
+                              .tiles = rows[i].tiles};
+            run r = run_open(s, where[w], NULL);
+            run_replan(&r, NULL, v);
+            assert_int_equal(scores_of(r.p), s.heads * s.batch * rows[i].scores);
+            run_start(&r);
+            check_against_oracle(&r, r.d ? 1e-2 : 4e-3);
+            run_close(&r);
+        }
+}
+
 static int loads_of(int layers, const char *chip)
 {
     llama_shape s = run_small;
@@ -406,6 +451,7 @@ int main(void)
         cmocka_unit_test(gradients_equal_the_oracles),
         cmocka_unit_test(long_vocabularies_are_cut),
         cmocka_unit_test(odd_sizes_are_right),
+        cmocka_unit_test(queries_may_be_in_tiles),
         cmocka_unit_test(equal_layers_share_their_programs),
         cmocka_unit_test(every_chip_takes_its_plan),
         cmocka_unit_test(norms_are_right_from_tiny_to_large_values),
