@@ -33,13 +33,22 @@ bool ir_wants(const ir_back *b, int i)
     return b->need[b->n->in[i]->id];
 }
 
+/* Of x + f(x) the gradient of x is a sum, which undoes the addition. */
+static bool begins_branch(const ir_node *x)
+{
+    return x->op == IR_add || x->op == IR_embedding || x->op == IR_input;
+}
+
 void ir_give(ir_back *b, int i, ir_node *dx)
 {
     const ir_node *x = b->n->in[i];
     if (!dx || !b->need[x->id]) return;
     dx = ir_sum_to(b->g, dx, x->shape);
     ir_node **sum = &b->sums[x->id];
+    ir_op made_for = b->g->made_for;
+    if (begins_branch(x)) b->g->made_for = IR_add;
     *sum = *sum ? ir_add(b->g, *sum, dx) : dx;
+    b->g->made_for = made_for;
 }
 
 ir_node *ir_number(ir_graph *g, const ir_node *x, double v)
@@ -135,6 +144,7 @@ static void walk(ir_graph *g, ir_node *y, ir_node *seed, ir_node **sums, const c
         if (!need[i] || !sums[i]) continue;
         ir_back b = {g, n, sums[i], sums, need};
         g->scope = n->scope;
+        g->made_for = n->made_for;
         gradients[n->op](&b);
     }
 }
@@ -158,9 +168,11 @@ rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt,
     if (result == OK) {
         const char *scope = g->scope;
         bool backward = g->backward;
+        ir_op made_for = g->made_for;
         walk(g, y, seed, sums, need);
         g->scope = scope;
         g->backward = backward;
+        g->made_for = made_for;
         for (int i = 0; i < n; i++) out[i] = need[y->id] ? sums[wrt[i]->id] : NULL;
         result = ir_rc(g);
     }

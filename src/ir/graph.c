@@ -147,7 +147,8 @@ ir_node *ir_append(ir_graph *g, const ir_draft *d)
                    .in = in,
                    .attr = d->attr,
                    .scope = g->scope,
-                   .backward = g->backward};
+                   .backward = g->backward,
+                   .made_for = g->made_for == IR_input ? d->op : g->made_for};
     g->nodes[g->n_nodes++] = n;
     return n;
 }

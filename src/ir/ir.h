@@ -87,6 +87,8 @@ struct ir_node {
     const char *name;  /* inputs, params, outputs; else NULL */
     const char *scope; /* e.g. "layer.3.attn"; never NULL, "" = none */
     bool backward;
+    ir_op made_for;     /* op of the given graph: its own, or the one whose gradient or
+                           rewriting it is part of */
     const double *data; /* constant: ir_count(shape) values (or 1 if uniform) */
     bool uniform;       /* constant: one value for all elements */
 };
@@ -102,7 +104,8 @@ struct ir_graph {
     } * outputs;
     int n_outputs, cap_outputs;
     const char *scope;
-    bool backward; /* given to new nodes */
+    bool backward;  /* given to new nodes */
+    ir_op made_for; /* the same; IR_input: each is made for itself */
     rc failed;
     struct ir_memory *memory; /* names, shared constants, first error (table.h) */
 };
@@ -184,6 +187,9 @@ ir_node *ir_attention_dx_parts(ir_graph *g, ir_node *const in[4], const ir_attr 
 rc ir_grad(ir_graph *g, ir_node *y, ir_node *seed, int n, ir_node *const *wrt,
            ir_node **out);
 
+/* Do both compute the same, node by node, whatever their scopes? */
+bool ir_same(const ir_graph *x, const ir_graph *y);
+
 /* ---- passes ---- */
 rc ir_verify(const ir_graph *g); /* arity, shapes, order, types */
 rc ir_verify_dialect(
@@ -206,6 +212,9 @@ typedef struct {
 } ir_binding;
 rc ir_eval(const ir_graph *g, arena *mem, int n_bind, const ir_binding *bind,
            double ***values);
+
+/* One node's value from its operands'; out is zeroed by the caller. */
+rc ir_eval_node(const ir_node *n, const double *const *in, double *out);
 
 const char *ir_op_name(ir_op op);
 const char *ir_op_mil(ir_op op); /* "" where none */

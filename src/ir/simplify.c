@@ -179,6 +179,7 @@ static ir_node *emit_old(ir_simplifier *s, const ir_node *n, ir_node **map, ir_n
 {
     s->g->scope = ir_scope_text(s->g, n->scope);
     s->g->backward = n->backward;
+    s->g->made_for = n->made_for;
     if (n->op == IR_constant)
         return ir_emit_constant(s, n->type, n->shape, n->data, n->uniform);
     if (n->n_in == 0) return ir_leaf(s->g, n->op, n->name, n->type, n->shape);
@@ -221,6 +222,7 @@ static rc simplify(const ir_graph *old, ir_simplifier *s, ir_node **map, const c
     for (int i = 0; i < old->n_outputs; i++)
         ir_output(s->g, old->outputs[i].name, map[old->outputs[i].node->id]);
     ir_scope(s->g, old->scope, old->backward);
+    s->g->made_for = old->made_for;
     TRY(ir_rc(s->g));
     TRY(drop_dead(s->g));
     for (int i = 0; i < old->n_nodes; i++)

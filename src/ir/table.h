@@ -165,8 +165,6 @@ typedef rc (*ir_eval_loop)(const ir_node *n, const double *const *in, double *ou
 bool ir_is_each(ir_op op);
 /* One element of an elementwise op, from one of each operand. */
 double ir_element(ir_op op, const double in[3]);
-/* One node's value from its operands'. */
-rc ir_eval_node(const ir_node *n, const double *const *in, double *out);
 /* Row-major strides of s; `like` rank axes, 0 where s has size 1 (broadcast). */
 void ir_strides(ir_shape s, int rank, int64_t out[IR_RANK]);
 

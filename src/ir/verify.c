@@ -2,6 +2,8 @@
  * every pass in tests and debug builds, so it trusts no field. */
 #include "ir/table.h"
 
+#include <string.h>
+
 static rc verify_leaf(const ir_node *n)
 {
     if (n->op == IR_constant) {
@@ -129,4 +131,29 @@ double ir_flops(const ir_node *n)
     default:
         return 0;
     }
+}
+
+/* ---- two graphs ---- */
+static bool same_node(const ir_node *x, const ir_node *y)
+{
+    if (x->op != y->op || x->type != y->type || !ir_shape_eq(x->shape, y->shape) ||
+        x->n_in != y->n_in || x->uniform != y->uniform || !x->name != !y->name ||
+        !ir_attr_equal(&x->attr, &y->attr) || (x->name && strcmp(x->name, y->name) != 0))
+        return false;
+    for (int i = 0; i < x->n_in; i++)
+        if (x->in[i]->id != y->in[i]->id) return false;
+    size_t values = x->uniform ? 1 : (size_t)ir_count(x->shape);
+    return x->op != IR_constant ||
+           memcmp(x->data, y->data, values * sizeof *x->data) == 0;
+}
+
+bool ir_same(const ir_graph *x, const ir_graph *y)
+{
+    bool same = x->n_nodes == y->n_nodes && x->n_outputs == y->n_outputs;
+    for (int i = 0; same && i < x->n_nodes; i++)
+        same = same_node(x->nodes[i], y->nodes[i]);
+    for (int i = 0; same && i < x->n_outputs; i++)
+        same = x->outputs[i].node->id == y->outputs[i].node->id &&
+               strcmp(x->outputs[i].name, y->outputs[i].name) == 0;
+    return same;
 }
