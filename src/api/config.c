@@ -114,11 +114,14 @@ static rc parse_real(const opt_row *r, const char *text, value *v)
     return v->r < r->min || v->r > r->max ? out_of_range(r, text) : OK;
 }
 
-/* Two texts have a small grammar; a bad one is found before anything runs. */
+/* Some texts have a small grammar; a bad one is found before anything runs. */
 static rc check_text(opt_id id, const char *text)
 {
     int64_t n;
     double d;
+    bool said;
+    unsigned parts;
+    if (id == OPT_plan_host) return plan_host_parse(text, &said, &parts);
     if (id == OPT_train_loss_scale && strcmp(text, "dynamic") &&
         (str_to_real(text, &d) || !(d > 0) || !isfinite(d)))
         return err_fail(

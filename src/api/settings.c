@@ -79,6 +79,9 @@ void config_plan(const config *c, plan_options *out)
     const char *dw = config_text(c, OPT_plan_dw);
     const char *window = config_text(c, OPT_plan_window);
     const char *again = config_text(c, OPT_plan_recompute);
+    bool host_said;
+    unsigned host;
+    plan_host_parse(config_text(c, OPT_plan_host), &host_said, &host); /* was checked */
     double limit = config_real(c, OPT_plan_memory_gb) * 1e9;
     *out = (plan_options){
         .weights = !strcmp(weights, "baked")      ? PLAN_BAKED
@@ -95,6 +98,8 @@ void config_plan(const config *c, plan_options *out)
                      : !strcmp(again, "elements") ? PLAN_RECOMPUTE_ELEMENTS
                      : !strcmp(again, "layers")   ? PLAN_RECOMPUTE_LAYERS
                                                   : PLAN_RECOMPUTE_AUTO,
+        .host_said = host_said,
+        .host = host,
         .window = !strcmp(window, "on")    ? PLAN_WINDOW_ON
                   : !strcmp(window, "off") ? PLAN_WINDOW_OFF
                                            : PLAN_WINDOW_AUTO,

@@ -98,8 +98,7 @@ static double planned_flops(const plan *p)
     for (int i = 0; i < p->n_programs; i++)
         flops += p->programs[i].flops * p->programs[i].calls;
     for (int i = 0; i < p->n_steps; i++)
-        if (!p->steps[i].engine && p->steps[i].host == PLAN_HOST_MATMUL)
-            flops += ir_flops(p->steps[i].node);
+        if (!p->steps[i].engine) flops += plan_host_flops(&p->steps[i]);
     return flops;
 }
 

@@ -293,8 +293,7 @@ static rc end(exec *x, int issued, double from, exec_stats *stats)
     rc r = err_restore(&x->failure);
     const plan_step *s = &x->p->steps[x->failed_step];
     return err_while(r, "running step %d, %s%s%s", x->failed_step,
-                     s->engine ? x->p->programs[s->program].name
-                               : ir_op_name(s->node->op),
+                     s->engine ? x->p->programs[s->program].name : s->what,
                      *s->scope ? " of " : "", s->scope);
 }
 

@@ -208,30 +208,6 @@ static rc accumulate(exec *x, const plan_step *s)
     return OK;
 }
 
-/* ---- anything else, by the oracle ---- */
-static rc evaluate(exec *x, const plan_step *s, host_work *w)
-{
-    double **values;
-    arena_reset(w->mem);
-    for (int i = 0; i < s->n_in; i++) {
-        size_t n = (size_t)ir_count(x->p->buffers[s->in[i]].logical);
-        double *v = arena_array(w->mem, n, sizeof *v);
-        if (!v) return E_MEMORY;
-        TRY(exec_read(x, s->in[i], w->floats));
-        for (size_t k = 0; k < n; k++) v[k] = w->floats[k];
-        w->bind[i].v = v;
-    }
-    TRY(ir_eval(s->graph, w->mem, s->n_in, w->bind, &values));
-    const double *y = values[s->graph->outputs[0].node->id];
-    for (int i = 0; i < s->n_out; i++) {
-        size_t n = (size_t)ir_count(x->p->buffers[s->out[i]].logical);
-        for (size_t k = 0; k < n; k++) w->floats[k] = (float)y[k];
-        TRY(exec_write(x, s->out[i], w->floats));
-        y += n;
-    }
-    return OK;
-}
-
 /* ---- one step ---- */
 rc exec_host_run(exec *x, int step)
 {
@@ -248,7 +224,7 @@ rc exec_host_run(exec *x, int step)
     case PLAN_HOST_ADD:
         return accumulate(x, s);
     case PLAN_HOST_EVAL:
-        return evaluate(x, s, &x->work[step]);
+        return host_eval_run(x, step);
     }
     return err_fail(E_FAILED, "no host work of kind %d", (int)s->host);
 }
@@ -258,14 +234,8 @@ rc exec_host_prepare(exec *x, int step)
 {
     const plan_step *s = &x->p->steps[step];
     host_work *w = &x->work[step];
-    size_t most = 1, operands = (size_t)(s->n_in + s->n_out) + 1;
-    for (int i = 0; i < s->n_in + s->n_out; i++) {
-        int buffer = i < s->n_in ? s->in[i] : s->out[i - s->n_in];
-        size_t n = (size_t)ir_count(x->p->buffers[buffer].logical);
-        if (n > most) most = n;
-    }
-    if (s->host == PLAN_HOST_EVAL)
-        if (!(w->floats = arena_array(x->mem, most, sizeof *w->floats))) return E_MEMORY;
+    size_t operands = (size_t)(s->n_in + s->n_out) + 1;
+    if (s->host == PLAN_HOST_EVAL) return host_eval_prepare(x, step);
     if (s->host == PLAN_HOST_MATMUL) {
         size_t m, n, k;
         product_size(s->node, &m, &n, &k);
@@ -278,17 +248,10 @@ rc exec_host_prepare(exec *x, int step)
         w->map = arena_array(x->mem, operands, sizeof *w->map);
         return w->loss && w->parts && w->map ? OK : E_MEMORY;
     }
-    if (s->host == PLAN_HOST_EVAL) {
-        w->mem = arena_new();
-        w->bind = arena_array(x->mem, operands, sizeof *w->bind);
-        if (!w->mem || !w->bind) return E_MEMORY;
-        for (int i = 0; i < s->n_in; i++)
-            if (!(w->bind[i].name = arena_printf(x->mem, "v%d", i))) return E_MEMORY;
-    }
     return OK;
 }
 
 void exec_host_release(exec *x, int step)
 {
-    arena_free(x->work[step].mem);
+    host_eval_release(x, step);
 }

@@ -17,12 +17,12 @@ typedef struct {
     int factor; /* window: of its staged copies, -1 = none */
 } binding;
 
+typedef struct host_eval host_eval;
+
 /* What one host step needs, made at open so that a step allocates nothing. */
 typedef struct {
-    arena *mem;       /* EVAL: reset each time */
-    ir_binding *bind; /* EVAL */
-    float *floats;    /* EVAL: an operand */
-    double *loss;     /* LOSS: by column */
+    host_eval *eval; /* EVAL */
+    double *loss;    /* LOSS: by column */
     kern_ce_part *parts;
     void **map; /* LOSS */
 } host_work;
@@ -83,6 +83,11 @@ rc exec_unmap(exec *x, int buffer);
 rc exec_host_prepare(exec *x, int step);
 rc exec_host_run(exec *x, int step);
 void exec_host_release(exec *x, int step);
+
+/* host_eval.c: EVAL */
+rc host_eval_prepare(exec *x, int step);
+rc host_eval_run(exec *x, int step);
+void host_eval_release(exec *x, int step);
 
 /* worker.c */
 rc exec_worker_start(exec *x);

@@ -77,8 +77,7 @@ rc exec_run_host(exec *x, int i)
     if (r == OK && (r = exec_host_run(x, i)) != OK) exec_fail(x, i, r);
     pthread_mutex_lock(&x->lock);
     x->stats.host_ms += clock_ms() - from;
-    if (r == OK && s->host != PLAN_HOST_ADD) /* those products were the engine's */
-        x->stats.flops += ir_flops(s->node);
+    if (r == OK) x->stats.flops += plan_host_flops(s);
     finish(x, i);
     pthread_mutex_unlock(&x->lock);
     return r;

@@ -143,10 +143,14 @@ rc plan_build_eval(planner *b, const plan_item *item, ir_graph **out)
         snprintf(name, sizeof name, "v%d", i);
         k.in[i] = ir_input(k.to, name, v.base->type, plan_view_shape(v));
     }
-    if (r == OK) {
-        ir_output(k.to, "y", value(&k, item->nodes[0]));
-        r = ir_rc(k.to);
+    for (int i = 0; r == OK && i < item->n_nodes; i++) value(&k, item->nodes[i]);
+    for (int i = 0; r == OK && i < item->n_out; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "y%d", i);
+        ir_output(k.to, name, value(&k, item->out[i].view.base));
     }
+    if (r == OK && !item->n_out) ir_output(k.to, "y", value(&k, item->nodes[0]));
+    if (r == OK) r = ir_rc(k.to);
     if (r != OK) {
         ir_free(k.to);
         return r;

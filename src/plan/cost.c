@@ -123,6 +123,90 @@ double plan_cost_gradient(const planner *b, const ir_node *n)
            plan_cost_host(b, DEV_HOST_MEMORY, 8 * (double)ir_count(n->shape));
 }
 
+double plan_host_flops(const plan_step *s)
+{
+    double flops = 0;
+    if (!s->graph) return s->host == PLAN_HOST_MATMUL ? ir_flops(s->node) : 0;
+    for (int i = 0; i < s->graph->n_nodes; i++) flops += ir_flops(s->graph->nodes[i]);
+    return flops;
+}
+
+bool plan_host_has(ir_op op)
+{
+    switch (op) {
+    case IR_conv:
+    case IR_conv_dx:
+    case IR_conv_dw:
+    case IR_layer_norm:
+    case IR_attention:
+    case IR_attention_dx:
+    case IR_embedding:
+    case IR_embedding_dw:
+    case IR_cross_entropy:
+    case IR_cross_entropy_dx:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* A norm reads its operand for the sum of squares and again to scale it; a rotation
+ * is two products and a sum. */
+enum { NORM_PASSES = 2, ROPE_PASSES = 3 };
+
+/* An op of the host's vector kernels; those that have none are done one element
+ * after the other, in double. */
+static double host_node(const planner *b, const ir_node *n)
+{
+    double count = (double)ir_count(n->shape);
+    switch (n->op) {
+    case IR_input:
+    case IR_param:
+    case IR_constant:
+    case IR_reshape:
+    case IR_cast:
+        return 0;
+    case IR_matmul:
+        return plan_cost_host(b, DEV_HOST_BLAS, ir_flops(n));
+    case IR_softmax:
+    case IR_pow:
+    case IR_exp:
+    case IR_log:
+    case IR_tanh:
+    case IR_sigmoid:
+    case IR_silu:
+    case IR_gelu:
+        return plan_cost_host(b, DEV_HOST_EXP, count);
+    case IR_rms_norm:
+    case IR_rms_scale:
+        return plan_cost_host(b, DEV_HOST_PASS,
+                              NORM_PASSES * (double)ir_count(n->in[0]->shape));
+    case IR_rope:
+        return plan_cost_host(b, DEV_HOST_PASS, ROPE_PASSES * count);
+    case IR_reduce_sum:
+    case IR_reduce_mean:
+    case IR_reduce_max:
+        return plan_cost_host(b, DEV_HOST_PASS, (double)ir_count(n->in[0]->shape));
+    default:
+        if (plan_host_has(n->op)) return plan_cost_host(b, DEV_HOST_PASS, count);
+        return plan_cost_host(b, DEV_HOST_EXP, fmax(count, ir_flops(n) / 2));
+    }
+}
+
+/* What lies on surfaces is fp16, and computed in fp32. */
+static double host_graph(const planner *b, const plan_step *s)
+{
+    double ms = 0;
+    for (int i = 0; i < s->graph->n_nodes; i++) ms += host_node(b, s->graph->nodes[i]);
+    for (int i = 0; i < s->n_in + s->n_out; i++) {
+        int at = i < s->n_in ? s->in[i] : s->out[i - s->n_in];
+        const plan_buffer *q = &b->p->buffers[at];
+        if (q->home == PLAN_SURFACE)
+            ms += plan_cost_host(b, DEV_HOST_CAST, 4 * (double)ir_count(q->logical));
+    }
+    return ms;
+}
+
 double plan_cost_host_step(const planner *b, const plan_step *s)
 {
     double count = (double)ir_count(s->node->shape);
@@ -138,10 +222,9 @@ double plan_cost_host_step(const planner *b, const plan_step *s)
     case PLAN_HOST_ADD:
         return plan_cost_host(b, DEV_HOST_PASS, count);
     case PLAN_HOST_EVAL:
-        break;
+        return host_graph(b, s);
     }
-    /* One element after the other. */
-    return plan_cost_host(b, DEV_HOST_EXP, fmax(count, ir_flops(s->node) / 2));
+    return 0;
 }
 
 /* AdamW reads and writes w, m and v, reads g, and writes the fp16 copy: 28 bytes

@@ -44,10 +44,17 @@ static const legal_rule primitives[IR_OPS] = {
     [IR_real_div] = legal_mul,
 };
 
+/* The host does these as they are; a long product has pieces there as well, which
+ * share their weights and the loss's logits with those of the engine. */
+static bool stays_whole(const planner *b, const ir_node *n)
+{
+    return n->op != IR_matmul && plan_moves(b, n);
+}
+
 /* One old node after the other, in order, so operands are always there. */
 static rc rewrite(planner *b, const ir_graph *from, const legal_rule *rules, ir_graph *to)
 {
-    legal l = {b, to};
+    legal l = {.b = b, .to = to};
     size_t n = (size_t)from->n_nodes;
     ir_node **map = arena_array(to->mem, n ? n : 1, sizeof *map);
     if (!map) return E_MEMORY;
@@ -57,8 +64,9 @@ static rc rewrite(planner *b, const ir_graph *from, const legal_rule *rules, ir_
         if (!in) return E_MEMORY;
         for (int j = 0; j < old->n_in; j++) in[j] = map[old->in[j]->id];
         ir_scope(to, old->scope, old->backward);
+        to->made_for = old->made_for;
         /* Rules speak of fp16 values; what is not fp16 stays on the host. */
-        bool ours = rules[old->op] && old->type == IR_FP16;
+        bool ours = rules[old->op] && old->type == IR_FP16 && !stays_whole(b, old);
         map[i] = ours ? rules[old->op](&l, old, in) : legal_copy(&l, old, in);
         /* nothing made, and no constructor complained: no memory for its parts */
         if (!map[i] && ir_rc(to) == OK) return E_MEMORY;

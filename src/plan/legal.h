@@ -7,6 +7,11 @@
 typedef struct {
     planner *b;
     ir_graph *to; /* nodes are made here, in the scope of the old one */
+    int n_turns;  /* rotations whose tables are made: all layers have the same */
+    struct {
+        const ir_node *rope;
+        ir_node *cosine, *sine;
+    } turns[4];
 } legal;
 
 /* The new value of old node n, whose operands have become in[]. */

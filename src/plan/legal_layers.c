@@ -49,6 +49,34 @@ static ir_node *rope_table(legal *l, const ir_node *n, bool sine)
     return table;
 }
 
+static bool same_turns(const ir_node *x, const ir_node *y)
+{
+    const ir_attr *a = &x->attr, *b = &y->attr;
+    return x->shape.d[3] == y->shape.d[3] && a->head_dim == b->head_dim &&
+           a->batch == b->batch && a->theta == b->theta &&
+           a->interleaved == b->interleaved && a->inverse == b->inverse;
+}
+
+/* Both tables, made once for all rotations that are equal. */
+static bool find_tables(legal *l, const ir_node *n, ir_node **cosine, ir_node **sine)
+{
+    int i = 0, most = (int)(sizeof l->turns / sizeof *l->turns);
+    while (i < l->n_turns && !same_turns(l->turns[i].rope, n)) i++;
+    if (i < l->n_turns) {
+        *cosine = l->turns[i].cosine;
+        *sine = l->turns[i].sine;
+        return true;
+    }
+    *cosine = rope_table(l, n, false);
+    *sine = rope_table(l, n, true);
+    if (!*cosine || !*sine) return false;
+    i = i < most ? l->n_turns++ : 0;
+    l->turns[i].rope = n;
+    l->turns[i].cosine = *cosine;
+    l->turns[i].sine = *sine;
+    return true;
+}
+
 /* y = x * cos + partner(x) * sin, pairs swapped by slices of axis 2, never of
  * the width, which older engines clamp. */
 ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
@@ -59,8 +87,8 @@ ir_node *legal_rope(legal *l, const ir_node *n, ir_node *const *in)
     ir_shape heads = ir_s4(1, h, hd, t);
     ir_shape pairs = a->interleaved ? ir_s4(1, h * hd / 2, 2, t) : heads;
     int64_t mid = pairs.d[2] / 2;
-    ir_node *cosine = rope_table(l, n, false), *sine = rope_table(l, n, true);
-    if (!cosine || !sine) return NULL;
+    ir_node *cosine, *sine;
+    if (!find_tables(l, n, &cosine, &sine)) return NULL;
     ir_node *x = ir_reshape(g, in[0], heads), *p = ir_reshape(g, in[0], pairs);
     ir_node *swapped[] = {legal_cut(l, p, 2, mid, mid), legal_cut(l, p, 2, 0, mid)};
     ir_node *partner = ir_reshape(g, ir_concat(g, 2, swapped, 2), heads);

@@ -176,6 +176,51 @@ static rc fill_loss(stepper *t, const ir_node *n)
     return loss ? push_node(t, true, loss) : OK;
 }
 
+/* "norms", "norms and residuals"; else the op. */
+static rc name_step(planner *b, const plan_item *item, const char **out)
+{
+    unsigned parts = 0;
+    const char *name = NULL;
+    for (int i = 0; i < item->n_nodes; i++)
+        if (b->info[item->nodes[i]->id].moved)
+            parts |= 1u << plan_movable_of(item->nodes[i]);
+    if (item->sink >= 0) parts = 0; /* a product, whoever asked for it */
+    for (int i = 0; i < PLAN_MOVABLES; i++) {
+        if (!(parts >> i & 1)) continue;
+        name = name ? arena_printf(b->mem, "%s and %s", name, plan_movable_name(i))
+                    : plan_movable_name(i);
+        if (!name) return E_MEMORY;
+    }
+    *out = name                          ? name
+           : item->host == PLAN_HOST_ADD ? "add"
+                                         : ir_op_name(item->nodes[0]->op);
+    return OK;
+}
+
+static bool lie_alike(const plan_buffer *x, const plan_buffer *y)
+{
+    bool surface[2] = {x->home == PLAN_SURFACE, y->home == PLAN_SURFACE};
+    return surface[0] == surface[1] && x->type == y->type && x->row == y->row &&
+           x->row_stride == y->row_stride && ir_shape_eq(x->logical, y->logical);
+}
+
+/* Equal layers have equal work for the host: one graph, with operands and results
+ * that lie alike. */
+static void share_graph(plan *p, plan_step *s)
+{
+    for (plan_step *q = p->steps; q < s; q++) {
+        bool same = q->graph && q->n_in == s->n_in && q->n_out == s->n_out;
+        for (int i = 0; same && i < s->n_in; i++)
+            same = lie_alike(&p->buffers[q->in[i]], &p->buffers[s->in[i]]);
+        for (int i = 0; same && i < s->n_out; i++)
+            same = lie_alike(&p->buffers[q->out[i]], &p->buffers[s->out[i]]);
+        if (!same || !ir_same(q->graph, s->graph)) continue;
+        ir_free(s->graph);
+        s->graph = q->graph;
+        return;
+    }
+}
+
 /* What sums into a gradient may run beside the engine: only later sums into
  * the same gradient wait for it. */
 static rc fill_host(stepper *t, const plan_item *item)
@@ -185,6 +230,7 @@ static rc fill_host(stepper *t, const plan_item *item)
     const ir_node *n = item->nodes[0];
     s->node = n;
     s->host = item->host;
+    TRY(name_step(b, item, &s->what));
     s->background = item->sink >= 0;
     if (b->forms && (item->sink >= 0 || item->host == PLAN_HOST_LOSS))
         s->form = b->forms[n->id];
@@ -203,14 +249,15 @@ static rc fill_host(stepper *t, const plan_item *item)
     case PLAN_HOST_EMBEDDING:
         TRY(push_node(t, true, n));
         break;
-    case PLAN_HOST_EVAL: {
-        ir_graph *g;
-        TRY(plan_build_eval(b, item, &g));
-        s->graph = g;
+    case PLAN_HOST_EVAL:
+        TRY(plan_build_eval(b, item, &s->graph));
         for (int i = 0; i < item->n_in; i++)
             TRY(push_view(t, false, item->in[i].view, false));
-        return push_result(t, n);
-    }
+        for (int i = 0; i < item->n_out; i++)
+            TRY(push_view(t, true, item->out[i].view, false));
+        if (!item->n_out) TRY(push_result(t, n));
+        share_graph(b->p, s);
+        return OK;
     default:
         break;
     }

@@ -43,8 +43,9 @@ typedef struct {
     bool parts_do;          /* every reader takes it in parts */
     const ir_node *partner; /* cross_entropy and its gradient, when one step does both */
     bool pieces;            /* cross_entropy_dx: stored and read in row pieces */
+    bool moved;             /* HOST: could be the engine's; runs with others like it */
     bool on_surface;        /* a host value that must lie on a surface */
-    bool read_outside;      /* ENGINE: by other items or as an output */
+    bool read_outside;      /* ENGINE, moved: by other items or as an output */
     bool handed_out;        /* FREE, yet an output: the host makes it once */
     int n_uses;             /* by nodes and outputs */
     int sink;               /* index in sinks[], -1 = none */
@@ -78,11 +79,12 @@ typedef struct {
 typedef struct {
     bool engine;
     int n_nodes;
-    const ir_node **nodes; /* engine: in order; host: one */
+    const ir_node **nodes; /* in order; host: one, unless they were moved */
     const char *scope;
     bool backward;
     int n_in, n_out;
-    plan_port *in, *out; /* engine, in port order */
+    plan_port *in, *out; /* engine, in port order; host: only the views, and
+                            out only of what was moved */
     int program;
     plan_host host; /* host: what to do */
     int sink;       /* host: index in sinks[], -1 = none */
@@ -96,6 +98,7 @@ typedef struct {
     int tiles;                /* of queries, of each attention; 0, 1: whole */
     plan_recompute recompute; /* AUTO: NONE */
     bool scale_operands; /* exponent windows: also where a weight or the loss could */
+    unsigned on_host;    /* parts that are the host's: bits 1 << plan_movable */
 } plan_variant;
 
 typedef struct {
@@ -110,8 +113,9 @@ typedef struct {
     int n_sinks, cap_sinks;
     grad_sink *sinks;
     int cap_programs, cap_buffers, cap_notes;
-    plan_view *views; /* of each buffer: what it holds */
-    int *forms;       /* window: by node; NULL = off */
+    plan_view *views;                 /* of each buffer: what it holds */
+    int *forms;                       /* window: by node; NULL = off */
+    const char *moved[PLAN_MOVABLES]; /* causes */
     plan_kind *kinds; /* by node: of products on the engine; NULL before */
     int cap_kinds;
 } planner;
@@ -130,6 +134,9 @@ int plan_layer_of(const char *scope);
 rc plan_legal(planner *b);
 /* ---- place ---- */
 rc plan_place(planner *b);
+/* Which movable part is this a piece of? -1 = none. */
+int plan_movable_of(const ir_node *n);
+bool plan_moves(const planner *b, const ir_node *n); /* to the host, by the variant */
 /* ---- window: after a first place, which is done again for the new graph ---- */
 rc plan_window_pass(planner *b);
 bool plan_is_peaks(const char *output); /* "peaks:SCOPE" */

@@ -1,7 +1,8 @@
 /* place.c - engine or host for each node, and why.
  *
  * By rule first: what is not fp16, what no program can hold, what the device
- * refuses, goes to the host. Then by cost, for weight gradients (gradients.c).
+ * refuses, goes to the host. Then as the variant says, for weight gradients
+ * (gradients.c) and parts that may be moved (movable.c).
  * What costs nothing to make again (constants, other names for stored memory,
  * comparisons) is placed nowhere: each program makes its own. */
 #include "plan/passes.h"
@@ -71,6 +72,18 @@ static const char *free_limit(planner *b, const ir_node *n)
         return NULL; /* the piece is the operand */
     for (int i = 0; i < n->n_in && !why; i++) why = free_limit(b, n->in[i]);
     return why;
+}
+
+/* The engine could, but the variant says otherwise. */
+static const char *moved_cause(planner *b, const ir_node *n)
+{
+    int part = plan_movable_of(n);
+    if (!b->moved[part])
+        b->moved[part] = arena_printf(b->mem, "%s: %s", plan_movable_name(part),
+                                      b->p->options.host_said
+                                          ? "plan.host says so"
+                                          : "a pass is predicted to take less time so");
+    return b->moved[part];
 }
 
 /* NULL: the engine can do it. */
@@ -241,7 +254,11 @@ rc plan_place(planner *b)
         else if (node->op == IR_constant || plan_is_view(b, node) ||
                  stays_inside(b, node))
             at->at = PLACE_FREE;
-        else if ((at->cause = host_cause(b, node)) != NULL) at->at = PLACE_HOST;
+        else if (plan_moves(b, node)) {
+            at->at = PLACE_HOST;
+            at->moved = true;
+            if (!(at->cause = moved_cause(b, node))) return E_MEMORY;
+        } else if ((at->cause = host_cause(b, node)) != NULL) at->at = PLACE_HOST;
         else at->at = PLACE_ENGINE;
     }
     count_uses(b);

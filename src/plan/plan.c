@@ -70,6 +70,24 @@ static bool wants_windows(const plan *p)
     return p->caps.drops && o->weights == PLAN_STREAMED && has_gradients(p->given);
 }
 
+/* Masters are what the host reads: those of weights that stay on the engine are
+ * old; and values that carry factors are taken apart on the engine alone. */
+static rc check_moved(const planner *b)
+{
+    const plan *p = b->p;
+    if (!b->variant.on_host) return OK;
+    if (p->options.weights == PLAN_RESIDENT)
+        return err_hint(err_fail(E_CONFIG, "plan.host moves parts of the model to where "
+                                           "their weights are, but these stay on the "
+                                           "engine"),
+                        "plan.host=none, or plan.weights=streamed");
+    if (wants_windows(p))
+        return err_hint(err_fail(E_CONFIG, "plan.host cannot be combined with exponent "
+                                           "windows"),
+                        "plan.host=none, or plan.window=off");
+    return OK;
+}
+
 /* Which products are the engine's is known only when all are placed; what is
  * made then is placed like the rest. */
 static rc place(planner *b)
@@ -95,6 +113,7 @@ static rc run_passes(planner *b, const ir_graph *given)
 {
     plan *p = b->p;
     TRY_WHILE(ir_simplify(given, &p->given, NULL), "reading the graph");
+    TRY(check_moved(b));
     bool resident = p->options.weights == PLAN_RESIDENT && has_gradients(p->given);
     if (resident) TRY(plan_resident_split(b));
     TRY(plan_legal(b));
@@ -141,7 +160,12 @@ void plan_free(plan *p)
     if (!p) return;
     plan_free(p->update);
     for (int i = 0; i < p->n_programs; i++) ir_free(p->programs[i].graph);
-    for (int i = 0; i < p->n_steps; i++) ir_free(p->steps[i].graph);
+    for (int i = 0; i < p->n_steps; i++) {
+        bool shared = false;
+        for (int j = 0; j < i && !shared; j++)
+            shared = p->steps[j].graph == p->steps[i].graph;
+        if (!shared) ir_free(p->steps[i].graph);
+    }
     ir_free(p->given);
     ir_free(p->legal);
     arena_free(p->mem);

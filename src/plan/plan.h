@@ -29,6 +29,17 @@ typedef enum {
                    the update before; or what a step is predicted to take least time
                    with (weights.c), which a plan's own options then say */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
+/* Parts of a model that may go to the host (movable.c); sets of them are bits. */
+typedef enum {
+#define MOVABLE(name, ...) PLAN_MOVE_##name,
+#include "plan/movable.def"
+#undef MOVABLE
+    PLAN_MOVABLES
+} plan_movable;
+const char *plan_movable_name(int i); /* NULL past the end */
+const char *plan_movable_about(int i);
+/* "auto" (not said), "none", or names joined by commas. */
+rc plan_host_parse(const char *text, bool *said, unsigned *parts);
 /* AUTO: for training, where the device drops products. */
 typedef enum { PLAN_WINDOW_OFF, PLAN_WINDOW_ON, PLAN_WINDOW_AUTO } plan_windows;
 /* Values of the forward pass that the backward pass reads are stored, or made again:
@@ -44,6 +55,8 @@ typedef struct {
     plan_dw dw; /* where weight gradients are computed */
     plan_recompute recompute;
     int tiles;                 /* of the queries of attention; 0 = weighed */
+    bool host_said;            /* else it is weighed what the host does */
+    unsigned host;             /* said: these parts, bits 1 << plan_movable */
     bool rules_all;            /* also keep disputed rules that cost something */
     double memory_limit_bytes; /* refuse a plan that needs more; 0 = none */
     plan_windows window;       /* exponent windows (below); streamed weights only */
@@ -132,8 +145,9 @@ typedef struct {
  *                 then only (loss); without a buffer, d is `factor`
  *   MATMUL        (x, y) -> GRAD from element `at` on: fp16 operands, fp32 sums
  *   ADD           (x) -> GRAD from element `at` on
- *   EVAL          any op by the slow path: `graph` has inputs v0, v1, ... and
- *                 one output */
+ *   EVAL          `graph`: inputs v0, v1, ... in the order of .in, outputs in that
+ *                 of .out (one may lie in several buffers). In fp32 by vector
+ *                 kernels; ops that have none take the slow path */
 typedef enum {
     PLAN_HOST_EVAL,
     PLAN_HOST_EMBEDDING,
@@ -147,8 +161,9 @@ typedef struct {
     bool engine;
     int program; /* engine: index */
     plan_host host;
-    const ir_node *node; /* host: the op (attributes, shapes) */
-    ir_graph *graph;     /* EVAL */
+    const ir_node *node; /* host: the op (attributes, shapes); EVAL: the first */
+    const char *what;    /* host: what is done, in one word or several */
+    ir_graph *graph;     /* EVAL; equal steps share one */
     int64_t at;          /* MATMUL, ADD: first element of GRAD */
     int n_parts, n_loss; /* LOSS; n_loss 1: the last out is the loss */
     double factor;       /* LOSS */
@@ -294,6 +309,8 @@ struct plan {
 rc plan_build(const ir_graph *given, const dev_caps *caps, const plan_options *o,
               plan **out);
 void plan_free(plan *p);
+bool plan_host_has(ir_op op); /* a vector kernel (exec), or the slow path? */
+double plan_host_flops(const plan_step *s);            /* of its products */
 int plan_find_buffer(const plan *p, const char *name); /* named buffers; -1 */
 
 /* Check all that must hold after planning: every value made before it is read,

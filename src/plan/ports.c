@@ -141,7 +141,8 @@ static void mark_read(planner *b, int by, const plan_view *leaf, int n)
 {
     for (int i = 0; i < n; i++) {
         node_info *at = &b->info[leaf[i].base->id];
-        if (at->at == PLACE_ENGINE && at->item != by) at->read_outside = true;
+        bool ours = at->at == PLACE_ENGINE || at->moved;
+        if (ours && at->item != by) at->read_outside = true;
     }
 }
 
@@ -204,11 +205,13 @@ rc plan_find_ports(planner *b)
         plan_item *item = &b->items[i];
         int cap = 0;
         if (item->host != PLAN_HOST_ADD || item->engine) TRY(find_inputs(b, i, leaf));
-        if (!item->engine) continue;
-        for (int j = 0; j < item->n_nodes; j++)
-            if (b->info[item->nodes[j]->id].read_outside)
+        for (int j = 0; j < item->n_nodes; j++) {
+            const node_info *at = &b->info[item->nodes[j]->id];
+            if (at->read_outside && (item->engine || item->host == PLAN_HOST_EVAL))
                 TRY(add_port(b, &item->out, &item->n_out, &cap,
                              plan_view_of(b, item->nodes[j])));
+        }
+        if (!item->engine) continue;
         TRY(take_unused(b, item));
         sort_ports(b, item);
     }

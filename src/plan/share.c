@@ -194,6 +194,14 @@ rc plan_bake(const plan *p, int program, int n, const ir_binding *values, arena 
     return r;
 }
 
+/* Equal graphs make equal bytes, and most layers have one: it is written once. */
+static int written(const plan *p, const ir_graph *g, int n_baked)
+{
+    for (int i = 0; i < p->n_programs && !n_baked; i++)
+        if (!p->programs[i].n_baked && ir_same(p->programs[i].graph, g)) return i;
+    return -1;
+}
+
 static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
 {
     plan *p = b->p;
@@ -205,8 +213,11 @@ static rc share_one(planner *b, plan_item *item, uint64_t *hashes)
     TRY(list_baked(b, item, &baked, &n));
     TRY(plan_build_program(b, item, &g));
     arena *scratch = arena_new();
-    rc r = scratch ? emit(p, g, n, baked, o->n_baked, o->baked, scratch, &e) : E_MEMORY;
-    if (r == OK) {
+    rc r = scratch ? OK : E_MEMORY;
+    item->program = written(p, g, n);
+    if (r == OK && item->program < 0)
+        r = emit(p, g, n, baked, o->n_baked, o->baked, scratch, &e);
+    if (r == OK && item->program < 0) {
         uint64_t h = digest(&e);
         if (n && !o->n_baked) e.n_files = 0; /* zeros need not be kept */
         for (int i = 0; i < p->n_programs && item->program < 0; i++)

@@ -5,7 +5,8 @@
  * node of the same scope and direction that can run once those before it have;
  * what the host does waits until that program is closed. A layer's forward
  * nodes thus make one program and its backward nodes another, which is what
- * `share` needs: equal layers, equal programs. */
+ * `share` needs: equal layers, equal programs. What was moved to the host makes
+ * items in the same way. */
 #include "plan/grow.h"
 
 #include <string.h>
@@ -132,15 +133,12 @@ static plan_host host_work(const planner *b, const ir_node *n)
     return PLAN_HOST_EVAL;
 }
 
-static rc add_host(schedule *s, const ir_node *n)
+static rc add_host_item(schedule *s, const ir_node *n, const ir_node **nodes, int count)
 {
     planner *b = s->b;
     node_info *at = &b->info[n->id];
-    const ir_node **self = arena_array(b->mem, 1, sizeof *self);
-    if (!self) return E_MEMORY;
-    self[0] = n;
-    plan_item item = {.n_nodes = 1,
-                      .nodes = self,
+    plan_item item = {.n_nodes = count,
+                      .nodes = nodes,
                       .scope = n->scope,
                       .backward = n->backward,
                       .program = -1,
@@ -148,9 +146,18 @@ static rc add_host(schedule *s, const ir_node *n)
                       .sink = at->sink,
                       .cause = at->cause};
     if (!item.cause) item.cause = "a constant is handed out";
-    TRY(plan_item_add(b, &item));
-    at->item = b->n_items - 1;
-    if (at->partner) b->info[at->partner->id].item = at->item;
+    return plan_item_add(b, &item);
+}
+
+static rc add_host(schedule *s, const ir_node *n)
+{
+    node_info *at = &s->b->info[n->id];
+    const ir_node **self = arena_array(s->b->mem, 1, sizeof *self);
+    if (!self) return E_MEMORY;
+    self[0] = n;
+    TRY(add_host_item(s, n, self, 1));
+    at->item = s->b->n_items - 1;
+    if (at->partner) s->b->info[at->partner->id].item = at->item;
     made(s, n, 1);
     return OK;
 }
@@ -178,6 +185,12 @@ static rc add_stored_sinks(schedule *s, bool *done)
     return OK;
 }
 
+/* What sums straight into a gradient waits for nobody and makes nobody wait. */
+static bool runs_with_others(const planner *b, const ir_node *n)
+{
+    return b->info[n->id].moved && b->info[n->id].sink < 0;
+}
+
 /* All that can be done now: host nodes may follow from one another. */
 static rc add_host_nodes(schedule *s, bool *sinks_done)
 {
@@ -186,7 +199,8 @@ static rc add_host_nodes(schedule *s, bool *sinks_done)
         again = false;
         for (int i = 0; i < b->g->n_nodes; i++) {
             const ir_node *n = b->g->nodes[i];
-            if (b->info[i].at == PLACE_ENGINE || !ready(s, n)) continue;
+            if (b->info[i].at == PLACE_ENGINE || runs_with_others(b, n) || !ready(s, n))
+                continue;
             TRY(add_host(s, n));
             again = true;
         }
@@ -216,6 +230,25 @@ static bool same_key(const planner *b, const ir_node *x, const ir_node *y)
         return other >= 0 && other / k == layer / k;
     }
     return strcmp(x->scope, y->scope) == 0;
+}
+
+/* What was moved to the host: all of the scope and direction of `first` that can run
+ * from there on, as in a program. */
+static rc add_moved(schedule *s, const ir_node *first)
+{
+    planner *b = s->b;
+    int n = 0, all = b->g->n_nodes;
+    const ir_node **nodes = arena_array(b->mem, (size_t)(all - first->id), sizeof *nodes);
+    if (!nodes) return E_MEMORY;
+    for (int i = first->id; i < all; i++) {
+        const ir_node *node = b->g->nodes[i];
+        if (!runs_with_others(b, node) || !ready(s, node) || !same_key(b, node, first))
+            continue;
+        nodes[n++] = node;
+        b->info[i].item = b->n_items;
+        made(s, node, 1);
+    }
+    return add_host_item(s, first, nodes, n);
 }
 
 /* Nodes of the same scope and direction that can run in one program from
@@ -294,7 +327,16 @@ static void hand_out_outputs(planner *b)
         if (!plan_is_gradient(b->g->outputs[i].name)) hand_out(b, b->g->outputs[i].node);
 }
 
-/* Host work that is ready goes first, then one program, and again. */
+/* Left to be put into a program, or into what the host does in its place. */
+static bool waits(const planner *b, const ir_node *n)
+{
+    bool here = b->info[n->id].at == PLACE_ENGINE || runs_with_others(b, n);
+    return here && b->info[n->id].item < 0 && runs(b, n);
+}
+
+/* Host work that only the host does goes first, as soon as it can; then a program, or
+ * what was moved, from the first node on that can run: parts of a gradient that read
+ * values of the forward pass alone can run long before they are wanted. And again. */
 rc plan_split(planner *b)
 {
     schedule s = {.b = b};
@@ -303,17 +345,14 @@ rc plan_split(planner *b)
     hand_out_outputs(b);
     TRY(find_users(&s));
     for (int from = 0;;) {
+        ir_node *const *n = b->g->nodes;
         TRY(add_host_nodes(&s, sinks_done));
-        while (from < b->g->n_nodes &&
-               (b->info[from].at != PLACE_ENGINE || b->info[from].item >= 0 ||
-                !runs(b, b->g->nodes[from])))
-            from++;
+        while (from < b->g->n_nodes && !waits(b, n[from])) from++;
         int next = from;
-        while (next < b->g->n_nodes &&
-               (b->info[next].at != PLACE_ENGINE || !ready(&s, b->g->nodes[next])))
-            next++;
+        while (next < b->g->n_nodes && !(waits(b, n[next]) && ready(&s, n[next]))) next++;
         if (next == b->g->n_nodes) break;
-        TRY(add_program(&s, b->g->nodes[next]));
+        if (b->info[next].at == PLACE_ENGINE) TRY(add_program(&s, n[next]));
+        else TRY(add_moved(&s, n[next]));
     }
     for (int i = 0; i < b->g->n_nodes; i++)
         if (runs(b, b->g->nodes[i]) && b->info[i].item < 0)

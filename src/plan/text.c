@@ -9,7 +9,7 @@
 
 /* How the host does it, for people. */
 static const char *host_words[] = {
-    [PLAN_HOST_EVAL] = "slow path",
+    [PLAN_HOST_EVAL] = "computed",
     [PLAN_HOST_EMBEDDING] = "look-up",
     [PLAN_HOST_EMBEDDING_DW] = "summed into the gradient",
     [PLAN_HOST_LOSS] = "loss",
@@ -19,7 +19,7 @@ static const char *host_words[] = {
 
 static const char *what(const plan *p, const plan_step *s)
 {
-    return s->engine ? p->programs[s->program].name : ir_op_name(s->node->op);
+    return s->engine ? p->programs[s->program].name : s->what;
 }
 
 static void print_programs(const plan *p, str *out)
@@ -45,7 +45,7 @@ static const char *param_of(const plan *p, const plan_step *s)
 static bool same_line(const plan_step *x, const plan_step *y)
 {
     return !x->engine && !y->engine && x->host == y->host &&
-           x->background == y->background && x->node->op == y->node->op &&
+           x->background == y->background && strcmp(x->what, y->what) == 0 &&
            strcmp(x->scope, y->scope) == 0 && strcmp(x->cause, y->cause) == 0 &&
            x->n_wait == y->n_wait &&
            (!x->n_wait ||

@@ -61,9 +61,7 @@ rc plan_blocks(const plan *p, arena *mem, plan_block **out, int *n, double *end_
         double t = free_at[lane];
         for (int j = 0; j < s->n_wait; j++)
             t = fmax(t, all[s->wait[j]].from_ms + all[s->wait[j]].ms);
-        const char *name = s->engine ? p->programs[s->program].name
-                                     : ir_op_name(s->node->op);
-        if (s->host == PLAN_HOST_ADD && !s->engine) name = "add";
+        const char *name = s->engine ? p->programs[s->program].name : s->what;
         all[i] = (plan_block){lane, name, s->scope, s->cause, t, s->predicted_ms};
         free_at[lane] = t + s->predicted_ms;
         end = fmax(end, free_at[lane]);

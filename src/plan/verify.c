@@ -23,8 +23,8 @@ static rc bad(const plan *p, int step, const char *what, int buffer)
     const char *name = buffer >= 0 && p->buffers[buffer].name ? p->buffers[buffer].name
                                                               : "";
     return err_fail(E_FAILED, "plan: step %d (%s of '%s') %s buffer %d %s", step,
-                    s->engine ? p->programs[s->program].name : ir_op_name(s->node->op),
-                    s->scope, what, buffer, name);
+                    s->engine ? p->programs[s->program].name : s->what, s->scope, what,
+                    buffer, name);
 }
 
 /* What holds a value before the first step of a pass. */

@@ -98,6 +98,33 @@ static void set_windows(plan_variant *v, int way)
     v->scale_operands = way == 1;
 }
 
+/* Values on their way to the host carry no factors (windows), and weights have to be
+ * there. What is no part of the model is not asked about. */
+static int count_moves(const task *t, int part)
+{
+    const plan *p = t->best;
+    bool open = !(t->o && t->o->host_said) && !t->fitted && !p->window &&
+                p->options.weights == PLAN_STREAMED;
+    for (int i = 0; open && i < p->legal->n_nodes; i++)
+        if (p->legal->nodes[i]->type == IR_FP16 &&
+            plan_movable_of(p->legal->nodes[i]) == part)
+            return 2;
+    return 0;
+}
+
+#define MOVABLE(name, ...)                                  \
+    static int count_##name(const task *t)                  \
+    {                                                       \
+        return count_moves(t, PLAN_MOVE_##name);            \
+    }                                                       \
+    static void set_##name(plan_variant *v, int way)        \
+    {                                                       \
+        unsigned bit = 1u << PLAN_MOVE_##name;              \
+        v->on_host = (v->on_host & ~bit) | (way ? bit : 0); \
+    }
+#include "plan/movable.def"
+#undef MOVABLE
+
 static const decision decisions[] = {
     {"weight gradients",
      "the host sums in fp32, so the engine has to gain 5 % of a pass",
@@ -123,6 +150,15 @@ static const decision decisions[] = {
      {"on weights and the loss", "on operands"},
      count_windows,
      set_windows},
+#define MOVABLE(name, ...)                                                          \
+    {#name,                                                                         \
+     "the engine need not wait for its own, so the host has to gain 5 % of a pass", \
+     0.05,                                                                          \
+     {"engine", "host"},                                                            \
+     count_##name,                                                                  \
+     set_##name},
+#include "plan/movable.def"
+#undef MOVABLE
 };
 
 /* ---- asking ---- */
@@ -308,6 +344,7 @@ static rc build_first(task *t)
     t->v.tiles = t->o ? t->o->tiles : 0;
     t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
     t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
+    t->v.on_host = t->o && t->o->host_said ? t->o->host : 0;
     plan_variant usual = t->v;
     TRY(build_other(t, usual, &t->best, &t->refused));
     if (t->best) return OK;

@@ -90,6 +90,7 @@ static const char *resident_cannot(const plan_options *o)
     if (o->accumulates)
         return "several passes make an update, and nothing adds up what stays on the "
                "engine";
+    if (o->host_said && o->host) return "plan.host names parts that need weights there";
     return o->dw == PLAN_DW_HOST ? "plan.dw says host" : NULL;
 }
 

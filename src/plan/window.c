@@ -460,7 +460,7 @@ rc plan_window_pass(planner *b)
     window s = {.b = b, .from = b->g};
     rc r = OK;
     for (s.round = 0; s.round < 2 && r == OK; s.round++) {
-        s.l = (legal){b, ir_new()};
+        s.l = (legal){.b = b, .to = ir_new()};
         if (!s.l.to) return E_MEMORY;
         r = rewrite(&s);
         if (s.round == 1 && r == OK) r = adopt(&s);

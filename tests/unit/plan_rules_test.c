@@ -69,7 +69,7 @@ static outcome try(size_t i, const char *words, uint64_t off)
     net t = edge_net(i);
     outcome out = {OK, false, ""};
     char uri[64];
-    plan_options o = {.dw = PLAN_DW_AUTO};
+    plan_options o = {.host_said = true}; /* all of it on the engine */
     o.guards_off[0] = off;
     snprintf(uri, sizeof uri, "emu:%s,rules=all%s", edge_graphs[i].chip, words);
     carry_out(&t, uri, &o, &out);
