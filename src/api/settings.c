@@ -77,6 +77,7 @@ void config_plan(const config *c, plan_options *out)
 {
     const char *weights = config_text(c, OPT_plan_weights);
     const char *dw = config_text(c, OPT_plan_dw);
+    const char *loss = config_text(c, OPT_plan_loss);
     const char *window = config_text(c, OPT_plan_window);
     const char *again = config_text(c, OPT_plan_recompute);
     bool host_said;
@@ -98,6 +99,9 @@ void config_plan(const config *c, plan_options *out)
                      : !strcmp(again, "elements") ? PLAN_RECOMPUTE_ELEMENTS
                      : !strcmp(again, "layers")   ? PLAN_RECOMPUTE_LAYERS
                                                   : PLAN_RECOMPUTE_AUTO,
+        .loss = !strcmp(loss, "host")     ? PLAN_LOSS_HOST
+                : !strcmp(loss, "engine") ? PLAN_LOSS_ENGINE
+                                          : PLAN_LOSS_AUTO,
         .host_said = host_said,
         .host = host,
         .window = !strcmp(window, "on")    ? PLAN_WINDOW_ON

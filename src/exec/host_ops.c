@@ -5,6 +5,7 @@
  * on the number of threads. */
 #include "exec/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { BLOCK = 32 }; /* channels of a task in table look-ups */
@@ -158,6 +159,45 @@ static rc compute_loss(exec *x, const plan_step *s, host_work *w)
     return OK;
 }
 
+/* What is left of a loss whose sums the engine has made: each column reads one logit. */
+static rc finish_loss(exec *x, const plan_step *s, host_work *w)
+{
+    const ir_node *n = s->node;
+    int64_t columns = n->in[0]->shape.d[3], vocab = n->in[0]->shape.d[1];
+    const plan_buffer *q = x->p->buffers;
+    float *base = w->floats, *sums = base + columns;
+    void *p, *memory;
+    double all = 0;
+    int64_t counted = 0;
+    TRY(exec_memory(x, s->in[s->n_parts], &memory));
+    const int32_t *ids = memory;
+    for (int64_t t = 0; t < columns; t++)
+        if (ids[t] >= vocab)
+            return err_fail(E_SHAPE,
+                            "target %d of column %lld is outside the vocabulary of %lld",
+                            (int)ids[t], (long long)t, (long long)vocab);
+    TRY(exec_read(x, s->in[s->n_parts + 1], base));
+    TRY(exec_read(x, s->in[s->n_parts + 2], sums));
+    for (int64_t i = 0, row = 0; i < s->n_parts; i++) {
+        const plan_buffer *part = &q[s->in[i]];
+        int64_t stride = part->row == part->row_stride ? columns : part->row_stride;
+        int64_t rows = ir_count(part->logical) / columns;
+        TRY(open_operand(x, s->in[i], &p));
+        for (int64_t t = 0; t < columns; t++) {
+            int64_t at = ids[t] - row;
+            if (ids[t] < 0 || at < 0 || at >= rows) continue;
+            double logit = half_to_float(((const half *)p)[at * stride + t]);
+            all += (double)base[t] + log((double)sums[t] * n->attr.scale) - logit;
+            counted++;
+        }
+        TRY(close_operand(x, s->in[i]));
+        row += rows;
+    }
+    TRY(exec_memory(x, s->out[0], &p));
+    *(float *)p = (float)(counted ? all / (double)counted : 0);
+    return OK;
+}
+
 /* ---- weight gradients ---- */
 /* Operand j as a matrix of `rows` by `cols`, after its transposition. */
 static kern_mat matrix(const exec *x, const plan_step *s, int j, const void *p)
@@ -218,6 +258,7 @@ rc exec_host_run(exec *x, int step)
     case PLAN_HOST_EMBEDDING_DW:
         return look_up(x, s, true);
     case PLAN_HOST_LOSS:
+        if (s->node->op == IR_target_loss) return finish_loss(x, s, &x->work[step]);
         return compute_loss(x, s, &x->work[step]);
     case PLAN_HOST_MATMUL:
         return multiply(x, s);
@@ -240,6 +281,11 @@ rc exec_host_prepare(exec *x, int step)
         size_t m, n, k;
         product_size(s->node, &m, &n, &k);
         return kern_gemm_reserve(x->k, m, n, k);
+    }
+    if (s->host == PLAN_HOST_LOSS && s->node->op == IR_target_loss) {
+        size_t columns = (size_t)s->node->in[0]->shape.d[3];
+        w->floats = arena_array(x->mem, 2 * columns, sizeof *w->floats);
+        return w->floats ? OK : E_MEMORY;
     }
     if (s->host == PLAN_HOST_LOSS) {
         w->loss = arena_array(x->mem, (size_t)s->node->in[0]->shape.d[3],

@@ -267,3 +267,33 @@ rc ir_eval_cross_entropy_dx(const ir_node *n, const double *const *in, double *o
     }
     return OK;
 }
+
+/* ---- a loss that a device computes ----
+ * A product of target_code with the same code of +-1 of any row of the vocabulary is
+ * d n/2 at the target and at least d less elsewhere. */
+rc ir_eval_target_code(const ir_node *n, const double *const *in, double *out)
+{
+    const int64_t bits = n->shape.d[1] - 1, t = n->shape.d[3];
+    double count;
+    TRY(counted(in[0], t, n->attr.vocab, &count));
+    for (int64_t j = 0; j < t; j++) {
+        double d = in[0][j] >= 0 ? in[1][0] / count : 0;
+        int64_t id = in[0][j] >= 0 ? (int64_t)in[0][j] : 0;
+        for (int64_t i = 0; i < bits; i++) out[i * t + j] = id >> i & 1 ? d / 2 : -d / 2;
+        out[bits * t + j] = d;
+    }
+    return OK;
+}
+
+rc ir_eval_target_loss(const ir_node *n, const double *const *in, double *out)
+{
+    const int64_t v = n->in[0]->shape.d[1], t = n->in[0]->shape.d[3];
+    double count, sum = 0;
+    TRY(counted(in[1], t, v, &count));
+    for (int64_t j = 0; j < t; j++)
+        if (in[1][j] >= 0)
+            sum += in[2][j] + log(in[3][j] * n->attr.scale) -
+                   in[0][(int64_t)in[1][j] * t + j];
+    out[0] = count > 0 ? sum / count : 0;
+    return OK;
+}

@@ -162,6 +162,9 @@ ir_node *ir_attention(ir_graph *g, ir_node *q, ir_node *k, ir_node *v, int heads
 ir_node *ir_embedding(ir_graph *g, ir_node *table, ir_node *ids); /* ids int32 [T] */
 ir_node *ir_cross_entropy(ir_graph *g, ir_node *logits,
                           ir_node *ids); /* ids < 0 are not counted; -> fp32 [1] */
+/* Bits that tell the ids of a vocabulary apart; target_code has as many rows and one
+ * more: bit i of an id below 2^n is +d/2 or -d/2, and all of an id < 0 is 0. */
+int ir_target_bits(int64_t vocab);
 /* Any op from its parts (the text reader and rewriters use this). Copies
  * attr; checks everything. */
 ir_node *ir_make(ir_graph *g, ir_op op, int n_in, ir_node *const *in, ir_type t,

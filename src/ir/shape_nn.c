@@ -263,14 +263,52 @@ rc ir_rule_cross_entropy(ir_draft *d)
     return OK;
 }
 
+static rc need_one(const ir_draft *d, int i)
+{
+    char a[64];
+    if (d->in[i]->type == IR_FP32 && ir_shape_eq(d->in[i]->shape, ir_s1(1))) return OK;
+    return ir_bad(d, "d must be fp32 [1], got %s %s", ir_type_name(d->in[i]->type),
+                  ir_shape_text(a, d->in[i]->shape));
+}
+
 rc ir_rule_cross_entropy_dx(ir_draft *d)
+{
+    TRY(ir_rule_cross_entropy(d));
+    TRY(need_one(d, 2));
+    d->shape = d->in[0]->shape;
+    d->type = d->in[0]->type;
+    return OK;
+}
+
+int ir_target_bits(int64_t vocab)
+{
+    int n = 1;
+    while (n < 62 && (int64_t)1 << n < vocab) n++;
+    return n;
+}
+
+rc ir_rule_target_code(ir_draft *d)
+{
+    TRY(need_ids(d, 0, 0));
+    TRY(need_one(d, 1));
+    if (d->attr.vocab < 1)
+        return ir_bad(d, "vocab must be 1 or more, got %lld", (long long)d->attr.vocab);
+    d->shape = ir_s4(1, ir_target_bits(d->attr.vocab) + 1, 1, d->in[0]->shape.d[0]);
+    d->type = IR_FP16;
+    return OK;
+}
+
+rc ir_rule_target_loss(ir_draft *d)
 {
     char a[64];
     TRY(ir_rule_cross_entropy(d));
-    if (d->in[2]->type != IR_FP32 || !ir_shape_eq(d->in[2]->shape, ir_s1(1)))
-        return ir_bad(d, "d must be fp32 [1], got %s %s", ir_type_name(d->in[2]->type),
-                      ir_shape_text(a, d->in[2]->shape));
-    d->shape = d->in[0]->shape;
-    d->type = d->in[0]->type;
+    for (int i = 2; i < 4; i++)
+        if (!ir_is_real(d->in[i]->type) ||
+            !ir_shape_eq(d->in[i]->shape, ir_s4(1, 1, 1, d->in[0]->shape.d[3])))
+            return ir_bad(d, "operand %d must have one value a column, got %s %s", i,
+                          ir_type_name(d->in[i]->type),
+                          ir_shape_text(a, d->in[i]->shape));
+    if (!(d->attr.scale > 0) || isinf(d->attr.scale))
+        return ir_bad(d, "scale must be finite and above 0, got %g", d->attr.scale);
     return OK;
 }

@@ -68,7 +68,8 @@ enum {
               AT(inverse),
     AT_attention = AT(heads) | AT(kv_heads) | AT(head_dim) | AT(batch) | AT(scale),
     AT_attention_d = AT_attention | AT(index),
-    AT_vocab = AT(vocab)
+    AT_vocab = AT(vocab),
+    AT_scale = AT(scale)
 };
 
 /* ---- operations ---- */

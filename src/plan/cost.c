@@ -144,6 +144,8 @@ bool plan_host_has(ir_op op)
     case IR_embedding_dw:
     case IR_cross_entropy:
     case IR_cross_entropy_dx:
+    case IR_target_code:
+    case IR_target_loss:
         return false;
     default:
         return true;
@@ -217,8 +219,11 @@ double plan_cost_host_step(const planner *b, const plan_step *s)
         return plan_cost_host(b, DEV_HOST_CAST, 4 * count);
     case PLAN_HOST_EMBEDDING_DW: /* as many rows as there are ids, not the table */
         return plan_cost_host(b, DEV_HOST_PASS, (double)ir_count(s->node->in[1]->shape));
-    case PLAN_HOST_LOSS:
-        return plan_cost_host(b, DEV_HOST_EXP, (double)ir_count(s->node->in[0]->shape));
+    case PLAN_HOST_LOSS: /* of target_loss one element a column is left */
+        if (s->node->op == IR_target_loss)
+            count = (double)ir_count(s->node->in[2]->shape);
+        else count = (double)ir_count(s->node->in[0]->shape);
+        return plan_cost_host(b, DEV_HOST_EXP, count);
     case PLAN_HOST_ADD:
         return plan_cost_host(b, DEV_HOST_PASS, count);
     case PLAN_HOST_EVAL:

@@ -1,9 +1,10 @@
-/* legal.c - the graph a device can hold: drive the rewrites, twice.
+/* legal.c - the graph a device can hold: drive the rewrites, twice or three times.
  *
  * Round one takes layers apart (attention, norms, rotary positions); round two
- * brings primitive ops under the device's rules. After each round the graph is
- * simplified, so that the parts of a forward attention and those its gradient
- * made for itself become one. The result is ordinary IR: the oracle computes
+ * brings primitive ops under the device's rules; if the variant says so, round three
+ * makes losses of the engine's ops, by the pieces of logits that round two made. After
+ * each round the graph is simplified, so that the parts of a forward attention and those
+ * its gradient made for itself become one. The result is ordinary IR: the oracle computes
  * the same values from it as from the graph given, which tests use. */
 #include "plan/legal.h"
 
@@ -44,6 +45,12 @@ static const legal_rule primitives[IR_OPS] = {
     [IR_real_div] = legal_mul,
 };
 
+static const legal_rule losses[IR_OPS] = {
+    [IR_cross_entropy] = legal_loss,
+    [IR_cross_entropy_dx] = legal_loss_dx,
+    [IR_slice] = legal_loss_piece,
+};
+
 /* The host does these as they are; a long product has pieces there as well, which
  * share their weights and the loss's logits with those of the engine. */
 static bool stays_whole(const planner *b, const ir_node *n)
@@ -66,7 +73,8 @@ static rc rewrite(planner *b, const ir_graph *from, const legal_rule *rules, ir_
         ir_scope(to, old->scope, old->backward);
         to->made_for = old->made_for;
         /* Rules speak of fp16 values; what is not fp16 stays on the host. */
-        bool ours = rules[old->op] && old->type == IR_FP16 && !stays_whole(b, old);
+        bool ours = rules[old->op] && !stays_whole(b, old) &&
+                    (old->type == IR_FP16 || old->op == IR_cross_entropy);
         map[i] = ours ? rules[old->op](&l, old, in) : legal_copy(&l, old, in);
         /* nothing made, and no constructor complained: no memory for its parts */
         if (!map[i] && ir_rc(to) == OK) return E_MEMORY;
@@ -98,6 +106,13 @@ rc plan_legal(planner *b)
     rc r = round_of(b, flat, primitives, &p->legal);
     ir_free(flat);
     if (r != OK) return err_while(r, "bringing ops under the device's rules");
+    if (b->variant.loss_on_engine) {
+        flat = p->legal;
+        p->legal = NULL;
+        r = round_of(b, flat, losses, &p->legal);
+        ir_free(flat);
+        if (r != OK) return err_while(r, "making losses of the engine's ops");
+    }
     b->g = p->legal;
     return OK;
 }

@@ -40,6 +40,13 @@ ir_node *legal_reduce(legal *l, const ir_node *n, ir_node *const *in);
 ir_node *legal_matmul(legal *l, const ir_node *n, ir_node *const *in);
 ir_node *legal_mul(legal *l, const ir_node *n, ir_node *const *in);
 
+/* Third round, where the variant says so: losses (legal_loss.c). */
+ir_node *legal_loss(legal *l, const ir_node *n, ir_node *const *in);
+ir_node *legal_loss_dx(legal *l, const ir_node *n, ir_node *const *in);
+ir_node *legal_loss_piece(legal *l, const ir_node *n, ir_node *const *in);
+
+/* x y, or of either transposed, in pieces that no axis of is too long. */
+ir_node *legal_product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty);
 /* Joined two by two, as evenly as it goes. */
 ir_node *legal_join(legal *l, int n, ir_node *const *x, int axis);
 ir_node *legal_repeat(legal *l, ir_node *x, int axis, int64_t times);

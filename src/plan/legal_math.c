@@ -47,8 +47,6 @@ ir_node *legal_reduce(legal *l, const ir_node *n, ir_node *const *in)
 }
 
 /* ---- products ---- */
-static ir_node *product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty);
-
 /* Which axis of the product is too long? Rows and columns: pieces are joined.
  * The inner axis: pieces are added. */
 static ir_node *in_pieces(legal *l, ir_node *x, ir_node *y, bool tx, bool ty, int which,
@@ -66,7 +64,7 @@ static ir_node *in_pieces(legal *l, ir_node *x, ir_node *y, bool tx, bool ty, in
         int y_axis = (which == 1) == !ty ? r - 1 : r - 2;
         ir_node *px = cut_x ? legal_cut(l, x, x_axis, at, len) : x;
         ir_node *py = cut_y ? legal_cut(l, y, y_axis, at, len) : y;
-        part[count] = product(l, px, py, tx, ty);
+        part[count] = legal_product(l, px, py, tx, ty);
         sum = which != 2 || !sum ? part[count] : ir_add(l->to, sum, part[count]);
         count++;
     }
@@ -74,7 +72,7 @@ static ir_node *in_pieces(legal *l, ir_node *x, ir_node *y, bool tx, bool ty, in
 }
 
 /* Pieces of a product are products again, until every axis fits. */
-static ir_node *product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty)
+ir_node *legal_product(legal *l, ir_node *x, ir_node *y, bool tx, bool ty)
 {
     if (!x || !y) return NULL;
     int r = x->shape.rank;
@@ -127,7 +125,7 @@ ir_node *legal_matmul(legal *l, const ir_node *n, ir_node *const *in)
         if (flat)
             v[k] = ir_reshape(g, v[k], ir_s4(1, batch, f.d[s.rank - 2], f.d[s.rank - 1]));
     }
-    return ir_reshape(g, product(l, v[0], v[1], n->attr.tx, n->attr.ty), s);
+    return ir_reshape(g, legal_product(l, v[0], v[1], n->attr.tx, n->attr.ty), s);
 }
 
 /* ---- a scalar that fp16 cannot hold ---- */

@@ -172,6 +172,8 @@ static rc fill_loss(stepper *t, const ir_node *n)
         else TRY(push_node(t, false, d));
         TRY(push_result(t, n));
     }
+    for (int i = 2; n->op == IR_target_loss && i < 4; i++)
+        TRY(push_node(t, false, n->in[i]));
     s->n_loss = loss != NULL;
     return loss ? push_node(t, true, loss) : OK;
 }

@@ -98,7 +98,8 @@ typedef struct {
     int tiles;                /* of queries, of each attention; 0, 1: whole */
     plan_recompute recompute; /* AUTO: NONE */
     bool scale_operands; /* exponent windows: also where a weight or the loss could */
-    unsigned on_host;    /* parts that are the host's: bits 1 << plan_movable */
+    bool loss_on_engine;
+    unsigned on_host; /* parts that are the host's: bits 1 << plan_movable */
 } plan_variant;
 
 typedef struct {
@@ -140,7 +141,8 @@ bool plan_moves(const planner *b, const ir_node *n); /* to the host, by the vari
 /* ---- window: after a first place, which is done again for the new graph ---- */
 rc plan_window_pass(planner *b);
 bool plan_is_peaks(const char *output); /* "peaks:SCOPE" */
-/* Can the kernel of losses do this cross_entropy or cross_entropy_dx? */
+bool plan_is_loss(const ir_node *n);    /* reads logits, in parts if it must */
+/* Can the host do this loss where its logits lie? */
 bool plan_loss_fits(const planner *b, const ir_node *n);
 /* Weight gradients, and how they reach the gradients (gradients.c). */
 rc plan_place_gradients(planner *b);

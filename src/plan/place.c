@@ -139,12 +139,18 @@ static void place_joins(planner *b)
         }
         if (join)
             at->at = PLACE_JOINED, at->cause = "its readers take the parts one by one";
-        bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
+        bool loss = plan_is_loss(n);
         for (int j = 0; j < n->n_in; j++) {
             bool can = (loss && j == 0) || join || (n->op == IR_reshape && at->parts_do);
             if (!can) b->info[n->in[j]->id].parts_do = false;
         }
     }
+}
+
+bool plan_is_loss(const ir_node *n)
+{
+    return n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx ||
+           n->op == IR_target_loss;
 }
 
 /* The kernel of losses reads logits, and writes their gradient, in rows of one
@@ -167,7 +173,7 @@ bool plan_loss_fits(const planner *b, const ir_node *n)
         if (stride && own != stride) return false;
         stride = own;
     }
-    return n->op == IR_cross_entropy || plan_pieces_stride(b, n) == stride;
+    return n->op != IR_cross_entropy_dx || plan_pieces_stride(b, n) == stride;
 }
 
 static bool depends(const ir_node *n, const ir_node *on)

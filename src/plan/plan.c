@@ -97,6 +97,12 @@ static rc place(planner *b)
     memcpy(kept, p->kept, sizeof kept);
     TRY(plan_place(b));
     if (!wants_windows(p)) return OK;
+    if (b->variant.loss_on_engine) {
+        err_fail(E_CONFIG,
+                 "plan.loss=engine, but with exponent windows the host puts the "
+                 "factor of the loss on its gradient");
+        return err_hint(E_CONFIG, "plan.loss=auto, or plan.window=off");
+    }
     if (p->options.weights != PLAN_STREAMED)
         return err_fail(E_CONFIG,
                         "plan.window moves factors of streamed weights; these %s",

@@ -29,6 +29,7 @@ typedef enum {
                    the update before; or what a step is predicted to take least time
                    with (weights.c), which a plan's own options then say */
 typedef enum { PLAN_DW_AUTO, PLAN_DW_HOST, PLAN_DW_ENGINE } plan_dw;
+typedef enum { PLAN_LOSS_AUTO, PLAN_LOSS_HOST, PLAN_LOSS_ENGINE } plan_loss;
 /* Parts of a model that may go to the host (movable.c); sets of them are bits. */
 typedef enum {
 #define MOVABLE(name, ...) PLAN_MOVE_##name,
@@ -52,7 +53,8 @@ typedef enum {
 } plan_recompute;
 typedef struct {
     plan_weights weights;
-    plan_dw dw; /* where weight gradients are computed */
+    plan_dw dw;     /* where weight gradients are computed */
+    plan_loss loss; /* where cross-entropy and its gradient are */
     plan_recompute recompute;
     int tiles;                 /* of the queries of attention; 0 = weighed */
     bool host_said;            /* else it is weighed what the host does */
@@ -142,7 +144,8 @@ typedef struct {
  *   EMBEDDING_DW  (ids, dy) -> GRAD, added row by row
  *   LOSS          (n_parts of the logits, ids, [d]) -> (n_parts of d_logits,
  *                 [loss]); the node is cross_entropy_dx, or cross_entropy and
- *                 then only (loss); without a buffer, d is `factor`
+ *                 then only (loss); without a buffer, d is `factor`. Of
+ *                 target_loss: (parts of the logits, ids, base, sums) -> (loss)
  *   MATMUL        (x, y) -> GRAD from element `at` on: fp16 operands, fp32 sums
  *   ADD           (x) -> GRAD from element `at` on
  *   EVAL          `graph`: inputs v0, v1, ... in the order of .in, outputs in that

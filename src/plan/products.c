@@ -3,8 +3,9 @@
  *
  * A product with a weight is called by the weight: "q_proj". Of attention, the
  * product that a softmax reads is "scores", and the one that reads a softmax
- * "averages". Products with a constant only add up (norms do): "sums"; those that a
- * program is given besides, to lay out rows that are padded, are "padding". What hands a
+ * "averages". Products with a constant only add up (norms and losses do): "sums"; but
+ * that of a loss with its targets' code is "targets", and those that a program is given
+ * besides, to lay out rows that are padded, are "padding". What hands a
  * gradient back has the name of the product it belongs to: of Y = A B these are dA = dY
  * B^T and dB = A^T dY, so each still has one operand of the forward product, and that
  * tells which it was. */
@@ -125,6 +126,8 @@ static const char *name_of(const naming *k, const ir_node *n)
     arena *mem = k->b->mem;
     const ir_node *x[2] = {origin(n->in[0]), origin(n->in[1])};
     const char *gradient = k->gradient[n->id];
+    for (int j = 0; j < 2; j++)
+        if (x[j]->op == IR_target_code) return "targets";
     if (only_sums(n)) return "sums";
     if (gradient) return short_name(mem, gradient + strlen("grad:"));
     for (int j = 0; j < 2; j++)

@@ -128,8 +128,7 @@ static plan_host host_work(const planner *b, const ir_node *n)
     if (n->op == IR_matmul && at->sink >= 0) return PLAN_HOST_MATMUL;
     if (n->op == IR_embedding && n->in[0]->op == IR_param && n->in[1]->op == IR_input)
         return PLAN_HOST_EMBEDDING;
-    bool loss = n->op == IR_cross_entropy || n->op == IR_cross_entropy_dx;
-    if (loss && plan_loss_fits(b, n)) return PLAN_HOST_LOSS;
+    if (plan_is_loss(n) && plan_loss_fits(b, n)) return PLAN_HOST_LOSS;
     return PLAN_HOST_EVAL;
 }
 

@@ -75,6 +75,30 @@ static void set_tiles(plan_variant *v, int way)
     v->tiles = 1 << way;
 }
 
+/* Of a training pass. A test of a model reports its loss, and that stays the host's
+ * in fp32. With exponent windows the host puts a factor on the gradient. Of fewer
+ * targets than LEAST_TARGETS a pass has an overflow with the largest loss scale:
+ * codes are up to bits/2 times larger than the gradient itself (legal_loss.c). */
+enum { LEAST_TARGETS = 64 };
+static int count_loss(const task *t)
+{
+    bool open = !t->o || t->o->loss == PLAN_LOSS_AUTO;
+    const ir_graph *g = t->best->given;
+    if (!open || t->best->window) return 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const ir_node *n = g->nodes[i];
+        if (n->op == IR_cross_entropy_dx && n->type == IR_FP16 &&
+            n->shape.d[3] >= LEAST_TARGETS)
+            return 2;
+    }
+    return 0;
+}
+
+static void set_loss(plan_variant *v, int way)
+{
+    v->loss_on_engine = way == 1;
+}
+
 static int count_recompute(const task *t)
 {
     bool open = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
@@ -132,6 +156,12 @@ static const decision decisions[] = {
      {"host", "engine"},
      count_gradients,
      set_gradients},
+    {"cross-entropy",
+     "the host's gradient is rounded once, so the engine has to gain 5 % of a pass",
+     0.05,
+     {"host", "engine"},
+     count_loss,
+     set_loss},
     {"query tiles",
      "each step to more has to gain 1 % of a pass",
      0.01,
@@ -342,6 +372,7 @@ static rc build_first(task *t)
     bool again = !t->o || t->o->recompute == PLAN_RECOMPUTE_AUTO;
     t->v.layers = 1;
     t->v.tiles = t->o ? t->o->tiles : 0;
+    t->v.loss_on_engine = t->o && t->o->loss == PLAN_LOSS_ENGINE;
     t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
     t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
     t->v.on_host = t->o && t->o->host_said ? t->o->host : 0;

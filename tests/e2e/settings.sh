@@ -54,6 +54,8 @@ complains "passes for weights that are not baked" 2 "plan.bake_every is 2, but p
     train tiny.conf data.text=long.txt plan.bake_every=2
 complains "gradients that do not stay where weights do" 2 "plan.dw=host, but plan.weights=resident" \
     train tiny.conf data.text=long.txt plan.weights=resident plan.dw=host
+complains "a loss on the engine, with windows" 2 "plan.loss=engine, but with exponent windows" \
+    train tiny.conf data.text=long.txt plan.loss=engine plan.window=on
 complains "windows over weights that stay" 2 "these stay on the engine" \
     train tiny.conf data.text=long.txt plan.weights=resident plan.window=on
 complains "passes that resident weights cannot add up" 2 "train.accum is 2, but resident weights are updated after each pass" \

@@ -76,7 +76,7 @@ check "the plan counts loads" test "$(field "$json" loads)" -gt 0
 check "and launches, no fewer" test "$(field "$json" launches_per_step)" -ge "$(field "$json" loads)"
 check "the plan is drawn" "$ANNEAL" explain tiny.conf --svg plan.svg
 same "with each launch" "$(grep -c 'fill="#4e79a7"' plan.svg)" "$(field "$json" launches_per_step)"
-has "a pass is shown as lanes" "$("$ANNEAL" explain tiny.conf)" "  engine  B"
+has "a pass is shown as lanes" "$("$ANNEAL" explain tiny.conf)" "  engine  C"
 has "one layer a program while training" "$("$ANNEAL" explain tiny.conf)" "layers a program: 1 "
 has "what eval runs is planned by its own time" "$("$ANNEAL" explain tiny.conf --forward)" "layers a program: 2 "
 refuse "a published trainer's step is not drawn" "$ANNEAL" explain tiny.conf train.batch=1 --like seed --svg like.svg

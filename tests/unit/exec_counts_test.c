@@ -11,7 +11,8 @@ static int find(const plan *p, const char *name, plan_product way)
     return -1;
 }
 
-/* Weights of both passes, and what attention and norms multiply. */
+/* Weights of both passes, and what attention and norms multiply; and a loss on the
+ * engine finds its targets by a product. */
 static void check_names(const plan *p, const char *classifier, bool dw, const char *of)
 {
     int known = 0;
@@ -26,6 +27,7 @@ static void check_names(const plan *p, const char *classifier, bool dw, const ch
                          plan_way_name((plan_product)way), had ? "" : "not ");
             known += had;
         }
+    known += find(p, "targets", PLAN_DX) >= 0;
     for (int i = 0; i < p->n_kinds && known != p->n_kinds; i++)
         print_message("%s %s\n", p->kinds[i].name, plan_way_name(p->kinds[i].way));
     assert_int_equal(known, p->n_kinds);

@@ -386,6 +386,41 @@ static void embedding_and_loss(void **state)
     tear_down(&b);
 }
 
+/* Of 5 ids in 3 bits: 5 = 101, 2 = 010, and one that is not counted. Columns of two
+ * logits whose sums are known: m + ln(s 4) - x[id]. */
+static void a_loss_in_parts(void **state)
+{
+    bench b;
+    (void)state;
+    set_up(&b);
+    ir_node *ids = given(&b, "ids", IR_INT32, ir_s1(3), V(4, 2, -1));
+    ir_node *d = given(&b, "d", IR_FP32, ir_s1(1), V(8));
+    gives(&b,
+          ir_make(b.g, IR_target_code, 2, (ir_node *[]){ids, d}, IR_FP16, (ir_shape){0},
+                  &(ir_attr){.vocab = 5}),
+          V(-2, -2, 0, -2, 2, 0, 2, -2, 0, 4, 4, 0));
+    ir_node *x = given(&b, "x", IR_FP16, ir_s4(1, 2, 1, 3), V(0, 5, 9, 1, 2, 3));
+    ir_node *y = given(&b, "y", IR_INT32, ir_s1(3), V(1, 0, -1));
+    ir_node *m = given(&b, "m", IR_FP16, ir_s4(1, 1, 1, 3), V(1, 5, 9));
+    ir_node *s = given(&b, "s", IR_FP16, ir_s4(1, 1, 1, 3), V(2, 0.25, 7));
+    gives(&b,
+          ir_make(b.g, IR_target_loss, 4, (ir_node *[]){x, y, m, s}, IR_FP32,
+                  (ir_shape){0}, &(ir_attr){.scale = 4}),
+          V((1 + log(8) - 1 + 5 + log(1) - 5) / 2));
+    tear_down(&b);
+}
+
+/* One bit tells two ids apart, two bits four; no vocabulary has none. */
+static void ids_need_as_many_bits_as_tell_them_apart(void **state)
+{
+    static const int64_t cases[][2] = {{1, 1},      {2, 1},      {3, 2},
+                                       {4, 2},      {5, 3},      {32000, 15},
+                                       {32768, 15}, {32769, 16}, {151936, 18}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(ir_target_bits(cases[i][0]), cases[i][1]);
+}
+
 static void an_unknown_id_is_refused(void **state)
 {
     static const double bad[][2] = {{3, 0}, {-1, 0}, {0.5, 0}, {NAN, 0}};
@@ -475,6 +510,8 @@ int main(void)
         cmocka_unit_test(tiles_leave_out_what_is_masked),
         cmocka_unit_test(attention_is_causal),
         cmocka_unit_test(embedding_and_loss),
+        cmocka_unit_test(a_loss_in_parts),
+        cmocka_unit_test(ids_need_as_many_bits_as_tell_them_apart),
         cmocka_unit_test(an_unknown_id_is_refused),
         cmocka_unit_test(only_what_outputs_need_is_computed),
         cmocka_unit_test(every_op_had_a_case),

@@ -70,6 +70,15 @@ static ir_graph *every_op(void)
     assert_ok(ir_grad(g, loss, NULL, 1, &table, &d));
     ir_output(g, "loss", loss);
     ir_output(g, "d.table", d);
+    ir_node *code = ir_make(g, IR_target_code, 2,
+                            (ir_node *[]){ids, ir_fill(g, IR_FP32, ir_s1(1), 1)}, IR_FP16,
+                            (ir_shape){0}, &(ir_attr){.vocab = 5});
+    ir_node *row = ir_reshape(
+        g, ir_slice(g, code, (int64_t[]){0, 0, 0, 0}, (int64_t[]){1, 1, 1, 6}),
+        ir_s4(1, 1, 1, 6));
+    ir_output(g, "loss.parts",
+              ir_make(g, IR_target_loss, 4, (ir_node *[]){loss->in[0], ids, row, row},
+                      IR_FP32, (ir_shape){0}, &(ir_attr){.scale = 4}));
     assert_ok(ir_verify(g));
     return g;
 }

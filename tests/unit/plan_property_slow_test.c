@@ -129,8 +129,9 @@ static void try_graph(const char *uri, kern *k, uint64_t seed, tally *t)
  * those left out have no edge (plan_rules_test.c). */
 static bool op_expected(int op)
 {
-    return op != IR_conv_dx && op != IR_conv_dw && op != IR_embedding &&
-           op != IR_embedding_dw && op != IR_cross_entropy && op != IR_cross_entropy_dx;
+    return op != IR_conv_dx && op != IR_conv_dw && op != IR_attention_dx &&
+           op != IR_embedding && op != IR_embedding_dw && op != IR_cross_entropy &&
+           op != IR_cross_entropy_dx && op != IR_target_code && op != IR_target_loss;
 }
 
 static bool rule_expected(int r, const dev_caps *c)

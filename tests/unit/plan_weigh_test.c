@@ -57,7 +57,7 @@ static void weight_gradients_go_where_a_pass_takes_less_time(void **state)
         double host = pass_of(g, &caps, (plan_variant){.dw = PLAN_DW_HOST, .layers = 1});
         double engine = pass_of(g, &caps,
                                 (plan_variant){.dw = PLAN_DW_ENGINE, .layers = 1});
-        assert_ok(plan_build(g, &caps, NULL, &p));
+        assert_ok(plan_build(g, &caps, &(plan_options){.loss = PLAN_LOSS_HOST}, &p));
         const plan_choice *w = choice(p, "weight gradients");
         bool on_engine = engine < 0.95 * host;
         seen[on_engine] = true;
@@ -88,7 +88,8 @@ static void queries_are_in_tiles_where_a_pass_takes_less_time(void **state)
         llama m = llama_new(s);
         plan *p;
         plan_variant v = {.dw = PLAN_DW_HOST, .layers = 1};
-        assert_ok(plan_build(m.g, &caps, &(plan_options){.dw = PLAN_DW_HOST}, &p));
+        const plan_options o = {.dw = PLAN_DW_HOST, .loss = PLAN_LOSS_HOST};
+        assert_ok(plan_build(m.g, &caps, &o, &p));
         const plan_choice *w = choice(p, "query tiles");
         assert_int_equal(w == NULL, s.seq <= 32); /* no row of a surface is cut */
         double best = pass_of(m.g, &caps, v);
