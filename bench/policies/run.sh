@@ -23,6 +23,9 @@ anneal=${B:-build}/anneal
 out=${POLICIES:-.cache/policies}
 text=${TEXT:-.cache/sotu}
 
+# What the planner would weigh otherwise for one policy than for another.
+same='plan.loss=host plan.tiles=1'
+
 # one PART NAME SETTING...: train it, or go on with it, unless done. All are judged
 # by the same arithmetic, so that what training lost is not mixed with what judging
 # loses.
@@ -33,7 +36,7 @@ one() {
     mkdir -p "$runs"
     [ -f "$runs/$name.json" ] && return 0
     "$anneal" train recipes/demo.conf -n "$name" --runs "$runs" -d "$device" --show none \
-        "data.text=$text" "device.threads=${THREADS:-1}" "$@" >"$runs/$name.log" 2>&1 ||
+        "data.text=$text" "device.threads=${THREADS:-1}" $same "$@" >"$runs/$name.log" 2>&1 ||
         { echo "run.sh: $part/$name failed, see $runs/$name.log" >&2; return 1; }
     "$anneal" eval "$name" --runs "$runs" -d emu:m4,wide --json >"$runs/$name.json.part" &&
         mv "$runs/$name.json.part" "$runs/$name.json" && echo "$runs/$name: done"
