@@ -12,6 +12,9 @@ static bool constant(const ir_node *n, bool params)
 {
     if (n->op == IR_constant) return true;
     if (n->op == IR_param) return params;
+    bool joined = n->op == IR_concat;
+    for (int i = 0; joined && i < n->n_in; i++) joined = constant(n->in[i], params);
+    if (joined) return true;
     bool same = n->op == IR_reshape || n->op == IR_transpose || n->op == IR_slice ||
                 n->op == IR_cast;
     return same && constant(n->in[0], params);

@@ -22,8 +22,8 @@ static bool plain_product(const planner *b, const ir_node *n)
     for (int i = 0; i < 2; i++) {
         ir_shape s = n->in[i]->shape;
         const ir_node *base = plan_view_of(b, n->in[i]).base;
-        if (base->op == IR_constant || base->op == IR_param || base->type != IR_FP16)
-            return false;
+        bool stored = b->info[base->id].at != PLACE_FREE && base->op != IR_param;
+        if (!stored || base->type != IR_FP16) return false;
         for (int k = 0; k + 2 < s.rank; k++)
             if (s.d[k] != 1) return false;
         if (plan_row_stride(b, n->in[i]) < 0) return false;

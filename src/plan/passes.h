@@ -91,6 +91,9 @@ typedef struct {
     const char *cause;
 } plan_item;
 
+/* Products of one value with several weights, as one product (legal_pack.c). */
+typedef enum { PLAN_APART, PLAN_PACK_ALL, PLAN_PACK_BACKWARD } plan_packing;
+
 /* One of the plans that are weighed (weigh.c). */
 typedef struct {
     plan_dw dw;               /* never AUTO */
@@ -100,6 +103,7 @@ typedef struct {
     bool scale_operands; /* exponent windows: also where a weight or the loss could */
     bool loss_on_engine;
     unsigned on_host; /* parts that are the host's: bits 1 << plan_movable */
+    plan_packing packed;
 } plan_variant;
 
 typedef struct {
@@ -133,6 +137,12 @@ rc plan_weigh(const ir_graph *given, const dev_caps *caps, const plan_options *o
 int plan_layer_of(const char *scope);
 /* ---- legal ---- */
 rc plan_legal(planner *b);
+/* As the variant says; E_RULE where a rule forbids it. */
+rc plan_pack_products(planner *b);
+/* Has a legal graph, not packed, products that could be? */
+rc plan_packable(const ir_graph *legal, bool *any);
+/* Is n weights one below the other, made by packing? */
+bool plan_joins_weights(const planner *b, const ir_node *n);
 /* ---- place ---- */
 rc plan_place(planner *b);
 /* Which movable part is this a piece of? -1 = none. */

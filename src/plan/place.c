@@ -258,7 +258,7 @@ rc plan_place(planner *b)
         at->sink = at->item = -1;
         if (node->op == IR_input || node->op == IR_param) at->at = PLACE_GIVEN;
         else if (node->op == IR_constant || plan_is_view(b, node) ||
-                 stays_inside(b, node))
+                 stays_inside(b, node) || plan_joins_weights(b, node))
             at->at = PLACE_FREE;
         else if (plan_moves(b, node)) {
             at->at = PLACE_HOST;

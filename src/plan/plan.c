@@ -114,6 +114,19 @@ static rc place(planner *b)
     return plan_place(b);
 }
 
+/* Not asked where weights have factors of their own, or stay on the engine. */
+static rc pack(planner *b)
+{
+    plan *p = b->p;
+    bool may = !wants_windows(p) && p->options.weights != PLAN_RESIDENT;
+    if (b->variant.packed == PLAN_APART)
+        return may ? plan_packable(b->g, &p->joinable) : OK;
+    if (!may)
+        return err_fail(E_RULE, "weights with factors of their own, or that stay on the "
+                                "engine, are not joined");
+    return plan_pack_products(b);
+}
+
 /* `given` is simplified on the way in, which also makes it ours. */
 static rc run_passes(planner *b, const ir_graph *given)
 {
@@ -123,6 +136,7 @@ static rc run_passes(planner *b, const ir_graph *given)
     bool resident = p->options.weights == PLAN_RESIDENT && has_gradients(p->given);
     if (resident) TRY(plan_resident_split(b));
     TRY(plan_legal(b));
+    TRY_WHILE(pack(b), "packing products");
     TRY_WHILE(place(b), "placing nodes");
     TRY(plan_name_products(b));
     TRY_WHILE(plan_split(b), "cutting programs");

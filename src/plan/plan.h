@@ -298,6 +298,7 @@ struct plan {
     int kept[DEV_RULES_MAX]; /* how often the guard of each rule changed something */
     plan_window *window;     /* NULL = off */
     char *dw_cause;          /* of weight gradients; NULL = there are none to place */
+    bool joinable;           /* has products of one value that lie apart */
     int n_choices;           /* what whole plans were compared for (weigh.c) */
     plan_choice *choices;
     plan *update; /* PLAN_RESIDENT with gradients: AdamW (resident.c) */

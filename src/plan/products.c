@@ -1,7 +1,8 @@
 /* products.c - what each product on the engine is to the model, in words that are
  * the same for all layers, so that counts of a training can be added up by them.
  *
- * A product with a weight is called by the weight: "q_proj". Of attention, the
+ * A product with a weight is called by the weight: "q_proj"; with several that are
+ * joined, by all: "q_proj+k_proj+v_proj". Of attention, the
  * product that a softmax reads is "scores", and the one that reads a softmax
  * "averages". Products with a constant only add up (norms and losses do): "sums"; but
  * that of a loss with its targets' code is "targets", and those that a program is given
@@ -74,6 +75,20 @@ static const char *short_name(arena *mem, const char *param)
     return arena_textn(mem, word, n);
 }
 
+/* Of a weight, or of weights that are joined; NULL if n is none. */
+static const char *weight_name(const planner *b, const ir_node *n)
+{
+    n = origin(n);
+    if (n->op == IR_param) return short_name(b->mem, n->name);
+    if (!plan_joins_weights(b, n)) return NULL;
+    const char *name = weight_name(b, n->in[0]);
+    for (int i = 1; name && i < n->n_in; i++) {
+        const char *next = weight_name(b, n->in[i]);
+        name = next ? arena_printf(b->mem, "%s+%s", name, next) : NULL;
+    }
+    return name;
+}
+
 /* ---- naming ---- */
 typedef struct {
     planner *b;
@@ -130,8 +145,10 @@ static const char *name_of(const naming *k, const ir_node *n)
         if (x[j]->op == IR_target_code) return "targets";
     if (only_sums(n)) return "sums";
     if (gradient) return short_name(mem, gradient + strlen("grad:"));
-    for (int j = 0; j < 2; j++)
-        if (x[j]->op == IR_param) return short_name(mem, x[j]->name);
+    for (int j = 0; j < 2; j++) {
+        const char *name = weight_name(k->b, x[j]);
+        if (name) return name;
+    }
     if (!n->backward && k->scores[n->id]) return "scores";
     for (int j = 0; j < 2; j++)
         if (x[j]->op == IR_softmax) return "averages";

@@ -149,6 +149,18 @@ static int count_moves(const task *t, int part)
 #include "plan/movable.def"
 #undef MOVABLE
 
+/* Not where weights have factors of their own or stay on the engine. */
+static int count_packed(const task *t)
+{
+    bool training = t->best->memory.moments > 0;
+    return !t->best->joinable ? 0 : training ? 3 : 2;
+}
+
+static void set_packed(plan_variant *v, int way)
+{
+    v->packed = way == 1 ? PLAN_PACK_ALL : way == 2 ? PLAN_PACK_BACKWARD : PLAN_APART;
+}
+
 static const decision decisions[] = {
     {"weight gradients",
      "the host sums in fp32, so the engine has to gain 5 % of a pass",
@@ -189,6 +201,12 @@ static const decision decisions[] = {
      set_##name},
 #include "plan/movable.def"
 #undef MOVABLE
+    {"products of one value",
+     "apart each is counted by itself, and joined has to gain 2 %",
+     0.02,
+     {"apart", "joined", "joined in the backward pass"},
+     count_packed,
+     set_packed},
 };
 
 /* ---- asking ---- */

@@ -346,6 +346,59 @@ static void layers_are_joined_only_as_far_as_programs_hold_them(void **state)
     ir_free(m.g);
 }
 
+/* Each way is told with the time of its own plan, and taken if it gains enough. */
+static void products_of_one_value_are_joined_where_that_gains(void **state)
+{
+    static const struct {
+        int dim, seq;
+        plan_weights weights;
+        bool grads;
+    } rows[] = {{64, 32, PLAN_STREAMED, true},
+                {512, 128, PLAN_STREAMED, true},
+                {64, 32, PLAN_BAKED, true},
+                {64, 32, PLAN_STREAMED, false}};
+    dev_caps caps = caps_on("null:m4");
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        llama_shape s = run_small;
+        s.dim = rows[i].dim, s.hidden = 2 * s.dim, s.head_dim = s.dim / s.heads;
+        s.seq = rows[i].seq, s.batch = 1, s.grads = rows[i].grads;
+        llama m = llama_new(s);
+        plan_options o = {.weights = rows[i].weights, .dw = PLAN_DW_HOST};
+        plan_variant v = {
+            .dw = PLAN_DW_HOST, .layers = 1, .recompute = PLAN_RECOMPUTE_NONE};
+        plan *p, *way[3];
+        int told = 0, taken = 0, n = s.grads ? 3 : 2;
+        assert_ok(plan_build(m.g, &caps, &o, &p));
+        for (int k = 0; k < n; k++) {
+            v.packed = (plan_packing)k;
+            assert_ok(plan_build_one(m.g, &caps, &o, v, &way[k]));
+            if (plan_times_of(way[k]).pass < 0.98 * plan_times_of(way[taken]).pass)
+                taken = k;
+        }
+        for (int k = 0; k < p->n_choices; k++) {
+            const plan_choice *c = &p->choices[k];
+            if (strcmp(c->what, "products of one value") != 0) continue;
+            const char *other = c->other;
+            int at = !strcmp(other, "apart") ? 0 : !strcmp(other, "joined") ? 1 : 2;
+            told++;
+            assert_true(at < n && at != taken);
+            assert_near(c->ms, plan_times_of(way[taken]).pass, 1e-9);
+            assert_near(c->other_ms, plan_times_of(way[at]).pass, 1e-9);
+        }
+        assert_int_equal(told, n - 1);
+        for (int k = 0; k < n; k++) plan_free(way[k]);
+        plan_free(p);
+        ir_free(m.g);
+    }
+    llama m = llama_new(run_small);
+    plan *p;
+    assert_ok(plan_build(m.g, &caps, &(plan_options){.window = PLAN_WINDOW_ON}, &p));
+    assert_null(choice(p, "products of one value")); /* not asked with windows */
+    plan_free(p);
+    ir_free(m.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_step_begins_when_what_it_waits_for_is_done),
         cmocka_unit_test(steps_that_only_differ_in_the_param_are_one_line),
         cmocka_unit_test(forward_plans_hold_several_layers_where_launches_count),
+        cmocka_unit_test(products_of_one_value_are_joined_where_that_gains),
         cmocka_unit_test(training_plans_keep_a_program_a_layer),
         cmocka_unit_test(layers_are_joined_only_as_far_as_programs_hold_them),
     };
