@@ -42,4 +42,26 @@ rc host_matmul(kern *k, const ir_node *n, const host_matrix in[2], void *out,
                kern_type type);
 rc host_matmul_reserve(kern *k, const ir_node *n);
 
+/* ---- a piece of the graph ---- */
+typedef struct {
+    const ir_node *root; /* itself, or what it only gives another shape */
+    float *own;          /* of roots: scratch, or a constant; NULL for the others */
+    const float *v;      /* of roots: the value, once it is there */
+    const float *table;  /* rope */
+    bool direct;         /* input: products read the surface; else: it is written to an
+                            fp16 surface straight away */
+} node_value;
+
+struct host_eval {
+    const ir_graph *g;
+    node_value *at;      /* by node */
+    host_matrix *raw;    /* by input, while mapped */
+    int *input, *output; /* by node: index in step.in, step.out; -1 */
+    arena *slow;         /* the oracle's, reset each time */
+};
+
+/* Other names for the operand's value: reshape, and cast from real to real. */
+bool host_is_view(const ir_node *n);
+bool host_on_surface(const exec *x, int buffer);
+
 #endif

@@ -21,9 +21,10 @@ typedef struct host_eval host_eval;
 
 /* What one host step needs, made at open so that a step allocates nothing. */
 typedef struct {
-    host_eval *eval; /* EVAL */
-    float *floats;   /* LOSS, of sums: their base, and these */
-    double *loss;    /* LOSS: by column */
+    host_eval *eval;     /* EVAL */
+    uint64_t infinities; /* EVAL: written by the last run */
+    float *floats;       /* LOSS, of sums: their base, and these */
+    double *loss;        /* LOSS: by column */
     kern_ce_part *parts;
     void **map; /* LOSS */
 } host_work;

@@ -77,7 +77,11 @@ rc exec_run_host(exec *x, int i)
     if (r == OK && (r = exec_host_run(x, i)) != OK) exec_fail(x, i, r);
     pthread_mutex_lock(&x->lock);
     x->stats.host_ms += clock_ms() - from;
-    if (r == OK) x->stats.flops += plan_host_flops(s);
+    if (r == OK) {
+        dev_stats stats = {.flops = plan_host_flops(s),
+                           .infinities = x->work[i].infinities};
+        count(x, i, &stats);
+    }
     finish(x, i);
     pthread_mutex_unlock(&x->lock);
     return r;

@@ -26,6 +26,20 @@ static void count_params(planner *b)
     m->host += m->weights;     /* what fp32 has lost of weights, to save it */
 }
 
+/* What the host computes of a graph lies in fp32 meanwhile, for equal steps in one
+ * place: at most every value, and less where one takes the place of another. */
+static double scratch_of(const plan *p, int step)
+{
+    const ir_graph *g = p->steps[step].graph;
+    double bytes = 0;
+    for (int i = 0; i < step; i++)
+        if (p->steps[i].graph == g) return 0;
+    for (int i = 0; g && i < g->n_nodes; i++)
+        if (g->nodes[i]->op != IR_reshape)
+            bytes += 4.0 * (double)ir_count(g->nodes[i]->shape);
+    return bytes;
+}
+
 /* What exec will take: surfaces that live as long as the plan, slots shared by
  * lifetime, host memory, and the programs' weight files. */
 static void count_buffers(planner *b)
@@ -45,6 +59,7 @@ static void count_buffers(planner *b)
     for (int i = 0; i < p->n_programs; i++)
         for (int k = 0; k < p->programs[i].n_files; k++)
             m->host += (double)p->programs[i].files[k].size;
+    for (int i = 0; i < p->n_steps; i++) m->host += scratch_of(p, i);
     if (p->update) {
         m->activations += p->update->memory.activations;
         m->host += p->update->memory.host;

@@ -71,6 +71,20 @@ static void tiles_of_queries_do_not_matter(void **state)
     }
 }
 
+/* Logits that the host makes and the engine's loss reads, in pieces too. */
+static void losses_of_the_engine_read_them(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        llama_shape s = run_small;
+        s.tied = i == 0;
+        if (i == 2) s.layers = 1, s.vocab = 20001, s.seq = 33;
+        check_shape(s, i ? "emu:m4" : "emu:m1",
+                    i == 1 ? (1u << PLAN_MOVABLES) - 1 : 1u << PLAN_MOVE_classifier,
+                    (plan_options){.dw = PLAN_DW_ENGINE, .loss = PLAN_LOSS_ENGINE});
+    }
+}
+
 /* Rows that are padded or packed, and a vocabulary of two pieces. */
 static void odd_shapes_are_right(void **state)
 {
@@ -116,6 +130,44 @@ static void logits_are_the_oracles_without_gradients(void **state)
         free(logits);
         run_close(&r);
     }
+}
+
+static void a_step_allocates_nothing_and_threads_change_no_bit(void **state)
+{
+    (void)state;
+    plan_options o = {.host_said = true, .host = (1u << PLAN_MOVABLES) - 1};
+    run a = run_open_threads(run_small, "emu:m4", &o, 1);
+    run b = run_open_threads(run_small, "emu:m4", &o, 3);
+    run_start(&a);
+    run_start(&b);
+    run_step(&a, NULL);
+    run_step(&b, NULL);
+    for (int i = 0; i < a.m.n; i++)
+        assert_memory_equal(a.g[i], b.g[i], (size_t)ir_count(a.m.param[i]->shape) * 4);
+    mem_fail_at(1);
+    rc code = exec_step(a.x, NULL);
+    mem_fail_at(0);
+    assert_ok(code);
+    run_close(&a);
+    run_close(&b);
+}
+
+/* An infinity that the host writes is told as those of programs are. */
+static void infinities_of_the_host_are_counted(void **state)
+{
+    (void)state;
+    llama_shape s = run_small;
+    plan_options o = {.host_said = true, .host = 1u << PLAN_MOVE_norms};
+    run r = run_open(s, "emu:m4", &o);
+    exec_stats stats;
+    run_start(&r);
+    run_step(&r, &stats);
+    assert_int_equal(stats.infinities, 0);
+    for (int i = 0; i < s.dim; i++) r.w[1][i] = 60000; /* of layer 0's first norm */
+    run_step(&r, &stats);
+    assert_true(stats.infinities > 0);
+    assert_string_equal(stats.first_infinity, "layer.0");
+    run_close(&r);
 }
 
 static void what_cannot_be_moved_is_refused(void **state)
@@ -270,9 +322,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_part_gives_the_oracles_values),
         cmocka_unit_test(tiles_of_queries_do_not_matter),
+        cmocka_unit_test(losses_of_the_engine_read_them),
         cmocka_unit_test(odd_shapes_are_right),
         cmocka_unit_test(baked_weights_are_the_hosts_too),
         cmocka_unit_test(logits_are_the_oracles_without_gradients),
+        cmocka_unit_test(a_step_allocates_nothing_and_threads_change_no_bit),
+        cmocka_unit_test(infinities_of_the_host_are_counted),
         cmocka_unit_test(what_cannot_be_moved_is_refused),
         cmocka_unit_test(equal_layers_share_their_graphs),
         cmocka_unit_test(settings_name_parts),
