@@ -45,6 +45,7 @@ for p in step/*.mil; do
 done
 whole "interleaved, engine dW, untied, q/k norm" emu:m4 model.rope=interleaved plan.dw=engine \
     model.tied=false model.qk_norm=true
+whole "a loss on the engine" emu:m4 plan.loss=engine
 whole "older spelling of the M1" emu:m1
 said=$("$ANNEAL" explain tiny.conf -d null:m4 --save none 2>&1)
 same "a device that computes nothing keeps no step: exit code" $? 3

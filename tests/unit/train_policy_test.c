@@ -294,6 +294,13 @@ static void infinities_skip_the_update(void **state)
     unload_step(&end);
 }
 
+static void also_those_of_a_loss_on_the_engine(void **state)
+{
+    bench *b = *state;
+    b->t.job.plan.loss = PLAN_LOSS_ENGINE;
+    infinities_skip_the_update(state);
+}
+
 /* 20 updates of 1e-5 at most: fp16 weights of 1 have steps of 10^-3, so that each
  * would be lost. hi and lo together lose none. */
 static void small_updates_are_not_lost(void **state)
@@ -339,6 +346,29 @@ static void train_apart(bench *b, int steps, double tolerance)
 static void resident_weights_learn_what_streamed_ones_do(void **state)
 {
     train_apart(*state, 80, 0.003);
+}
+
+/* Rounded otherwise than the host's, by 2^-11 an element; of one another they keep the
+ * bits, or what resident weights keep. */
+static void so_does_a_loss_on_the_engine_with_weights_of_each_policy(void **state)
+{
+    bench *b = *state;
+    b->t.job.options.steps = 30;
+    b->t.job.plan.loss = PLAN_LOSS_HOST;
+    loaded host = straight(b);
+    b->t.job.plan.loss = PLAN_LOSS_ENGINE;
+    loaded streamed = straight(b);
+    assert_near(streamed.s.held_out, host.s.held_out, 0.003);
+    assert_near(streamed.s.loss, host.s.loss, 0.006);
+    assert_true(streamed.s.loss != host.s.loss);
+    b->t.job.plan.weights = PLAN_BAKED;
+    loaded baked = straight(b);
+    expect_same_bits(&streamed, &baked);
+    b->t.job.plan.weights = PLAN_STREAMED;
+    train_apart(b, 80, 0.003);
+    unload_step(&host);
+    unload_step(&streamed);
+    unload_step(&baked);
 }
 
 static void and_on_the_chips_accumulator(void **state)
@@ -482,8 +512,10 @@ int main(void)
         RUN(matrices_decay_there_and_gains_do_not),
         RUN(the_clip_reaches_the_engine),
         RUN(infinities_skip_the_update),
+        RUN(also_those_of_a_loss_on_the_engine),
         RUN(small_updates_are_not_lost),
         RUN(resident_weights_learn_what_streamed_ones_do),
+        RUN(so_does_a_loss_on_the_engine_with_weights_of_each_policy),
         RUN(and_on_the_chips_accumulator),
         RUN(gradients_near_nothing_make_no_infinity),
         RUN(state_on_the_engine_is_saved_to_the_bit),
