@@ -24,7 +24,7 @@ out=${POLICIES:-.cache/policies}
 text=${TEXT:-.cache/sotu}
 
 # What the planner would weigh otherwise for one policy than for another.
-same='plan.loss=host plan.tiles=1'
+same='plan.loss=host plan.tiles=1 plan.pack=none'
 
 # one PART NAME SETTING...: train it, or go on with it, unless done. All are judged
 # by the same arithmetic, so that what training lost is not mixed with what judging

@@ -78,6 +78,7 @@ void config_plan(const config *c, plan_options *out)
     const char *weights = config_text(c, OPT_plan_weights);
     const char *dw = config_text(c, OPT_plan_dw);
     const char *loss = config_text(c, OPT_plan_loss);
+    const char *pack = config_text(c, OPT_plan_pack);
     const char *window = config_text(c, OPT_plan_window);
     const char *again = config_text(c, OPT_plan_recompute);
     bool host_said;
@@ -99,6 +100,10 @@ void config_plan(const config *c, plan_options *out)
                      : !strcmp(again, "elements") ? PLAN_RECOMPUTE_ELEMENTS
                      : !strcmp(again, "layers")   ? PLAN_RECOMPUTE_LAYERS
                                                   : PLAN_RECOMPUTE_AUTO,
+        .pack = !strcmp(pack, "none")       ? PLAN_PACK_NONE
+                : !strcmp(pack, "all")      ? PLAN_PACK_ALL
+                : !strcmp(pack, "backward") ? PLAN_PACK_BACKWARD
+                                            : PLAN_PACK_AUTO,
         .loss = !strcmp(loss, "host")     ? PLAN_LOSS_HOST
                 : !strcmp(loss, "engine") ? PLAN_LOSS_ENGINE
                                           : PLAN_LOSS_AUTO,

@@ -253,7 +253,7 @@ rc plan_pack_products(planner *b)
 
 bool plan_joins_weights(const planner *b, const ir_node *n)
 {
-    if (b->variant.packed == PLAN_APART || n->op != IR_concat) return false;
+    if (b->variant.packed <= PLAN_PACK_NONE || n->op != IR_concat) return false;
     for (int i = 0; i < n->n_in; i++)
         if (!weight_of(n->in[i]) && !plan_joins_weights(b, n->in[i])) return false;
     return true;

@@ -91,9 +91,6 @@ typedef struct {
     const char *cause;
 } plan_item;
 
-/* Products of one value with several weights, as one product (legal_pack.c). */
-typedef enum { PLAN_APART, PLAN_PACK_ALL, PLAN_PACK_BACKWARD } plan_packing;
-
 /* One of the plans that are weighed (weigh.c). */
 typedef struct {
     plan_dw dw;               /* never AUTO */
@@ -102,8 +99,8 @@ typedef struct {
     plan_recompute recompute; /* AUTO: NONE */
     bool scale_operands; /* exponent windows: also where a weight or the loss could */
     bool loss_on_engine;
-    unsigned on_host; /* parts that are the host's: bits 1 << plan_movable */
-    plan_packing packed;
+    unsigned on_host;    /* parts that are the host's: bits 1 << plan_movable */
+    plan_packing packed; /* AUTO: NONE */
 } plan_variant;
 
 typedef struct {
@@ -137,7 +134,7 @@ rc plan_weigh(const ir_graph *given, const dev_caps *caps, const plan_options *o
 int plan_layer_of(const char *scope);
 /* ---- legal ---- */
 rc plan_legal(planner *b);
-/* As the variant says; E_RULE where a rule forbids it. */
+/* As the variant says; E_RULE where a rule forbids it. Neither AUTO nor NONE. */
 rc plan_pack_products(planner *b);
 /* Has a legal graph, not packed, products that could be? */
 rc plan_packable(const ir_graph *legal, bool *any);

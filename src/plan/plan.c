@@ -119,12 +119,15 @@ static rc pack(planner *b)
 {
     plan *p = b->p;
     bool may = !wants_windows(p) && p->options.weights != PLAN_RESIDENT;
-    if (b->variant.packed == PLAN_APART)
+    if (b->variant.packed <= PLAN_PACK_NONE)
         return may ? plan_packable(b->g, &p->joinable) : OK;
-    if (!may)
-        return err_fail(E_RULE, "weights with factors of their own, or that stay on the "
-                                "engine, are not joined");
-    return plan_pack_products(b);
+    if (may) return plan_pack_products(b);
+    bool windows = wants_windows(p);
+    err_fail(E_CONFIG, "plan.pack joins weights, but these %s",
+             windows ? "have factors of their own (exponent windows)"
+                     : "stay on the engine");
+    return err_hint(E_CONFIG, "plan.pack=auto, or %s",
+                    windows ? "plan.window=off" : "plan.weights=streamed");
 }
 
 /* `given` is simplified on the way in, which also makes it ours. */

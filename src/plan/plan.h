@@ -51,11 +51,20 @@ typedef enum {
     PLAN_RECOMPUTE_ELEMENTS,
     PLAN_RECOMPUTE_LAYERS
 } plan_recompute;
+/* Products of one value with several weights, as one product: all, or only those that
+ * are summed in the backward pass (legal_pack.c). */
+typedef enum {
+    PLAN_PACK_AUTO,
+    PLAN_PACK_NONE,
+    PLAN_PACK_ALL,
+    PLAN_PACK_BACKWARD
+} plan_packing;
 typedef struct {
     plan_weights weights;
     plan_dw dw;     /* where weight gradients are computed */
     plan_loss loss; /* where cross-entropy and its gradient are */
     plan_recompute recompute;
+    plan_packing pack;         /* not with windows, nor with resident weights */
     int tiles;                 /* of the queries of attention; 0 = weighed */
     bool host_said;            /* else it is weighed what the host does */
     unsigned host;             /* said: these parts, bits 1 << plan_movable */

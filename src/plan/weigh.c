@@ -153,12 +153,13 @@ static int count_moves(const task *t, int part)
 static int count_packed(const task *t)
 {
     bool training = t->best->memory.moments > 0;
-    return !t->best->joinable ? 0 : training ? 3 : 2;
+    bool open = !t->o || t->o->pack == PLAN_PACK_AUTO;
+    return !open || !t->best->joinable ? 0 : training ? 3 : 2;
 }
 
 static void set_packed(plan_variant *v, int way)
 {
-    v->packed = way == 1 ? PLAN_PACK_ALL : way == 2 ? PLAN_PACK_BACKWARD : PLAN_APART;
+    v->packed = way == 1 ? PLAN_PACK_ALL : way == 2 ? PLAN_PACK_BACKWARD : PLAN_PACK_NONE;
 }
 
 static const decision decisions[] = {
@@ -393,6 +394,7 @@ static rc build_first(task *t)
     t->v.loss_on_engine = t->o && t->o->loss == PLAN_LOSS_ENGINE;
     t->v.dw = dw ? PLAN_DW_HOST : t->o->dw;
     t->v.recompute = again ? PLAN_RECOMPUTE_NONE : t->o->recompute;
+    t->v.packed = t->o ? t->o->pack : PLAN_PACK_AUTO;
     t->v.on_host = t->o && t->o->host_said ? t->o->host : 0;
     plan_variant usual = t->v;
     TRY(build_other(t, usual, &t->best, &t->refused));

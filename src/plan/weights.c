@@ -91,6 +91,7 @@ static const char *resident_cannot(const plan_options *o)
         return "several passes make an update, and nothing adds up what stays on the "
                "engine";
     if (o->host_said && o->host) return "plan.host names parts that need weights there";
+    if (o->pack > PLAN_PACK_NONE) return "plan.pack says that weights are joined";
     return o->dw == PLAN_DW_HOST ? "plan.dw says host" : NULL;
 }
 

@@ -371,7 +371,7 @@ static void products_of_one_value_are_joined_where_that_gains(void **state)
         int told = 0, taken = 0, n = s.grads ? 3 : 2;
         assert_ok(plan_build(m.g, &caps, &o, &p));
         for (int k = 0; k < n; k++) {
-            v.packed = (plan_packing)k;
+            v.packed = (plan_packing)(PLAN_PACK_NONE + k);
             assert_ok(plan_build_one(m.g, &caps, &o, v, &way[k]));
             if (plan_times_of(way[k]).pass < 0.98 * plan_times_of(way[taken]).pass)
                 taken = k;
@@ -395,6 +395,13 @@ static void products_of_one_value_are_joined_where_that_gains(void **state)
     plan *p;
     assert_ok(plan_build(m.g, &caps, &(plan_options){.window = PLAN_WINDOW_ON}, &p));
     assert_null(choice(p, "products of one value")); /* not asked with windows */
+    plan_free(p);
+    plan_options said = {.weights = PLAN_WEIGHTS_AUTO, .pack = PLAN_PACK_ALL};
+    assert_ok(plan_build(m.g, &caps, &said, &p));
+    assert_null(choice(p, "products of one value")); /* the user said */
+    bool joined = false;
+    for (int i = 0; i < p->n_kinds; i++) joined |= !strcmp(p->kinds[i].name, "gate+up");
+    assert_true(joined);
     plan_free(p);
     ir_free(m.g);
 }
