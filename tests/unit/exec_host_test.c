@@ -85,6 +85,37 @@ static void losses_of_the_engine_read_them(void **state)
     }
 }
 
+/* What is moved stays right whatever else a plan decides. */
+static void other_decisions_do_not_matter(void **state)
+{
+    const unsigned all = (1u << PLAN_MOVABLES) - 1;
+    const plan_variant variants[] = {
+        {.recompute = PLAN_RECOMPUTE_LAYERS, .dw = PLAN_DW_ENGINE},
+        {.recompute = PLAN_RECOMPUTE_ELEMENTS, .dw = PLAN_DW_HOST, .tiles = 2},
+        {.packed = PLAN_PACK_ALL, .dw = PLAN_DW_ENGINE},
+        {.packed = PLAN_PACK_BACKWARD, .dw = PLAN_DW_HOST, .loss_on_engine = true}};
+    const unsigned parts[] = {all, 1u << PLAN_MOVE_norms | 1u << PLAN_MOVE_residuals,
+                              1u << PLAN_MOVE_activations | 1u << PLAN_MOVE_rotary};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(variants); i++)
+        for (size_t j = 0; j < COUNT_OF(parts); j++) {
+            llama_shape s = run_small;
+            s.seq = 64;
+            plan_variant v = variants[i];
+            dev_caps caps;
+            char what[64];
+            v.layers = 1, v.on_host = parts[j];
+            run r = run_open(s, "emu:m4", NULL);
+            plan_free(r.p);
+            assert_ok(dev_caps_of(r.d, &caps));
+            assert_ok(plan_build_one(r.m.g, &caps, NULL, v, &r.p));
+            snprintf(what, sizeof what, "variant %zu, parts %#x", i, parts[j]);
+            run_start(&r);
+            check(&r, 1e-2, what);
+            run_close(&r);
+        }
+}
+
 /* Rows that are padded or packed, and a vocabulary of two pieces. */
 static void odd_shapes_are_right(void **state)
 {
@@ -323,6 +354,7 @@ int main(void)
         cmocka_unit_test(each_part_gives_the_oracles_values),
         cmocka_unit_test(tiles_of_queries_do_not_matter),
         cmocka_unit_test(losses_of_the_engine_read_them),
+        cmocka_unit_test(other_decisions_do_not_matter),
         cmocka_unit_test(odd_shapes_are_right),
         cmocka_unit_test(baked_weights_are_the_hosts_too),
         cmocka_unit_test(logits_are_the_oracles_without_gradients),
