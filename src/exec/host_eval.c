@@ -101,6 +101,8 @@ bool host_compute(const host_op *o)
         return host_norm(o);
     case IR_rope:
         return host_rope(o);
+    case IR_target_code:
+        return host_target_code(o);
     case IR_transpose:
     case IR_slice:
     case IR_split:

@@ -23,6 +23,7 @@ bool host_reduce(const host_op *o);  /* over neighbouring axes */
 bool host_softmax(const host_op *o); /* along the last axis */
 bool host_norm(const host_op *o);    /* rms_norm, rms_scale */
 bool host_rope(const host_op *o);
+bool host_target_code(const host_op *o);
 bool host_is_each(ir_op op); /* has a kernel of that kind */
 /* Operand j of a concat of any number to its place. */
 void host_join(kern *k, const ir_node *n, int j, const float *in, float *out);

@@ -147,7 +147,6 @@ bool plan_host_has(ir_op op)
     case IR_embedding_dw:
     case IR_cross_entropy:
     case IR_cross_entropy_dx:
-    case IR_target_code:
     case IR_target_loss:
         return false;
     default:

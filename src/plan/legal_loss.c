@@ -67,9 +67,11 @@ static int64_t group_of(int64_t rows)
 /* Sum over the rows of e, which is at most 1, times 2^-places. Products with ones are
  * added in wide sums, but chips drop those below 2^-16, and a sum of 32000 may be 1
  * beside terms of 2^-17. So groups of rows are added first, each sum lifted to just
- * below where sums end, and then groups of groups. */
+ * below where sums end, and then groups of groups. Convolutions, whose weights are so
+ * few numbers that they are no blobs. */
 static ir_node *sum_of(legal *l, ir_node *e, int places)
 {
+    static const int one[] = {1, 1}, none[4] = {0};
     ir_graph *g = l->to;
     ir_node *x = e;
     int lifted = 0, top = 0; /* x is a sum times 2^lifted, and at most 2^top */
@@ -77,9 +79,9 @@ static ir_node *sum_of(legal *l, ir_node *e, int places)
     for (int64_t rows = e->shape.d[1], columns = e->shape.d[3], n; x; rows /= n) {
         n = group_of(rows);
         int more = ir_target_bits(n), by = n < rows ? TOP - more - top : -places - lifted;
-        ir_node *ones = ir_fill(g, IR_FP16, ir_s4(1, rows / n, 1, n), ldexp(1, by));
-        x = ir_reshape(g, x, ir_s4(1, rows / n, n, columns));
-        x = legal_product(l, ones, x, false, false);
+        ir_node *ones = ir_fill(g, IR_FP16, ir_s4(1, n, 1, 1), ldexp(1, by));
+        x = ir_reshape(g, x, ir_s4(1, n, rows / n, columns));
+        x = ir_conv(g, x, ones, one, none, one, 1);
         if (n == rows) break;
         lifted += by;
         top += more + by;

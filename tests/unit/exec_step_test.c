@@ -6,14 +6,17 @@
 static void a_step_allocates_nothing(void **state)
 {
     (void)state;
-    run r = run_open(run_small, "emu:m4", &(plan_options){.dw = PLAN_DW_HOST});
-    run_start(&r);
-    run_step(&r, NULL);
-    mem_fail_at(1); /* any allocation from now on fails, and the step with it */
-    rc code = exec_step(r.x, NULL);
-    mem_fail_at(0);
-    assert_ok(code);
-    run_close(&r);
+    for (int loss = PLAN_LOSS_HOST; loss <= PLAN_LOSS_ENGINE; loss++) {
+        plan_options o = {.dw = PLAN_DW_HOST, .loss = (plan_loss)loss};
+        run r = run_open(run_small, "emu:m4", &o);
+        run_start(&r);
+        run_step(&r, NULL);
+        mem_fail_at(1); /* any allocation from now on fails, and the step with it */
+        rc code = exec_step(r.x, NULL);
+        mem_fail_at(0);
+        assert_ok(code);
+        run_close(&r);
+    }
 }
 
 static void gradients_add_up(void **state)

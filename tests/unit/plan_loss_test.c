@@ -344,8 +344,10 @@ static void it_goes_where_a_pass_takes_less_time(void **state)
 {
     static const struct {
         int vocab, batch, seq;
-        bool asked;
-    } rows[] = {{32000, 1, 256, true}, {300, 1, 64, true}, {32000, 1, 32, false}};
+        bool asked, takes;
+    } rows[] = {{32000, 1, 256, true, true},
+                {300, 1, 64, true, false},
+                {32000, 1, 32, false, false}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         llama_shape s = run_small;
@@ -368,12 +370,27 @@ static void it_goes_where_a_pass_takes_less_time(void **state)
         if (c) assert_string_equal(c->taken, take ? "engine" : "host");
         if (c) assert_near(c->ms, take ? engine : host, 1e-9);
         if (c) assert_near(c->other_ms, take ? host : engine, 1e-9);
-        assert_int_equal(i == 0, take && rows[i].asked);
+        assert_int_equal(take && rows[i].asked, rows[i].takes);
         plan_free(one[0]);
         plan_free(one[1]);
         plan_free(p);
         ir_free(m.g);
     }
+}
+
+static void a_target_outside_the_vocabulary_is_refused(void **state)
+{
+    (void)state;
+    run r = open_where(run_small, "emu:m4", PLAN_LOSS_ENGINE, PLAN_DW_HOST);
+    size_t bytes = (size_t)(run_small.batch * run_small.seq) * sizeof *r.targets;
+    run_start(&r);
+    r.targets[3] = run_small.vocab;
+    assert_ok(exec_input(r.x, "targets", r.targets, bytes));
+    assert_fails(exec_step(r.x, NULL), E_SHAPE, "96 is not one of 96 rows");
+    r.targets[3] = run_small.vocab - 1;
+    assert_ok(exec_input(r.x, "targets", r.targets, bytes));
+    assert_ok(exec_step(r.x, NULL));
+    run_close(&r);
 }
 
 static void windows_keep_the_loss_on_the_host(void **state)
@@ -400,6 +417,7 @@ int main(void)
         cmocka_unit_test(small_terms_are_summed_where_products_are_dropped),
         cmocka_unit_test(infinities_are_not_lost),
         cmocka_unit_test(it_goes_where_a_pass_takes_less_time),
+        cmocka_unit_test(a_target_outside_the_vocabulary_is_refused),
         cmocka_unit_test(windows_keep_the_loss_on_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
