@@ -4,30 +4,6 @@
 #include "plan/passes.h"
 #include "small_run.h"
 
-/* As in plan_train_test: fp16 between steps, errors of 2^-11 each. */
-static void check(run *r, double allowed, const char *what)
-{
-    arena *mem = arena_new();
-    double **v = run_oracle(r, mem);
-    float loss;
-    assert_ok(exec_step(r->x, NULL));
-    assert_ok(exec_output(r->x, "loss", &loss, 1));
-    double want = v[ir_find(r->m.g, "loss")->id][0];
-    double near = r->m.s.batch * r->m.s.seq >= 32 ? 1e-3 : 4e-3;
-    if (!(fabs(loss - want) <= near))
-        print_error("%s: loss %g, not %g\n", what, loss, want);
-    assert_near(loss, want, near);
-    for (int i = 0; i < r->m.n; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
-        size_t n = (size_t)ir_count(r->m.param[i]->shape);
-        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id], n);
-        if (!(e <= allowed)) print_error("%s: %s off by %.3g\n", what, name, e);
-        assert_true(e <= allowed);
-    }
-    arena_free(mem);
-}
-
 static void check_shape(llama_shape s, const char *where, unsigned parts, plan_options o)
 {
     char what[96];
@@ -40,7 +16,7 @@ static void check_shape(llama_shape s, const char *where, unsigned parts, plan_o
         moved += !r.p->steps[i].engine && r.p->steps[i].host == PLAN_HOST_EVAL;
     assert_true(moved > 0);
     run_start(&r);
-    check(&r, 1e-2, what);
+    run_equals_oracle(&r, what, 1e-2);
     run_close(&r);
 }
 
@@ -102,16 +78,13 @@ static void other_decisions_do_not_matter(void **state)
             llama_shape s = run_small;
             s.seq = 64;
             plan_variant v = variants[i];
-            dev_caps caps;
             char what[64];
             v.layers = 1, v.on_host = parts[j];
             run r = run_open(s, "emu:m4", NULL);
-            plan_free(r.p);
-            assert_ok(dev_caps_of(r.d, &caps));
-            assert_ok(plan_build_one(r.m.g, &caps, NULL, v, &r.p));
+            run_replan(&r, NULL, v);
             snprintf(what, sizeof what, "variant %zu, parts %#x", i, parts[j]);
             run_start(&r);
-            check(&r, 1e-2, what);
+            run_equals_oracle(&r, what, 1e-2);
             run_close(&r);
         }
 }

@@ -17,31 +17,7 @@ static void open_packed(run *r, llama_shape s, const char *where, plan_variant v
                         const plan_options *o)
 {
     *r = run_open(s, where, o);
-    dev_caps caps = r->p->caps;
-    plan_free(r->p);
-    assert_ok(plan_build_one(r->m.g, &caps, o, v, &r->p));
-    r->dev.p = r->p;
-}
-
-/* As in plan_train_test.c: fp16 between programs, a few dozen roundings. */
-static void check_against_oracle(run *r, double allowed)
-{
-    arena *mem = arena_new();
-    double **v = run_oracle(r, mem);
-    float loss;
-    run_step(r, NULL);
-    assert_ok(exec_output(r->x, "loss", &loss, 1));
-    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0],
-                r->m.s.batch * r->m.s.seq >= 32 ? 1e-3 : 4e-3);
-    for (int i = 0; i < r->m.n; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
-        size_t n = (size_t)ir_count(r->m.param[i]->shape);
-        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id], n);
-        if (!(e <= allowed)) print_error("%s: relative error %.3g\n", name, e);
-        assert_true(e <= allowed);
-    }
-    arena_free(mem);
+    run_replan(r, o, v);
 }
 
 /* Grouped-query heads and as many as queries; on the oracle, and on engines, with
@@ -62,7 +38,7 @@ static void gradients_equal_the_oracles(void **state)
                     open_packed(&r, s, where[c], variant(packings[k / 2], (plan_dw)dw),
                                 &o);
                     run_start(&r);
-                    check_against_oracle(&r, strchr(where[c], ':') ? 1e-2 : 4e-3);
+                    run_equals_oracle(&r, where[c], strchr(where[c], ':') ? 1e-2 : 4e-3);
                     run_close(&r);
                 }
 }
@@ -84,7 +60,7 @@ static void odd_sizes_are_right(void **state)
                             variant(packings[k], k ? PLAN_DW_ENGINE : PLAN_DW_HOST),
                             NULL);
                 run_start(&r);
-                check_against_oracle(&r, 1e-2);
+                run_equals_oracle(&r, where[w], 1e-2);
                 run_close(&r);
             }
 }

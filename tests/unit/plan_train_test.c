@@ -3,31 +3,6 @@
 #include "plan/timeline.h"
 #include "small_run.h"
 
-/* fp16 values between programs: relative error 2^-11 each, and no more than a
- * few dozen of them between a weight and the loss; errors add up at random. */
-static void check_against_oracle(run *r, double allowed)
-{
-    arena *mem = arena_new();
-    double **v = run_oracle(r, mem);
-    float loss;
-    exec_stats stats;
-    assert_ok(exec_step(r->x, &stats));
-    assert_int_equal(stats.launches, r->p->launches);
-    assert_ok(exec_output(r->x, "loss", &loss, 1));
-    /* logits of up to 8 are off by 2^-9 each; over many columns that averages out */
-    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0],
-                r->m.s.batch * r->m.s.seq >= 32 ? 1e-3 : 4e-3);
-    for (int i = 0; i < r->m.n; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
-        size_t n = (size_t)ir_count(r->m.param[i]->shape);
-        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id], n);
-        if (!(e <= allowed)) print_error("%s: relative error %.3g\n", name, e);
-        assert_true(e <= allowed);
-    }
-    arena_free(mem);
-}
-
 static void gradients_equal_the_oracles(void **state)
 {
     (void)state;
@@ -40,7 +15,7 @@ static void gradients_equal_the_oracles(void **state)
                 s.interleaved = dw == PLAN_DW_HOST;
                 run r = run_open(s, chips[c], &(plan_options){.dw = (plan_dw)dw});
                 run_start(&r);
-                check_against_oracle(&r, strchr(chips[c], ':') ? 1e-2 : 4e-3);
+                run_equals_oracle(&r, chips[c], strchr(chips[c], ':') ? 1e-2 : 4e-3);
                 run_close(&r);
             }
 }
@@ -62,7 +37,7 @@ static void long_vocabularies_are_cut(void **state)
                       strcmp(r.p->buffers[b].name, s.tied ? "embed" : "head") == 0;
         assert_int_equal(pieces, 2); /* and not four: both directions read the same */
         run_start(&r);
-        check_against_oracle(&r, 1e-2);
+        run_equals_oracle(&r, where[i], 1e-2);
         run_close(&r);
     }
 }
@@ -86,7 +61,7 @@ static void odd_sizes_are_right(void **state)
                 if (s.seq == 1) r.targets[0] = 1; /* or nothing would be counted */
                 assert_ok(
                     exec_input(r.x, "targets", r.targets, (size_t)(s.batch * s.seq) * 4));
-                check_against_oracle(&r, 1e-2);
+                run_equals_oracle(&r, where[w], 1e-2);
                 run_close(&r);
             }
 }
@@ -131,7 +106,7 @@ static void queries_may_be_in_tiles(void **state)
             run_replan(&r, NULL, v);
             assert_int_equal(scores_of(r.p), s.heads * s.batch * rows[i].scores);
             run_start(&r);
-            check_against_oracle(&r, r.d ? 1e-2 : 4e-3);
+            run_equals_oracle(&r, where[w], r.d ? 1e-2 : 4e-3);
             run_close(&r);
         }
 }

@@ -94,25 +94,7 @@ static void factors_on_operands_are_taken_out_again(void **state)
     }
 }
 
-static void check_against_oracle(run *r, const char *where, double allowed)
-{
-    arena *mem = arena_new();
-    double **v = run_oracle(r, mem);
-    float loss;
-    run_step(r, NULL);
-    assert_ok(exec_output(r->x, "loss", &loss, 1));
-    assert_near(loss, v[ir_find(r->m.g, "loss")->id][0], 1e-3);
-    for (int i = 0; i < r->m.n; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
-        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id],
-                           (size_t)ir_count(r->m.param[i]->shape));
-        if (!(e <= allowed)) fail_msg("%s, %s: relative error %.3g", where, name, e);
-    }
-    arena_free(mem);
-}
-
-/* The tolerances of plan_train_test.c, which knows no windows. */
+/* The tolerances of steps that know no windows. */
 static void gradients_equal_the_oracles_whatever_the_factors(void **state)
 {
     (void)state;
@@ -125,9 +107,9 @@ static void gradients_equal_the_oracles_whatever_the_factors(void **state)
             s.tied = dw == PLAN_DW_HOST, s.seq = 32 * tiles;
             s.interleaved = dw != PLAN_DW_HOST;
             open_window(&r, s, chips[c], (plan_dw)dw, true, tiles);
-            check_against_oracle(&r, chips[c], 1e-2);
+            run_equals_oracle(&r, chips[c], 1e-2);
             set_factors(&r, 3 + c, -1, 4);
-            check_against_oracle(&r, chips[c], 1e-2);
+            run_equals_oracle(&r, chips[c], 1e-2);
             run_close(&r);
         }
 }
@@ -304,7 +286,7 @@ static void long_vocabularies_lose_nothing(void **state)
             carried |= r.p->steps[i].logits_form > 0 && r.p->steps[i].form > 0;
         }
         assert_true(carried);
-        check_against_oracle(&r, "20000 tokens", 1e-2);
+        run_equals_oracle(&r, "20000 tokens", 1e-2);
         run_close(&r);
     }
 }

@@ -131,6 +131,33 @@ static inline double run_off(const float *had, const double *want, size_t n)
     return den > 0 ? sqrt(num / den) : sqrt(num);
 }
 
+/* A step has the oracle's loss, and gradients with relative errors up to `allowed`.
+ * Values between programs are fp16: 2^-11 each, and no more than a few dozen of them
+ * between a weight and the loss; errors add up at random. Logits of up to 8 are off by
+ * 2^-9 each, which averages out over many columns. */
+static inline void run_equals_oracle(run *r, const char *what, double allowed)
+{
+    arena *mem = arena_new();
+    double **v = run_oracle(r, mem);
+    float loss;
+    exec_stats stats;
+    run_step(r, &stats);
+    assert_int_equal(stats.launches, r->p->launches);
+    assert_ok(exec_output(r->x, "loss", &loss, 1));
+    double want = v[ir_find(r->m.g, "loss")->id][0];
+    double near = r->m.s.batch * r->m.s.seq >= 32 ? 1e-3 : 4e-3;
+    if (!(fabs(loss - want) <= near))
+        fail_msg("%s: loss %g, not %g", what, (double)loss, want);
+    for (int i = 0; i < r->m.n; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "grad:%s", r->m.param[i]->name);
+        double e = run_off(r->g[i], v[ir_find(r->m.g, name)->id],
+                           (size_t)ir_count(r->m.param[i]->shape));
+        if (!(e <= allowed)) fail_msg("%s, %s: relative error %.3g", what, name, e);
+    }
+    arena_free(mem);
+}
+
 static const llama_shape run_small = {.layers = 2,
                                       .dim = 64,
                                       .hidden = 96,
