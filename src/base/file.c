@@ -47,8 +47,11 @@ static bool must_fail(void)
 rc file_fail(const char *verb, const char *path, int error)
 {
     const char *why = strerror(error);
-    return err_fail(E_IO, "cannot %s %s: %c%s", verb, path,
+    rc r = err_fail(E_IO, "cannot %s %s: %c%s", verb, path,
                     tolower((unsigned char)why[0]), why + 1);
+    /* What was complete is untouched: files are written beside and renamed. */
+    if (error != ENOSPC) return r;
+    return err_hint(r, "make room there or name another folder, and say the same again");
 }
 
 /* name: what messages call it. */

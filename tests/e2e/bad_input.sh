@@ -153,7 +153,7 @@ said=$( (ulimit -f 300 && "$ANNEAL" train tiny.conf data.text=good.txt -n full t
 same "a file that cannot grow: exit code" $? 1
 has "and the error names it" "$said" "cannot write runs/full/.new-00000002/model.safetensors"
 check "with room again the same command trains" "$ANNEAL" train tiny.conf data.text=good.txt -n full train.seed=2 --show none
-complains "output to a full disk" 1 "cannot write /dev/full" -- grad tiny --tokens good.npy -o /dev/full
+complains "output to a full disk" 1 "cannot write /dev/full" "hint: make room there" -- grad tiny --tokens good.npy -o /dev/full
 "$ANNEAL" explain tiny.conf >/dev/full 2>err.txt
 same "stdout that is full: exit code" $? 1
 has "and it is said" "$(cat err.txt)" "standard output"
